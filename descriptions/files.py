@@ -1,0 +1,44 @@
+"""Files that are either whole or absent."""
+
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+
+def atomic_write(path: Path, content: str | bytes, *, exclusive: bool = False) -> None:
+    """Write `content` to `path` so that no reader and no crash ever sees half of it.
+
+    Args:
+        path: target; its parent folder is created when missing.
+        content: text (stored as UTF-8) or bytes.
+        exclusive: refuse to replace an existing file. The check and the write are one step, so of two processes
+            that race for the same name exactly one wins.
+
+    Raises:
+        FileExistsError: `exclusive` and the file is there already.
+        OSError: the disk is full, the folder is read-only, and so on. The target is then untouched.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(name, 0o666 & ~_umask())
+        if exclusive:
+            os.link(name, path)  # unlike rename, link fails when the target exists
+        else:
+            os.replace(name, path)
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(name)
+
+
+def _umask() -> int:
+    """The process's umask; mkstemp ignores it and makes files that only their owner can read."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,25 @@
+"""Entry point of `detector`: wires the command groups together and nothing else."""
+
+from typing import NoReturn
+
+import typer
+
+from descriptions.terminal import run
+
+app = typer.Typer(
+    name="detector",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="Find defects on products never seen before, guided by description files.",
+)
+
+
+@app.callback()
+def _root() -> None:
+    """Keeps `detector COMMAND` a group however many commands there are."""
+
+
+def main() -> NoReturn:
+    """Console script."""
+    run(app)

@@ -1,0 +1,25 @@
+"""Entry point of `prompt-forge`: wires the command groups together and nothing else."""
+
+from typing import NoReturn
+
+import typer
+
+from descriptions.terminal import run
+
+app = typer.Typer(
+    name="prompt-forge",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="Let a language model describe which anomalies a product can have; keep, edit and version the answer.",
+)
+
+
+@app.callback()
+def _root() -> None:
+    """Keeps `prompt-forge COMMAND` a group however many commands there are."""
+
+
+def main() -> NoReturn:
+    """Console script."""
+    run(app)

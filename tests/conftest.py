@@ -1,0 +1,33 @@
+"""Shared fixtures: where the golden vectors and the real images are, and what to say when they are not there."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def golden_dir() -> Path:
+    """The folder of golden vectors, or a skip (in CI: a failure) that says in one line why."""
+    folder = Path(os.environ.get("FILO_GOLDEN", SHARED / "golden"))
+    if (folder / "manifest.json").is_file():
+        return folder
+    reason = f"no golden vectors at {folder}; set FILO_GOLDEN to a folder with manifest.json"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    return golden_dir()
+
+
+@pytest.fixture(scope="session")
+def real_images() -> Path:
+    """The folder of real data sets (MVTec AD layout below it), or a skip that says why."""
+    folder = Path(os.environ.get("FILO_DATA", SHARED / "data"))
+    if not (folder / "README.md").is_file():
+        pytest.skip(f"no real images at {folder}; set FILO_DATA to a folder of MVTec-style data sets")
+    return folder
