@@ -2,7 +2,6 @@
 
 import os
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 
 
@@ -22,19 +21,19 @@ def atomic_write(path: Path, content: str | bytes, *, exclusive: bool = False) -
     data = content.encode() if isinstance(content, str) else content
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    staged = Path(name)
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(name, 0o666 & ~_umask())
+        staged.chmod(0o666 & ~_umask())
         if exclusive:
-            os.link(name, path)  # unlike rename, link fails when the target exists
+            path.hardlink_to(staged)  # unlike rename, a link fails when the target exists
         else:
-            os.replace(name, path)
+            staged.replace(path)
     finally:
-        with suppress(FileNotFoundError):
-            os.unlink(name)
+        staged.unlink(missing_ok=True)
 
 
 def _umask() -> int:
