@@ -2,10 +2,78 @@
 
 ForgeError
 +-- PromptForgeError
+    +-- SettingsError               a configuration file, variable or flag that makes no sense
+    +-- ModelError                  no whole, acceptable answer came from the language model
+        +-- EndpointError           the server refused, failed or was not there
+        |   +-- AuthenticationError the key is missing or wrong
+        |   +-- ContextTooLongError the prompt does not fit the model's context
+        +-- IncompleteError         the answer was cut short or empty; never parsed
+        +-- RejectedAnswerError     the answer broke the rules, also after being asked again
+        +-- OfflineError            `--offline`, and the answer is not in the cache
+        +-- BudgetError             the next call could exceed `--max-tokens-total` or `--max-cost`
+        +-- LocalModelError         a piece of the embedded model is missing or damaged
+        +-- RecordingError          `replay` or `scripted` has no answer for this request
 """
 
 from descriptions.errors import ForgeError
+from prompt_forge.llm.types import Usage
 
 
 class PromptForgeError(ForgeError):
     """Base of everything this package raises."""
+
+
+class SettingsError(PromptForgeError):
+    """A configuration file, variable or flag that makes no sense."""
+
+
+class ModelError(PromptForgeError):
+    """No whole, acceptable answer came from the language model."""
+
+
+class EndpointError(ModelError):
+    """The server refused, failed or was not there."""
+
+    def __init__(self, came: str, *, expected: str = "", hint: str = "", status: int | None = None) -> None:
+        super().__init__(came, expected=expected, hint=hint)
+        self.status = status
+
+
+class AuthenticationError(EndpointError):
+    """The key is missing or wrong."""
+
+
+class ContextTooLongError(EndpointError):
+    """The prompt does not fit the model's context."""
+
+
+class IncompleteError(ModelError):
+    """The answer was cut short or empty; never parsed. `usage` says what it cost all the same."""
+
+    def __init__(self, came: str, *, expected: str = "", hint: str = "", usage: Usage | None = None) -> None:
+        super().__init__(came, expected=expected, hint=hint)
+        self.usage = usage or Usage()
+
+
+class RejectedAnswerError(ModelError):
+    """The answer broke the rules, also after being asked again. `problems` are those of the last answer."""
+
+    def __init__(self, came: str, *, expected: str = "", hint: str = "", problems: tuple[str, ...] = ()) -> None:
+        super().__init__(came, expected=expected, hint=hint)
+        self.problems = problems
+
+
+class OfflineError(ModelError):
+    """`--offline`, and the answer is not in the cache."""
+
+
+class BudgetError(ModelError):
+    """The next call could exceed `--max-tokens-total` or `--max-cost`."""
+
+
+class LocalModelError(ModelError):
+    """A piece of the embedded model is missing or damaged."""
+
+
+class RecordingError(ModelError):
+    """`replay` or `scripted` has no answer for this request."""
