@@ -1,0 +1,64 @@
+"""What the openai client raises, as one clear line of ours; free of keys, control characters and long bodies."""
+
+from difflib import get_close_matches
+
+from openai import APIConnectionError, APIStatusError, APITimeoutError, OpenAIError
+
+from descriptions.terminal import printable
+from prompt_forge.errors import AuthenticationError, ContextTooLongError, EndpointError
+from prompt_forge.llm.redact import Redactor
+
+_LONGEST = 300
+"""Characters kept of what a server says; some answer with a page of HTML."""
+
+_TOO_LONG = ("exceed_context_size_error", "context_length_exceeded")
+
+
+def too_long(error: APIStatusError) -> bool:
+    """Whether the prompt did not fit; llama.cpp says so in `type`, others in `code`."""
+    return bool({error.code, error.type} & set(_TOO_LONG))
+
+
+def explain(error: OpenAIError, *, endpoint: str, model: str, timeout: float, redact: Redactor) -> EndpointError:
+    """`error` as an error of ours."""
+    if isinstance(error, APITimeoutError):
+        hint = "is the server busy? raise --timeout, or lower the concurrency"
+        return EndpointError(f"no answer from {endpoint} within {timeout:g} s", hint=hint)
+    if isinstance(error, APIConnectionError):
+        said = _said(str(error.__cause__ or error), redact)
+        return EndpointError(f"no connection to {endpoint} ({said})", hint="is the server running? check --base-url")
+    if isinstance(error, APIStatusError):
+        return _explain_status(error, endpoint, model, redact)
+    return EndpointError(f"{endpoint} sent something that is no answer ({_said(str(error), redact)})")
+
+
+def unknown_model(endpoint: str, model: str, served: list[str]) -> EndpointError:
+    """The endpoint has no such model; `served` are those it has, as far as known."""
+    close = get_close_matches(model, served, n=1, cutoff=0.4)
+    hint = f"did you mean --model {close[0]}?" if close else f"it serves {', '.join(served[:8])}" if served else ""
+    return EndpointError(f"{endpoint} has no model {model}", hint=hint or "check --model and --base-url", status=404)
+
+
+def _explain_status(error: APIStatusError, endpoint: str, model: str, redact: Redactor) -> EndpointError:
+    status, said = error.status_code, _said(_message(error), redact)
+    if status in (401, 403):
+        hint = "set OPENAI_API_KEY to a valid key for this endpoint"
+        return AuthenticationError(f"{endpoint} refused the key (HTTP {status})", hint=hint, status=status)
+    if too_long(error):
+        hint = "use a shorter template, fewer examples, or a model with a longer context"
+        came = f"the prompt does not fit the context of {model} ({said})"
+        return ContextTooLongError(came, hint=hint, status=status)
+    hint = "wait and run again; what is done is kept" if status == 429 else ""
+    return EndpointError(f"{endpoint} answered HTTP {status}: {said}", hint=hint, status=status)
+
+
+def _message(error: APIStatusError) -> str:
+    body = error.body
+    if isinstance(body, dict) and isinstance(body.get("message"), str):
+        return str(body["message"])
+    return error.message
+
+
+def _said(text: str, redact: Redactor) -> str:
+    clean = printable(" ".join(redact(text).split()))
+    return clean if len(clean) <= _LONGEST else clean[: _LONGEST - 1] + "\N{HORIZONTAL ELLIPSIS}"
