@@ -1,7 +1,13 @@
 """Errors that end as one clear line on the screen.
 
     ForgeError                      what came, what was expected, what to type
-    +-- DescriptionError            a description file, reference or label (this package)
+    +-- DescriptionError            everything this package raises
+    |   +-- BadReferenceError       `capsule@@2`, `../x`
+    |   +-- UnknownCategoryError    no such folder in the library
+    |   +-- UnknownVersionError     no such number, no such label
+    |   +-- InvalidFileError        damaged or hand-broken YAML: file, line, field, hint
+    |   +-- UnsafePathError         a link or name that leaves the library
+    |   +-- ReadOnlyLibraryError    the packaged library, or a folder without write permission
     +-- PromptForgeError            prompt_forge.errors
     +-- DetectorError               detector.errors
 
@@ -9,6 +15,7 @@ Every package derives its own branch from `ForgeError`, so one handler (`descrip
 command lines.
 """
 
+from difflib import get_close_matches
 from typing import ClassVar
 
 
@@ -32,3 +39,33 @@ class ForgeError(Exception):
 
 class DescriptionError(ForgeError):
     """Base of everything this package raises."""
+
+
+class BadReferenceError(DescriptionError):
+    """A reference that cannot name a version."""
+
+
+class UnknownCategoryError(DescriptionError):
+    """The library has no such category."""
+
+
+class UnknownVersionError(DescriptionError):
+    """The category has no such version or label."""
+
+
+class InvalidFileError(DescriptionError):
+    """A file that is not a valid description file."""
+
+
+class UnsafePathError(DescriptionError):
+    """A path that would leave the library."""
+
+
+class ReadOnlyLibraryError(DescriptionError):
+    """A library that cannot be written to."""
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """A hint that offers the closest of `known`, or the empty string when none is close."""
+    match = get_close_matches(name, known, n=1)
+    return f"did you mean {match[0]}?" if match else ""

@@ -1,0 +1,222 @@
+"""The library: a folder of `<category>/v<N>.yaml` and `<category>/labels.yaml`."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from descriptions.errors import (
+    BadReferenceError,
+    InvalidFileError,
+    ReadOnlyLibraryError,
+    UnknownCategoryError,
+    UnknownVersionError,
+    UnsafePathError,
+    nearest,
+)
+from descriptions.files import atomic_write
+from descriptions.refs import LATEST, NAME, Ref, parse_ref
+from descriptions.schema import DescriptionFile
+from descriptions.yaml_io import dump_description, dump_mapping, parse_description, parse_yaml, read_bytes
+
+try:
+    import fcntl
+except ImportError:  # Windows: labels are then guarded by the atomic write alone
+    fcntl = None  # type: ignore[assignment]
+
+PACKAGED = Path(__file__).resolve().parent
+"""The library that travels with the package."""
+
+_VERSION_FILE = re.compile(r"v([1-9][0-9]{0,8})\.yaml")
+_LABELS = "labels.yaml"
+
+
+class Store:
+    """Reads and writes one library.
+
+    Versions never change once saved. Many processes may save at once: each gets a number of its own.
+    """
+
+    def __init__(self, root: Path, *, read_only: bool = False) -> None:
+        self.root = root
+        self.read_only = read_only
+
+    @classmethod
+    def open(cls, explicit: Path | None = None, *, writable: bool = False) -> "Store":
+        """The library a command works on.
+
+        Args:
+            explicit: `--descriptions-dir`, which always wins.
+            writable: the command is going to save; then `./descriptions` is used even while it is empty.
+
+        Returns:
+            `explicit`, else `./descriptions` where it holds YAML, else the packaged library (read-only).
+
+        Raises:
+            UnsafePathError: the path is a file.
+        """
+        if explicit is not None:
+            if explicit.exists() and not explicit.is_dir():
+                raise UnsafePathError(
+                    f"{explicit} is a file", expected="a folder", hint="pass --descriptions-dir FOLDER"
+                )
+            return cls(explicit)
+        local = Path("descriptions")
+        if writable or any(local.glob("*/v*.yaml")):
+            return cls(local)
+        return cls(PACKAGED, read_only=True)
+
+    def categories(self) -> list[str]:
+        """Names of all categories that hold at least one version, sorted."""
+        if not self.root.is_dir():
+            return []
+        folders = [entry.name for entry in self.root.iterdir() if NAME.fullmatch(entry.name) and entry.is_dir()]
+        return sorted(name for name in folders if self.versions(name))
+
+    def versions(self, category: str) -> list[int]:
+        """Version numbers of a category, ascending; empty when there is none.
+
+        Raises:
+            UnsafePathError: the category's folder is a link out of the library.
+        """
+        folder = self._inside(category)
+        if not folder.is_dir():
+            return []
+        found = (_VERSION_FILE.fullmatch(entry.name) for entry in folder.iterdir())
+        return sorted(int(match[1]) for match in found if match)
+
+    def path(self, category: str, version: int) -> Path:
+        """Where a version lies or would lie."""
+        return self._inside(category) / f"v{version}.yaml"
+
+    def resolve(self, ref: Ref | str) -> Ref:
+        """The reference with its label turned into a number.
+
+        Raises:
+            BadReferenceError, UnknownCategoryError, UnknownVersionError: with the nearest match.
+        """
+        category, version = parse_ref(ref) if isinstance(ref, str) else ref
+        known = self.versions(category)
+        if not known:
+            self._unknown_category(category)
+        if isinstance(version, str):
+            labels = self.labels(category)
+            if version not in labels:
+                raise UnknownVersionError(
+                    f"{category} has no label {version!r}",
+                    expected=f"one of: {', '.join(labels)}",
+                    hint=nearest(version, list(labels)) or f"set it with: prompt-forge label {category}@N {version}",
+                )
+            version = labels[version]
+        if version not in known:
+            listed = ", ".join(str(number) for number in known)
+            raise UnknownVersionError(f"{category} has no version {version}", expected=f"one of: {listed}")
+        return Ref(category, version)
+
+    def load(self, ref: Ref | str) -> DescriptionFile:
+        """Read one version.
+
+        Raises:
+            DescriptionError: unknown, unsafe or invalid; the message names file, line and field.
+        """
+        category, version = self.resolve(ref)
+        path = self._inside(category, f"v{version}.yaml")
+        description = parse_description(read_bytes(path), str(path))
+        for field, inside, outside in (
+            ("version", description.version, version),
+            ("category", description.category, category),
+        ):
+            if inside != outside:
+                raise InvalidFileError(f"{path}: {field}: {inside}", expected=f"{outside}, as the path says")
+        return description
+
+    def save(self, description: DescriptionFile) -> DescriptionFile:
+        """Write a new version under the next free number and return it as saved.
+
+        Raises:
+            ReadOnlyLibraryError: the library cannot be written to.
+            UnsafePathError: the category's folder is a link out of the library.
+        """
+        self._writable()
+        version = max(self.versions(description.category), default=0)
+        while True:
+            version += 1
+            numbered = description.revised(version=version)
+            try:
+                atomic_write(self.path(description.category, version), dump_description(numbered), exclusive=True)
+            except FileExistsError:  # another writer was faster
+                continue
+            except OSError as error:
+                raise ReadOnlyLibraryError(f"{self.root} cannot be written to ({error.strerror})") from error
+            return numbered
+
+    def labels(self, category: str) -> dict[str, int]:
+        """Labels of a category and the versions they point at, `latest` first.
+
+        Raises:
+            InvalidFileError: a hand-broken labels file.
+        """
+        versions = self.versions(category)
+        latest = {LATEST: versions[-1]} if versions else {}
+        path = self._inside(category, _LABELS)
+        if not path.is_file():
+            return latest
+        content = parse_yaml(read_bytes(path), str(path)) if path.stat().st_size else {}
+        for label, version in content.items():
+            if label == LATEST or not isinstance(label, str) or not NAME.fullmatch(label):
+                raise InvalidFileError(f"{path}: label {label!r}", expected="a lower-case name other than latest")
+            if version not in versions:
+                raise InvalidFileError(f"{path}: {label}: {version!r}", expected=f"one of the versions {versions}")
+        return latest | {str(label): int(version) for label, version in content.items()}
+
+    def set_label(self, ref: Ref | str, label: str) -> Ref:
+        """Point a label at a version, and return the version.
+
+        Raises:
+            BadReferenceError: the label is no name, or `latest`, which moves by itself.
+        """
+        self._writable()
+        if label == LATEST or not NAME.fullmatch(label):
+            raise BadReferenceError(
+                f"label {label!r}", expected="a lower-case name other than latest", hint=f"type {ref} reviewed"
+            )
+        target = self.resolve(ref)
+        with self._locked(target.category):
+            labels = self.labels(target.category) | {label: int(target.version)}
+            labels.pop(LATEST)
+            atomic_write(self._inside(target.category, _LABELS), dump_mapping(labels))
+        return target
+
+    @contextmanager
+    def _locked(self, category: str) -> Iterator[None]:
+        """Two processes that move labels of one category take turns."""
+        handle = os.open(self._inside(category), os.O_RDONLY)
+        try:
+            if fcntl is not None:
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+    def _writable(self) -> None:
+        if self.read_only:
+            raise ReadOnlyLibraryError(
+                f"{self.root} is the packaged library, which is read-only", hint="pass --descriptions-dir DIR"
+            )
+
+    def _inside(self, category: str, name: str = "") -> Path:
+        """A path of the library, refused when a link leads out of it."""
+        if not NAME.fullmatch(category):
+            parse_ref(category)
+        path = self.root / category / name if name else self.root / category
+        with suppress(OSError):
+            if not path.resolve().is_relative_to(self.root.resolve()):
+                raise UnsafePathError(f"{path} is a link to {path.resolve()}", expected="a file inside the library")
+        return path
+
+    def _unknown_category(self, category: str) -> None:
+        known = self.categories()
+        hint = nearest(category, known) or f"make it with: prompt-forge generate --category {category}"
+        listed = ", ".join(known) if known else "none yet"
+        raise UnknownCategoryError(f"no category {category!r} in {self.root}", expected=f"one of: {listed}", hint=hint)

@@ -1,0 +1,283 @@
+"""YAML in and out: strict about what comes in, faithful to what people wrote.
+
+Reading refuses everything a description file never needs (anchors, tags, deep nesting, huge files) before anything is
+built from it. Writing changes only what differs, so comments, key order and quoting of a hand-edited file survive.
+"""
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import (
+    AliasEvent,
+    CollectionEndEvent,
+    CollectionStartEvent,
+    DocumentStartEvent,
+    Event,
+    NodeEvent,
+)
+
+from descriptions.errors import InvalidFileError, nearest
+from descriptions.schema import DescriptionFile
+
+MAX_BYTES = 256 * 1024
+"""A file of 500 long entries is a quarter of this."""
+MAX_DEPTH = 6
+"""The format itself nests four deep."""
+
+_OMITTED_WHEN: dict[str, Any] = {"note": "", "locked": False, "family": None, "part": None, "support": None}
+"""Defaults of an anomaly that would only be noise in a file that people read."""
+
+
+class Problem(NamedTuple):
+    """One thing wrong with a file."""
+
+    line: int | None
+    """1-based, where known."""
+    field: str
+    """Such as `anomalies[2].text`; empty for the file as a whole."""
+    message: str
+
+    def __str__(self) -> str:
+        where = f"line {self.line}: " if self.line else ""
+        return f"{where}{self.field + ': ' if self.field else ''}{self.message}"
+
+
+def read_bytes(path: Path) -> bytes:
+    """The file's content, refused unread when it is too large.
+
+    Raises:
+        InvalidFileError: larger than `MAX_BYTES`, or unreadable.
+    """
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise InvalidFileError(f"{path}: {size:,} bytes", expected=f"at most {MAX_BYTES:,} bytes of YAML")
+        return path.read_bytes()
+    except OSError as error:
+        raise InvalidFileError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def parse_yaml(data: bytes, name: str) -> CommentedMap:
+    """Text of a file as a mapping that remembers lines and comments.
+
+    Args:
+        data: the bytes of the file.
+        name: what error messages call it.
+
+    Raises:
+        InvalidFileError: not UTF-8, not YAML, not a mapping, or YAML of a kind no description file needs.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise InvalidFileError(
+            f"{name}: line {line}: byte 0x{data[error.start]:02x} is not UTF-8", hint="save the file as UTF-8"
+        ) from error
+    try:
+        _refuse_dangerous(YAML().parse(text), name)
+        content = _round_trip().load(text)
+    except MarkedYAMLError as error:
+        raise InvalidFileError(f"{name}: {_yaml_problem(error)}") from error
+    except (YAMLError, ValueError, RecursionError) as error:
+        raise InvalidFileError(f"{name}: {error}", expected="plain YAML") from error
+    if not isinstance(content, CommentedMap):
+        raise InvalidFileError(
+            f"{name}: holds {_kind(content)}", expected="a mapping that starts with schema_version: 1"
+        )
+    return content
+
+
+def parse_description(data: bytes, name: str) -> DescriptionFile:
+    """A description file from its bytes; it remembers the YAML for `dump_description`.
+
+    Raises:
+        InvalidFileError: with file, line and field of every problem.
+    """
+    document = parse_yaml(data, name)
+    try:
+        description = DescriptionFile.model_validate(document)
+    except ValidationError as error:
+        problems = [_problem(document, detail) for detail in error.errors()]
+        raise InvalidFileError(f"{name}: " + "; ".join(map(str, problems[:10]))) from None
+    description._document = document
+    return description
+
+
+def dump_description(description: DescriptionFile) -> str:
+    """The YAML text of a description; parsing it gives the description back.
+
+    A description that was read from a file keeps that file's comments, key order and quoting.
+    """
+    yaml = _round_trip()
+    document, plain = description._document, _plain(description)
+    # A parse of the dump is a deep copy that keeps every comment; the original stays as it was read.
+    document = yaml.load(_text(document, yaml)) if document is not None else CommentedMap()
+    _merge_map(document, plain)
+    return _text(document, yaml)
+
+
+def dump_mapping(content: Mapping[str, Any]) -> str:
+    """A plain mapping as YAML text."""
+    return _text(dict(content), YAML())
+
+
+def _round_trip() -> YAML:
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 120
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    return yaml
+
+
+def _text(document: Any, yaml: YAML) -> str:
+    stream = io.StringIO()
+    yaml.dump(document, stream)
+    return stream.getvalue()
+
+
+def _refuse_dangerous(events: Any, name: str) -> None:
+    depth, documents = 0, 0
+    for event in events:
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        documents += isinstance(event, DocumentStartEvent)
+        if reason := _danger(event, depth, documents):
+            raise InvalidFileError(
+                f"{name}: line {event.start_mark.line + 1}: {reason}", expected="plain keys, texts, numbers and lists"
+            )
+
+
+def _danger(event: Event, depth: int, documents: int) -> str:
+    if isinstance(event, AliasEvent):
+        return f"alias *{event.anchor}"
+    if isinstance(event, NodeEvent) and event.anchor:
+        return f"anchor &{event.anchor}"
+    if tag := getattr(event, "tag", None):
+        return f"tag {tag}"
+    if depth > MAX_DEPTH:
+        return f"nested deeper than {MAX_DEPTH} levels"
+    return "a second document" if documents > 1 else ""
+
+
+def _yaml_problem(error: MarkedYAMLError) -> str:
+    mark = error.problem_mark or error.context_mark
+    where = f"line {mark.line + 1}: " if mark else ""
+    what = str(error.problem or error.context or "not YAML").split("\n")[0]
+    if "\\t" in what:
+        return f"{where}a tab where YAML wants spaces; indent with spaces"
+    if "duplicate key" in what:
+        return f"{where}{what.split(' with')[0]} stands twice; keep one"
+    return f"{where}{what}"
+
+
+def _problem(document: CommentedMap, detail: Any) -> Problem:
+    location, message = list(detail["loc"]), detail["msg"].removeprefix("Value error, ")
+    field = ""
+    for step in location:
+        field += f"[{step}]" if isinstance(step, int) else f".{step}" if field else str(step)
+    if detail["type"] == "extra_forbidden":
+        message = f"unknown key; {nearest(str(location[-1]), _keys(location)) or 'remove it'}"
+    elif detail["type"] != "missing" and isinstance(detail["input"], (str, int, float, bool)):
+        message = f"{message[0].lower()}{message[1:]}, not {detail['input']!r:.80}"
+    return Problem(_line(document, location), field, message)
+
+
+def _keys(location: Sequence[Any]) -> list[str]:
+    """Keys that are allowed where an unknown one was found."""
+    model: type[BaseModel] = DescriptionFile
+    for step in location[:-1]:
+        if isinstance(step, str):
+            annotation = model.model_fields[step].annotation
+            model = next((kind for kind in _models(annotation)), model)
+    return list(model.model_fields)
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for inner in getattr(annotation, "__args__", ()) for model in _models(inner)]
+
+
+def _line(node: Any, location: Sequence[Any]) -> int | None:
+    """1-based line of the deepest part of `location` that exists in the document."""
+    line: int | None = node.lc.line + 1 if isinstance(node, CommentedMap) else None
+    for step in location:
+        if isinstance(node, CommentedMap) and step in node:
+            line = node.lc.key(step)[0] + 1
+        elif isinstance(node, CommentedSeq) and isinstance(step, int) and step < len(node):
+            line = node.lc.item(step)[0] + 1
+        else:
+            break
+        node = node[step]
+    return line
+
+
+def _kind(content: Any) -> str:
+    return "nothing" if content is None else "a list" if isinstance(content, list) else f"the text {str(content)!r:.40}"
+
+
+def _plain(description: DescriptionFile) -> dict[str, Any]:
+    """The description as plain YAML values, without defaults that are only noise."""
+    plain = description.model_dump(mode="json", exclude_none=True)
+    plain["created"] = description.created.isoformat().replace("+00:00", "Z")
+    if not description.parts:
+        plain.pop("parts")
+    for entry in plain["anomalies"]:
+        for key, value in _OMITTED_WHEN.items():
+            if entry.get(key, value) == value:
+                entry.pop(key, None)
+    return plain
+
+
+def _merge_map(node: CommentedMap, wanted: Mapping[str, Any]) -> None:
+    for key in [key for key in node if key not in wanted and not _is_default(key, node[key])]:
+        del node[key]
+    for key, value in wanted.items():
+        node[key] = _merged(node.get(key), value)
+
+
+def _is_default(key: str, value: Any) -> bool:
+    """Whether a key that the dump would leave out may stay because a person spelled the default out."""
+    return key in _OMITTED_WHEN and value == _OMITTED_WHEN[key]
+
+
+def _merged(node: Any, value: Any) -> Any:
+    """`value`, kept in the shape of `node` where that already says the same."""
+    if isinstance(node, CommentedMap) and isinstance(value, Mapping):
+        _merge_map(node, value)
+        return node
+    if isinstance(node, CommentedSeq) and isinstance(value, list):
+        return _merged_list(node, value)
+    if isinstance(value, Mapping):
+        fresh = CommentedMap()
+        _merge_map(fresh, value)
+        return fresh
+    if isinstance(value, list):
+        return CommentedSeq(_merged(None, item) for item in value)
+    return node if node == value else value
+
+
+def _merged_list(node: CommentedSeq, wanted: list[Any]) -> CommentedSeq:
+    """Entries with ids keep their comments wherever they move; plain texts keep them where they stay."""
+    known = {item["id"]: item for item in node if isinstance(item, CommentedMap) and "id" in item}
+    merged = [
+        _merged(known.get(item["id"]) if isinstance(item, Mapping) and "id" in item else _at(node, index), item)
+        for index, item in enumerate(wanted)
+    ]
+    del node[len(merged) :]
+    for index, item in enumerate(merged):
+        if index < len(node):
+            node[index] = item
+        else:
+            node.append(item)
+    return node
+
+
+def _at(node: CommentedSeq, index: int) -> Any:
+    return node[index] if index < len(node) else None
