@@ -5,6 +5,7 @@ from typing import NoReturn
 import typer
 
 from descriptions.terminal import run
+from prompt_forge.commands import doctor, log, setup
 
 app = typer.Typer(
     name="prompt-forge",
@@ -18,6 +19,11 @@ app = typer.Typer(
 @app.callback()
 def _root() -> None:
     """Keeps `prompt-forge COMMAND` a group however many commands there are."""
+
+
+app.command()(setup.setup)
+app.command()(doctor.doctor)
+app.command()(log.log)
 
 
 def main() -> NoReturn:

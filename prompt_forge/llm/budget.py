@@ -32,7 +32,7 @@ class Price:
 
 
 class Budget:
-    """Shared by all threads and models of a run. Calls reserve their estimate first, so parallel calls cannot overrun."""
+    """Shared by all threads and models of a run; calls reserve their estimate, so parallel ones cannot overrun."""
 
     def __init__(
         self, *, max_tokens: int | None = None, max_cost: float | None = None, price: Price | None = None

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from functools import cached_property
 from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -59,9 +58,9 @@ class Request(_Frozen):
     sample: int = 0
     """Number of the draw, so that several draws of one prompt are several answers."""
 
-    @cached_property
+    @property
     def digest(self) -> str:
-        """SHA-256 (hex) over every field."""
+        """SHA-256 (hex) over every field. Not kept: a copy with other fields would inherit it."""
         canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(canonical.encode()).hexdigest()
 

@@ -1,0 +1,34 @@
+"""`prompt-forge doctor`: is everything there, and what to type when not."""
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from prompt_forge.llm.health import Finding
+
+
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="One JSON array on stdout.")] = False) -> None:
+    """Check the embedded model and the configured endpoint; exits with 1 when something is missing.
+
+    Example: `prompt-forge doctor`
+    """
+    from prompt_forge.config import load
+    from prompt_forge.llm.health import examine
+    from prompt_forge.llm.settings import ModelSettings
+
+    findings = examine(load(ModelSettings, "model"))
+    if as_json:
+        typer.echo(json.dumps([finding._asdict() for finding in findings], ensure_ascii=False))
+    else:
+        for finding in findings:
+            typer.echo(_line(finding))
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(1)
+
+
+def _line(finding: "Finding") -> str:
+    from descriptions.terminal import printable
+
+    return printable(f"{'ok     ' if finding.ok else 'missing'}  {finding.what}: {finding.detail}")

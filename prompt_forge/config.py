@@ -1,0 +1,72 @@
+"""Settings from, in rising order: defaults, the user's file, the project's file, variables, flags."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from platformdirs import user_config_path
+from pydantic import BaseModel, ValidationError
+
+from descriptions.errors import nearest
+from prompt_forge.errors import SettingsError
+
+FILE = "filo-forge.toml"
+"""Looked for in the user's configuration folder and in the current one."""
+
+PREFIX = "FILO_FORGE_"
+"""Of the variables: `FILO_FORGE_MODEL` sets `model`."""
+
+SECTIONS = ("model", "generate", "detector")
+"""Tables the file may have."""
+
+_USUAL = {"api_key": "OPENAI_API_KEY", "base_url": "OPENAI_BASE_URL"}
+"""Names that every OpenAI-compatible tool reads."""
+
+S = TypeVar("S", bound=BaseModel)
+
+
+def load(settings: type[S], section: str, flags: Mapping[str, Any] | None = None) -> S:
+    """The settings of one section.
+
+    Args:
+        settings: frozen pydantic model of the section.
+        section: one of `SECTIONS`.
+        flags: from the command line; None values are flags that were not given.
+
+    Raises:
+        SettingsError: a file that cannot be read, a name or value that makes no sense.
+    """
+    values: dict[str, Any] = {}
+    for path in (user_config_path("filo-forge") / FILE, Path(FILE)):
+        values |= _table(path, section, list(settings.model_fields))
+    values |= _variables(list(settings.model_fields))
+    values |= {name: value for name, value in (flags or {}).items() if value is not None}
+    try:
+        return settings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        field = ".".join(map(str, first["loc"]))
+        raise SettingsError(f"setting {field}: {first['msg']}", hint=f"table [{section}] of {FILE}") from None
+
+
+def _table(path: Path, section: str, known: list[str]) -> dict[str, Any]:
+    try:
+        document = tomllib.loads(path.read_text("utf-8")) if path.is_file() else {}
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{path} cannot be read ({error})", expected="a TOML file") from None
+    for name in document.keys() - set(SECTIONS):
+        raise SettingsError(f"{path}: unknown table [{name}]", hint=nearest(name, list(SECTIONS)))
+    table = document.get(section, {})
+    if not isinstance(table, dict):
+        raise SettingsError(f"{path}: {section} is no table", expected=f"[{section}]")
+    for name in table.keys() - set(known):
+        raise SettingsError(f"{path}: unknown key {name} in [{section}]", hint=nearest(name, known))
+    return table
+
+
+def _variables(known: list[str]) -> dict[str, str]:
+    names = {field: (PREFIX + field.upper(), _USUAL.get(field, "")) for field in known}
+    found = {field: next((os.environ[n] for n in pair if os.environ.get(n)), "") for field, pair in names.items()}
+    return {field: value for field, value in found.items() if value}

@@ -1,0 +1,137 @@
+"""From settings to a model: which one, and which wrapper sits around which.
+
+    cached( budgeted( logged( OpenAIChat | EmbeddedModel | Replay ) ) )
+
+An answer from the cache costs nothing and is no exchange, so the cache is outermost.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from prompt_forge.errors import SettingsError
+from prompt_forge.llm.budget import Budget, Budgeted, Price
+from prompt_forge.llm.cache import AnswerCache, Cached
+from prompt_forge.llm.ladder import Ladder
+from prompt_forge.llm.local import EmbeddedModel
+from prompt_forge.llm.log import ExchangeLog, Logged
+from prompt_forge.llm.rate import RateLimit
+from prompt_forge.llm.redact import Redactor
+from prompt_forge.llm.replay import Replay
+from prompt_forge.llm.settings import REPLAY, ModelSettings
+from prompt_forge.llm.types import LanguageModel
+
+OPENAI_URL = "https://api.openai.com/v1"
+"""Where a key without an address belongs."""
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What all models of one run share."""
+
+    log: ExchangeLog
+    budget: Budget
+    rate: RateLimit
+    ladder: Ladder
+    cache: AnswerCache | None
+
+
+@contextmanager
+def resources(settings: ModelSettings) -> Iterator[Resources]:
+    """Open what the models of a run share, and close it again.
+
+    Raises:
+        SettingsError: the settings contradict each other, or the cache cannot be used.
+    """
+    _check(settings)
+    price = Price(settings.price_prompt, settings.price_completion)
+    cache = AnswerCache(settings.cache_dir / "answers") if settings.cache else None
+    try:
+        yield Resources(
+            log=ExchangeLog(settings.log_file, Redactor([settings.api_key])),
+            budget=Budget(max_tokens=settings.max_tokens_total, max_cost=settings.max_cost, price=price),
+            rate=RateLimit(settings.requests_per_minute),
+            ladder=Ladder(ladder_file(settings)),
+            cache=cache,
+        )
+    finally:
+        if cache is not None:
+            cache.close()
+
+
+def open_model(
+    settings: ModelSettings, shared: Resources, *, notify: Callable[[str], None] = lambda _: None
+) -> LanguageModel:
+    """The model that `settings` name, wrapped; for an ensemble, call it once per model with the same `shared`.
+
+    Args:
+        settings: which model.
+        shared: from `resources`.
+        notify: shows one line to the user.
+
+    Raises:
+        SettingsError: an endpoint without a model, or an unreadable address.
+        RecordingError: the recording holds no answer.
+    """
+    model: LanguageModel = Logged(_source(settings, shared, notify), shared.log)
+    model = Budgeted(model, shared.budget)
+    if shared.cache is None:
+        return model
+    return Cached(model, shared.cache, refresh=settings.refresh, offline=settings.offline)
+
+
+def ladder_file(settings: ModelSettings) -> Path:
+    """Where it is remembered how each endpoint takes structured requests."""
+    return settings.cache_dir / "structured-output.json"
+
+
+def stamp_file(settings: ModelSettings) -> Path:
+    """Where it is remembered that the embedded model's file is whole."""
+    return settings.cache_dir / "model-checked"
+
+
+def _source(settings: ModelSettings, shared: Resources, notify: Callable[[str], None]) -> LanguageModel:
+    if settings.embedded:
+        if settings.model is None:
+            notify("no model configured: using the small embedded one, on this machine (another: --base-url, --model)")
+        return EmbeddedModel(
+            threads=settings.threads,
+            context=settings.context,
+            timeout=settings.timeout,
+            ladder=shared.ladder,
+            stamp=stamp_file(settings),
+        )
+    if settings.model is None:
+        raise SettingsError("an endpoint or key without a model", hint="type --model NAME, or --model local")
+    if settings.model.startswith(REPLAY):
+        return Replay(Path(settings.model.removeprefix(REPLAY)))
+    return _remote(settings, settings.model, shared)
+
+
+def _remote(settings: ModelSettings, name: str, shared: Resources) -> LanguageModel:
+    from prompt_forge.llm.openai_chat import OpenAIChat  # a second of imports that cached runs do without
+    from prompt_forge.llm.retry import RetryPolicy
+
+    chat = OpenAIChat(
+        settings.base_url or OPENAI_URL,
+        name,
+        api_key=settings.api_key,
+        timeout=settings.timeout,
+        retry=RetryPolicy(settings.retries),
+        ladder=shared.ladder,
+        pause=shared.rate,
+    )
+    if settings.refresh:
+        shared.ladder.forget(chat.endpoint, name)
+    return chat
+
+
+def _check(settings: ModelSettings) -> None:
+    if settings.offline and (settings.refresh or not settings.cache):
+        raise SettingsError(
+            "--offline together with --refresh or --no-cache", hint="offline answers come from the cache"
+        )
+    if settings.max_cost is not None and not (settings.price_prompt or settings.price_completion):
+        came = "--max-cost without prices"
+        raise SettingsError(came, hint="set price_prompt and price_completion (per million tokens) in filo-forge.toml")
