@@ -1,0 +1,27 @@
+"""No test of prompt_forge reaches a paid endpoint, a user's configuration or a user's cache."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+LOOPBACK = ("127.", "::1", "localhost")
+
+
+@pytest.fixture(autouse=True)
+def only_loopback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Refuse other hosts; point cache, log and configuration into the test's own folder."""
+    real = socket.getaddrinfo
+
+    def guarded(host, *args, **kwargs):
+        name = host.decode() if isinstance(host, bytes) else str(host)
+        if not name.startswith(LOOPBACK):
+            raise AssertionError(f"a test reached for {name}")
+        return real(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", guarded)
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "FILO_FORGE_MODEL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("FILO_FORGE_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("FILO_FORGE_LOG_FILE", str(tmp_path / "log.jsonl"))

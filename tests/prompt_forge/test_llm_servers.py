@@ -1,0 +1,157 @@
+"""Misbehaving servers, through the real openai client."""
+
+import socket
+
+import pytest
+from pydantic import SecretStr
+
+from prompt_forge.errors import (
+    AuthenticationError,
+    ContextTooLongError,
+    EndpointError,
+    IncompleteError,
+    SettingsError,
+)
+from prompt_forge.llm.ladder import Ladder
+from prompt_forge.llm.openai_chat import OpenAIChat, address
+from prompt_forge.llm.retry import RetryPolicy
+from prompt_forge.llm.types import Message, Request, Sampling
+from tests.support.servers import Reply, chat, error, serve
+
+KEY = "sk-abcdefgh12345678"
+
+
+def client(url, *, waits=None, retries=2, **more):
+    waits = [] if waits is None else waits
+    return OpenAIChat(
+        url, "m", api_key=SecretStr(KEY), retry=RetryPolicy(retries, sleep=waits.append), **{"timeout": 5.0, **more}
+    )
+
+
+def request(schema=False, **sampling):
+    return Request(
+        model="m",
+        messages=(Message(role="user", content="Defects?"),),
+        json_schema={"type": "object"} if schema else None,
+        sampling=Sampling(**sampling),
+    )
+
+
+def test_plain_answer_sends_max_tokens_and_reports_usage():
+    with serve(lambda body: chat("hello")) as server:
+        answer = client(server.url).complete(request(max_tokens=9, stop=("\n",)))
+    assert (answer.text, answer.usage.total, answer.mode, answer.model) == ("hello", 12, "text", "alias")
+    assert server.requests[0]["max_tokens"] == 9
+    assert server.requests[0]["stop"] == ["\n"]
+
+
+def test_500_on_json_schema_steps_down_without_retry_and_is_remembered(tmp_path):
+    def answer(body):
+        kind = body.get("response_format", {}).get("type")
+        return error(500, "Input should be 'text' or 'json_object'") if kind == "json_schema" else chat("{}")
+
+    with serve(answer) as server:
+        waits = []
+        assert (
+            client(server.url, waits=waits, ladder=Ladder(tmp_path / "l")).complete(request(True)).mode == "json_object"
+        )
+        assert waits == []
+        assert client(server.url, ladder=Ladder(tmp_path / "l")).complete(request(True)).mode == "json_object"
+    assert [body["response_format"]["type"] for body in server.requests] == [
+        "json_schema",
+        "json_object",
+        "json_object",
+    ]
+
+
+def test_every_response_format_refused_ends_in_text_with_the_schema_in_words():
+    with serve(lambda body: error(400) if "response_format" in body else chat("{}")) as server:
+        assert client(server.url).complete(request(True)).mode == "text"
+    assert "JSON schema" in server.requests[-1]["messages"][-1]["content"]
+
+
+def test_ignored_json_schema_is_noticed():
+    with serve(lambda body: chat("{}" if body["response_format"]["type"] == "json_object" else "Sure!")) as server:
+        answer = client(server.url).complete(request(True))
+    assert (answer.mode, answer.usage.total) == ("json_object", 24)
+
+
+@pytest.mark.parametrize(("text", "finish"), [("cut", "length"), ("cut", None), ("", "stop"), (None, "stop")])
+def test_incomplete_answers_are_never_parsed(text, finish):
+    with serve(lambda body: chat(text, finish)) as server, pytest.raises(IncompleteError) as caught:
+        client(server.url).complete(request())
+    assert caught.value.usage.total == 12
+
+
+def test_429_waits_as_long_as_asked():
+    replies = iter([error(429, headers={"retry-after": "7"}), chat("ok")])
+    waits = []
+    with serve(lambda body: next(replies)) as server:
+        assert client(server.url, waits=waits).complete(request()).text == "ok"
+    assert waits == [7.0]
+
+
+@pytest.mark.parametrize(("status", "tries"), [(400, 1), (422, 1), (408, 3), (429, 3), (500, 3), (503, 3)])
+def test_only_passing_failures_are_retried(status, tries):
+    with serve(lambda body: error(status)) as server, pytest.raises(EndpointError, match=str(status)):
+        client(server.url).complete(request())
+    assert len(server.requests) == tries
+
+
+def test_a_server_killed_during_the_request_is_asked_again():
+    replies = iter([Reply(drop=True), chat("ok")])
+    with serve(lambda body: next(replies)) as server:
+        assert client(server.url).complete(request()).text == "ok"
+
+
+def test_no_server_and_timeout_say_so():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
+    with pytest.raises(EndpointError, match="no connection"):
+        client(url).complete(request())
+    with serve(lambda body: Reply(body={}, delay=0.5)) as server, pytest.raises(EndpointError, match="within"):
+        client(server.url, retries=0, timeout=0.1).complete(request())
+
+
+def test_wrong_model_name_offers_the_nearest():
+    with serve(lambda body: error(404), models=("mm", "x")) as server, pytest.raises(EndpointError, match="--model mm"):
+        client(server.url).complete(request())
+
+
+def test_wrong_model_name_that_is_ignored_shows_in_the_answer():
+    with serve(lambda body: chat("ok")) as server:
+        assert client(server.url).complete(request()).model == "alias"
+
+
+def test_context_overflow_does_not_step_down():
+    overflow = error(400, "too long", type="exceed_context_size_error")
+    with serve(lambda body: overflow) as server, pytest.raises(ContextTooLongError):
+        client(server.url).complete(request(True))
+    assert len(server.requests) == 1
+
+
+def test_refused_key_is_never_shown():
+    with serve(lambda body: error(401, f"bad {KEY}")) as server, pytest.raises(AuthenticationError) as caught:
+        client(server.url).complete(request())
+    assert KEY not in f"{caught.value!r}"
+    with serve(lambda body: error(400, f"bad {KEY}")) as server, pytest.raises(EndpointError) as told:
+        client(server.url).complete(request())
+    assert KEY not in f"{told.value!r}"
+    assert KEY not in repr(client("http://127.0.0.1:1/v1"))
+
+
+def test_no_chat_completion():
+    with serve(lambda body: Reply(body={"choices": []})) as server, pytest.raises(EndpointError, match="no chat"):
+        client(server.url).complete(request())
+
+
+def test_newer_models_get_the_limit_by_its_new_name():
+    with serve(lambda body: error(400, param="max_tokens") if "max_tokens" in body else chat("ok")) as server:
+        assert client(server.url).complete(request()).text == "ok"
+
+
+@pytest.mark.parametrize("url", ["ftp://x", "nonsense", "http://u:p@x/v1", "http://x:abc/v1"])
+def test_addresses_that_cannot_be_used(url):
+    with pytest.raises(SettingsError):
+        address(url)
