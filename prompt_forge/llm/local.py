@@ -10,14 +10,17 @@ import json
 import secrets
 import threading
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
 from descriptions.files import atomic_write
 from prompt_forge.errors import LocalModelError
 from prompt_forge.llm.ladder import Ladder
-from prompt_forge.llm.types import Completion, LanguageModel, Request
+from prompt_forge.llm.types import Completion, Request
+
+if TYPE_CHECKING:
+    from prompt_forge.llm.openai_chat import OpenAIChat
 
 MODEL_NAME = "smollm2-135m-instruct-q4_1"
 """Name in provenance and cache."""
@@ -101,7 +104,7 @@ class EmbeddedModel:
         self._ladder, self._stamp = ladder, stamp
         self._lock = threading.Lock()
         self._server: Any = None
-        self._chat: LanguageModel | None = None
+        self._chat: OpenAIChat | None = None
 
     def complete(self, request: Request) -> Completion:
         """Answer `request`; the first call starts the server.
@@ -116,7 +119,14 @@ class EmbeddedModel:
                 self._chat = self._start()
             return self._chat.complete(request)
 
-    def _start(self) -> LanguageModel:
+    def close(self) -> None:
+        """Stop the server, if it was started."""
+        with self._lock:
+            if self._chat is not None:
+                self._chat.close()
+            self._chat = self._server = None
+
+    def _start(self) -> "OpenAIChat":
         check_runtime()
         path = model_file()
         check_file(path, self._stamp)

@@ -6,7 +6,7 @@ An answer from the cache costs nothing and is no exchange, so the cache is outer
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +35,8 @@ class Resources:
     rate: RateLimit
     ladder: Ladder
     cache: AnswerCache | None
+    closing: ExitStack
+    """Closes connections and servers when the run ends."""
 
 
 @contextmanager
@@ -46,18 +48,18 @@ def resources(settings: ModelSettings) -> Iterator[Resources]:
     """
     _check(settings)
     price = Price(settings.price_prompt, settings.price_completion)
-    cache = AnswerCache(settings.cache_dir / "answers") if settings.cache else None
-    try:
+    with ExitStack() as closing:
+        cache = AnswerCache(settings.cache_dir / "answers") if settings.cache else None
+        if cache is not None:
+            closing.callback(cache.close)
         yield Resources(
             log=ExchangeLog(settings.log_file, Redactor([settings.api_key])),
             budget=Budget(max_tokens=settings.max_tokens_total, max_cost=settings.max_cost, price=price),
             rate=RateLimit(settings.requests_per_minute),
             ladder=Ladder(ladder_file(settings)),
             cache=cache,
+            closing=closing,
         )
-    finally:
-        if cache is not None:
-            cache.close()
 
 
 def open_model(
@@ -95,13 +97,15 @@ def _source(settings: ModelSettings, shared: Resources, notify: Callable[[str], 
     if settings.embedded:
         if settings.model is None:
             notify("no model configured: using the small embedded one, on this machine (another: --base-url, --model)")
-        return EmbeddedModel(
+        embedded = EmbeddedModel(
             threads=settings.threads,
             context=settings.context,
             timeout=settings.timeout,
             ladder=shared.ladder,
             stamp=stamp_file(settings),
         )
+        shared.closing.callback(embedded.close)
+        return embedded
     if settings.model is None:
         raise SettingsError("an endpoint or key without a model", hint="type --model NAME, or --model local")
     if settings.model.startswith(REPLAY):
@@ -122,6 +126,7 @@ def _remote(settings: ModelSettings, name: str, shared: Resources) -> LanguageMo
         ladder=shared.ladder,
         pause=shared.rate,
     )
+    shared.closing.callback(chat.close)
     if settings.refresh:
         shared.ladder.forget(chat.endpoint, name)
     return chat
