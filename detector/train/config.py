@@ -92,7 +92,7 @@ PRESETS = {
         validate_every=0,
     ),
 }
-"""Named configurations. `filo-released` is the schedule of the release (spec B); its mosaics were used on MVTec only."""
+"""Named configurations. `filo-released` is the schedule of the release, whose mosaics were for MVTec only."""
 
 
 def preset(name: str) -> TrainConfig:

@@ -62,7 +62,7 @@ def batch_indices(size: int, batch: int, epoch: int, step: int, seed: int) -> tu
 
 
 def rate(step: int, total: int, warmup: int, schedule: Literal["constant", "cosine"]) -> float:
-    """Factor on the peak learning rate at `step` (from 0) of `total`: linear warm-up, then constant or half a cosine."""
+    """Factor on the peak rate at `step` (from 0) of `total`: linear warm-up, then constant or half a cosine."""
     warmup = min(warmup, total // 2)
     if step < warmup:
         return (step + 1) / (warmup + 1)
