@@ -21,11 +21,21 @@ from tests.support.servers import Reply, chat, error, serve
 KEY = "sk-abcdefgh12345678"
 
 
+OPENED: list[OpenAIChat] = []
+
+
+@pytest.fixture(autouse=True)
+def closed_clients():
+    yield
+    while OPENED:
+        OPENED.pop().close()
+
+
 def client(url, *, waits=None, retries=2, **more):
     waits = [] if waits is None else waits
-    return OpenAIChat(
-        url, "m", api_key=SecretStr(KEY), retry=RetryPolicy(retries, sleep=waits.append), **{"timeout": 5.0, **more}
-    )
+    retry = RetryPolicy(retries, sleep=waits.append)
+    OPENED.append(OpenAIChat(url, "m", api_key=SecretStr(KEY), retry=retry, **{"timeout": 5.0, **more}))
+    return OPENED[-1]
 
 
 def request(schema=False, **sampling):
