@@ -1,0 +1,132 @@
+"""What is known of a product before any model is asked: its words, its parts, its kinds of defect.
+
+Small models have no such knowledge (asked for the parts of a carpet, one answered "skin, stem, core"), so it is data:
+`catalog.yaml` beside the templates, with the same three layers.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from ruamel.yaml import YAML, YAMLError
+
+from descriptions.errors import nearest
+from descriptions.refs import parse_ref, slug
+from prompt_forge.errors import SettingsError
+from prompt_forge.parse import clean
+from prompt_forge.templates import Layer, layers
+
+FILE = "catalog.yaml"
+DEFAULT_PARTS = ("surface", "edge")
+DEFAULT_FAMILIES = (
+    "crack",
+    "broken edge",
+    "scratch",
+    "dent or bend",
+    "stain or colour",
+    "dirt or foreign object",
+    "hole",
+    "missing part",
+    "rough texture",
+)
+"""Kinds of defect for a product nothing is known of."""
+
+Words = Annotated[str, Field(min_length=1, max_length=60)]
+
+
+class Product(BaseModel):
+    """What to ask about."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    category: str
+    """Folder name of the product."""
+    object_name: Words
+    """The words CLIP reads for it."""
+    parts: Annotated[tuple[Words, ...], Field(max_length=20)] = ()
+    """Its visible parts."""
+    families: Annotated[tuple[Words, ...], Field(max_length=40)] = ()
+    """Kinds of defect it can have; empty when unknown."""
+    only: dict[Words, tuple[Words, ...]] = {}
+    """For some families, the parts they can hit; other families can hit every part."""
+
+    def targets(self, family: str) -> tuple[str, ...]:
+        """The parts to ask about for `family`."""
+        return self.only.get(family) or self.parts or DEFAULT_PARTS
+
+
+def plain(category: str) -> Product:
+    """A product of which only the name is known."""
+    name = parse_ref(category).category
+    return Product(category=name, object_name=name.replace("_", " ").replace("-", " "))
+
+
+def read_products(path: Path) -> dict[str, Product]:
+    """Read a catalog: a YAML mapping of categories, or a plain list with one name on each line.
+
+    Raises:
+        SettingsError: the file cannot be read or an entry is wrong.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"cannot read {path}: {error}") from error
+    if path.suffix not in {".yaml", ".yml"}:
+        names = (line.split("#")[0].strip() for line in text.splitlines())
+        return {slug(name): plain(slug(name)) for name in names if name}
+    try:
+        entries = YAML(typ="safe").load(text) or {}
+    except YAMLError as error:
+        raise SettingsError(f"{path} is not YAML: {' '.join(str(error).split())[:200]}") from error
+    if not isinstance(entries, dict):
+        raise SettingsError(f"{path} holds a {type(entries).__name__}", expected="a mapping of categories")
+    return {str(name): _product(path, str(name), entry) for name, entry in entries.items()}
+
+
+def _product(path: Path, name: str, entry: Any) -> Product:
+    if not isinstance(entry, dict):
+        raise SettingsError(f"{path}: {name} is {entry!r}", expected="a mapping with object_name, parts, families")
+    try:
+        return Product.model_validate({**plain(name).model_dump(), **entry, "category": name})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        hint = nearest(str(first["loc"][-1]), list(Product.model_fields)) if first["type"] == "extra_forbidden" else ""
+        where = ".".join(map(str, first["loc"]))
+        raise SettingsError(f"{path}: {name}.{where}: {first['msg']}", hint=hint) from error
+
+
+def load_catalog(folders: tuple[Layer, ...] | None = None) -> dict[str, Product]:
+    """All known products, in the order of the file; later layers win."""
+    known: dict[str, Product] = {}
+    for layer in folders or layers():
+        if (path := layer.folder / FILE).is_file():
+            known.update(read_products(path))
+    return known
+
+
+def choose(
+    known: Mapping[str, Product],
+    category: str,
+    *,
+    object_name: str | None = None,
+    parts: Iterable[str] = (),
+    families: Iterable[str] = (),
+) -> Product:
+    """The product to ask about: what the catalog says, overridden by what the user says.
+
+    Raises:
+        SettingsError: a word is too long or empty.
+        descriptions.errors.BadReferenceError: `category` cannot be a folder name.
+    """
+    base = known.get(category) or plain(category)
+    said = {"object_name": object_name and clean(object_name), "parts": _words(parts), "families": _words(families)}
+    try:
+        return Product.model_validate({**base.model_dump(), **{name: value for name, value in said.items() if value}})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise SettingsError(f"{category}: {first['loc'][0]}: {first['msg']}") from error
+
+
+def _words(items: Iterable[str]) -> tuple[str, ...]:
+    return tuple(word for item in items if (word := clean(item)))

@@ -1,0 +1,130 @@
+"""Which candidates may stand in a description file, and why the others may not.
+
+Two strengths: `visible` rules hold for every model (a detector can only use what can be seen); the `strict` ones are
+for very small models, whose answers repeat, echo the question, or leave the subject.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from prompt_forge.catalog import Product
+from prompt_forge.parse import Candidate
+
+MIN_LOGPROB = -0.8
+"""Answers a small model is less sure of than this (mean per token) are mostly nonsense."""
+MAX_WORDS = 10
+
+_SHAPE = re.compile(r"[a-z0-9][a-z0-9 '/-]*")
+
+
+def _set(listed: str) -> frozenset[str]:
+    return frozenset(listed.split())
+
+
+_SMALL = _set(
+    "a an the of in on at to by from with and or for is are has have it its where that this across along around near"
+)
+_POSITION = _set(
+    "top bottom left right upper lower center centre middle corner corners above below underneath front back rear inside"
+)
+_UNSEEN = _set(
+    "smell odour odor stink sound noise rattle taste bitter sour hard soft brittle sticky weight warm cold hot expired "
+    "slow late temperature feels stiff toxic unsafe weak strength conductivity voltage"
+)
+_GENERIC = _set(
+    "anomaly anomalies damage damaged defect defective defects fault faulty flaw flawed imperfection issue problem other "
+    "abnormal bad broken missing part parts piece pieces product object surface area wrong quality rough texture"
+)
+_VISIBLE = re.compile(
+    r"crack|chip|broke|shatter|jagged|split|fractur|scratch|scuff|scrape|abras|gouge|dent|bent|bend|warp|crush|flat|twist|deform"
+    r"|distort|stain|spot|patch|discolo|colour|color|fade|pale|yellow|brown|black|grey|gray|white|orange|green|dark|dust|dirt|hair"
+    r"|crumb|smear|grease|greasy|residue|debris|speck|fibre|fiber|hole|pit|punctur|miss|rough|uneven|ridge|burr|flak|peel|grain"
+    r"|wrinkl|cut|tear|torn|slit|rip|fray|thread|loose|tangle|burn|burnt|char|scorch|melt|sag|rust|corro|bubbl|blister|lump|bump"
+    r"|swell|swollen|bulg|worn|smudg|blur|misprint|leak|cluster|gap|fold|crease"
+)
+_JUNK = re.compile(r"^(?:cracking|breaking|missing) (?:the|a)\b|\b(?:where|or|was|that|which)\b")
+
+
+def words(text: str) -> list[str]:
+    """The content words of `text`, in order."""
+    return [word for word in re.findall(r"[a-z0-9]+", text.lower()) if word not in _SMALL]
+
+
+def stem(word: str) -> str:
+    """A word without the endings that do not change what is seen: `cracks`, `cracked` and `cracking` are `crack`."""
+    for ending in ("ing", "ed", "es", "s"):
+        if word.endswith(ending) and len(word) - len(ending) >= 3:
+            return word[: -len(ending)]
+    return word
+
+
+def trim(text: str, product: Product) -> str:
+    """`text` without the product's name at its end, and without an article at its start.
+
+    >>> trim("a deep crack in the cap of the capsule", Product(category="capsule", object_name="capsule"))
+    'deep crack in the cap'
+    """
+    name = re.escape(product.object_name.lower())
+    cut = re.sub(
+        rf"\s+(?:of|on|in|from|across|to|along|inside|through|around|at|off)\s+(?:the|a|an)?\s*{name}s?\b.*$", "", text
+    )
+    cut = re.sub(rf"^(?:the\s+|a\s+|an\s+)?{name}s?\s+(?:with|has|having)\s+", "", cut)
+    cut = re.sub(rf"\bof\s+{name}s?\s+", "of the ", cut)
+    return re.sub(r"^(?:a|an|the)\s+", "", cut).strip()
+
+
+@dataclass(frozen=True)
+class Filter:
+    """The rules for one product."""
+
+    product: Product
+    strict: bool = False
+    """Apply the rules for small models as well."""
+    foreign: frozenset[str] = field(default_factory=frozenset)
+    """Nouns of the examples, which a small model copies."""
+
+    def apply(self, candidate: Candidate) -> tuple[Candidate, str]:
+        """The candidate with its text trimmed, and why it is rejected (empty when it is not)."""
+        trimmed = candidate._replace(text=trim(candidate.text, self.product))
+        problem = self._visible(trimmed.text) or (self._strict(trimmed) if self.strict else "")
+        return trimmed, problem
+
+    def _visible(self, text: str) -> str:
+        content = words(text)
+        known = set(content)
+        if not _SHAPE.fullmatch(text):
+            return "not plain lower-case words"
+        if not 1 <= len(content) <= MAX_WORDS:
+            return "empty" if not content else "too long"
+        if known & set(self._names()):
+            return "names the product"
+        if found := known & _POSITION - self._own_words():
+            return f"names a position: {min(found)}"
+        if found := known & _UNSEEN:
+            return f"not visible: {min(found)}"
+        return "" if known - _GENERIC else "too general"
+
+    def _strict(self, candidate: Candidate) -> str:
+        text, content = candidate.text, words(candidate.text)
+        stems = [stem(word) for word in content]
+        if candidate.mean_logprob is not None and candidate.mean_logprob < MIN_LOGPROB:
+            return f"the model is unsure: {candidate.mean_logprob:.2f}"
+        if len(set(stems)) < len(stems):
+            return "repeats a word"
+        if len(content) < 2 or text == candidate.family:
+            return "says too little"
+        if _JUNK.search(text):
+            return "broken grammar"
+        if found := set(content) & self.foreign - self._own_words():
+            return f"copied from an example: {min(found)}"
+        return "" if _VISIBLE.search(text) else "no visible defect"
+
+    def _names(self) -> Iterable[str]:
+        """The word that is the product's name (`nut` of `metal nut`), singular and plural."""
+        head = self.product.object_name.lower().split()[-1]
+        return {head, f"{head}s", head.removesuffix("s")} - self._own_words()
+
+    def _own_words(self) -> frozenset[str]:
+        """Words of the product's parts; they are always allowed."""
+        return frozenset(word for part in self.product.parts for word in words(part))

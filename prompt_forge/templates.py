@@ -1,0 +1,289 @@
+"""Prompt templates: Jinja files with a YAML front matter, in three layers of which the later one wins.
+
+    ---
+    id: structured            # also the file name
+    purpose: one line
+    answer: json              # json, list or phrase: how the answer is read, and so which strategy asks
+    variables: [object_name]  # what the blocks use
+    ---
+    {% block system %}...{% endblock %}
+    {% block user %}...{% endblock %}
+
+Each block is one chat turn, so that no value inside a turn can open another turn.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+import jinja2
+from jinja2 import meta
+from jinja2.sandbox import SandboxedEnvironment
+from platformdirs import user_config_path
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML, YAMLError
+
+from descriptions.errors import nearest
+from prompt_forge.errors import PromptForgeError
+from prompt_forge.llm.types import Message
+
+SUFFIX = ".j2"
+MAX_BYTES = 200_000
+"""Largest template file; a prompt is a few kilobytes."""
+
+VARIABLES: Mapping[str, Any] = {
+    "object_name": "metal nut",
+    "part": "edge",
+    "parts": ["edge", "thread"],
+    "family": "crack",
+    "families": ["crack", "scratch"],
+    "count": 12,
+}
+"""Every variable a template may use, with the sample value that `templates check` renders it with."""
+
+_PACKAGE = Path(__file__).parent
+_FRONT = re.compile(r"\A---\r?\n(?P<front>.*?)^---[ \t]*\r?\n(?P<body>.*)\Z", re.DOTALL | re.MULTILINE)
+_ENVIRONMENT = SandboxedEnvironment(undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=False)
+
+
+class TemplateError(PromptForgeError):
+    """A template that is missing, broken, or asks for what nobody knows."""
+
+
+class Example(BaseModel):
+    """One solved question of a family, shown to the model before the real one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    object_name: str
+    """Product of the example; none that is ever asked about."""
+    part: str | None = None
+    """Part of it that `text` names."""
+    text: str
+    """The right answer; it names the product, so that the end of an answer can be told."""
+
+
+class FrontMatter(BaseModel):
+    """What a template says about itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+    """Name for `--template`; the same as the file name."""
+    purpose: Annotated[str, Field(min_length=1, max_length=300)]
+    """One line for `templates list`."""
+    answer: Literal["json", "list", "phrase"]
+    """How the answer is read: JSON for many entries, one entry on each line, or one entry."""
+    variables: tuple[str, ...] = ()
+    """What the blocks use."""
+    families: dict[str, tuple[Example, ...]] = {}
+    """Examples of each defect family, for `answer: phrase`."""
+
+    @model_validator(mode="after")
+    def _coherent(self) -> "FrontMatter":
+        if unknown := sorted(set(self.variables) - set(VARIABLES)):
+            raise ValueError(f"nobody knows the variable {unknown[0]}; there are {', '.join(VARIABLES)}")
+        if (self.answer == "phrase") != bool(self.families):
+            raise ValueError("`families` belongs to `answer: phrase`, and to that only")
+        return self
+
+
+@dataclass(frozen=True)
+class Template:
+    """A template that has been read and found whole."""
+
+    front: FrontMatter
+    body: str
+    sha256: str
+    """Hash of the whole file, front matter included."""
+    layer: str
+    """`built-in`, `user` or `project`."""
+    path: Path
+
+    @property
+    def id(self) -> str:
+        """Name for `--template`."""
+        return self.front.id
+
+    @cached_property
+    def _compiled(self) -> jinja2.Template:
+        return _ENVIRONMENT.from_string(self.body)
+
+    def turn(self, block: str, variables: Mapping[str, Any]) -> str:
+        """Render one block; only the declared variables are visible to it.
+
+        Raises:
+            TemplateError: it uses an undeclared variable or does what the sandbox forbids.
+        """
+        known = {name: variables[name] for name in self.front.variables if name in variables}
+        try:
+            return "".join(self._compiled.blocks[block](self._compiled.new_context(known))).strip()
+        except (jinja2.TemplateError, TypeError, ValueError, OverflowError, ArithmeticError) as error:
+            raise TemplateError(
+                f"template {self.id}: {error}", hint=f"see `prompt-forge templates check {self.path}`"
+            ) from error
+
+    def messages(self, variables: Mapping[str, Any]) -> tuple[Message, ...]:
+        """The conversation: the system turn when there is one, then the question."""
+        question = Message(role="user", content=self.turn("user", variables))
+        return (*self._system(variables), question)
+
+    def few_shot(self, variables: Mapping[str, Any], *, rotate: int = 0) -> tuple[Message, ...]:
+        """The conversation with the solved examples of `variables["family"]` before the question.
+
+        Args:
+            variables: what is asked.
+            rotate: which example comes first; models lean on the last one, so another order gives another answer.
+        """
+        examples = self.front.families[str(variables["family"])]
+        cut = rotate % len(examples)
+        turns: list[Message] = []
+        for example in examples[cut:] + examples[:cut]:
+            asked = {**variables, "object_name": example.object_name, "part": example.part}
+            turns.append(Message(role="user", content=self.turn("user", asked)))
+            turns.append(Message(role="assistant", content=example.text))
+        *system, question = self.messages(variables)
+        return (*system, *turns, question)
+
+    def _system(self, variables: Mapping[str, Any]) -> tuple[Message, ...]:
+        if "system" not in self._compiled.blocks:
+            return ()
+        return (Message(role="system", content=self.turn("system", variables)),)
+
+
+def read(path: Path, layer: str = "project") -> Template:
+    """Read one template file.
+
+    Raises:
+        TemplateError: it cannot be read, its front matter or its Jinja is wrong, or its blocks do not fit.
+    """
+    text = _text(path)
+    match = _FRONT.match(text)
+    if not match:
+        raise TemplateError(
+            f"{path} has no front matter",
+            expected="YAML between two lines of ---",
+            hint="see `prompt-forge templates show structured`",
+        )
+    template = Template(
+        _front(path, match["front"]), match["body"], hashlib.sha256(text.encode()).hexdigest(), layer, path
+    )
+    if problem := _misfit(template):
+        raise TemplateError(f"{path}: {problem}")
+    return template
+
+
+def _text(path: Path) -> str:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise TemplateError(f"cannot read {path}: {error.strerror}") from error
+    if len(data) > MAX_BYTES:
+        raise TemplateError(f"{path} has {len(data)} bytes", expected=f"at most {MAX_BYTES}")
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise TemplateError(f"{path} is not UTF-8", hint="save it as UTF-8") from error
+
+
+def _front(path: Path, text: str) -> FrontMatter:
+    try:
+        return FrontMatter.model_validate(YAML(typ="safe").load(text))
+    except YAMLError as error:
+        raise TemplateError(f"{path}: the front matter is not YAML: {' '.join(str(error).split())[:200]}") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the whole"
+        wrong = str(first["loc"][-1]) if first["type"] == "extra_forbidden" else ""
+        hint = nearest(wrong, [*FrontMatter.model_fields, *Example.model_fields]) if wrong else ""
+        raise TemplateError(f"{path}: front matter, {where}: {first['msg']}", hint=hint) from error
+
+
+def _misfit(template: Template) -> str:
+    """What is wrong between front matter, file name and body; empty when nothing is."""
+    if template.path.name != template.id + SUFFIX:
+        return f"the id is {template.id}; name the file {template.id}{SUFFIX} or change the id"
+    try:
+        used = meta.find_undeclared_variables(_ENVIRONMENT.parse(template.body))
+        blocks = set(template._compiled.blocks)
+    except jinja2.TemplateSyntaxError as error:
+        return f"line {error.lineno} after the front matter: {error.message}"
+    if extra := sorted(used - set(template.front.variables)):
+        return f"the variable {extra[0]} is used but not in `variables`"
+    if "user" not in blocks:
+        return "there is no {% block user %}"
+    if unknown := sorted(blocks - {"user", "system"}):
+        return f"nobody asks for the block {unknown[0]}; there are system and user"
+    return ""
+
+
+class Layer(NamedTuple):
+    """A folder of templates and what it is called."""
+
+    name: str
+    folder: Path
+
+
+def layers(project: Path | None = None) -> tuple[Layer, ...]:
+    """The folders templates and the catalog are read from; later ones win.
+
+    Args:
+        project: the folder a project keeps its templates in; `./templates` by default.
+    """
+    packaged = _PACKAGE / "_templates"
+    built_in = packaged if packaged.is_dir() else _PACKAGE.parent / "templates"
+    found = [
+        Layer("built-in", built_in),
+        Layer("user", user_config_path("filo-forge", appauthor=False) / "templates"),
+        Layer("project", project or Path("templates")),
+    ]
+    return tuple(layer for layer in found if layer.name == "built-in" or layer.folder.resolve() != built_in.resolve())
+
+
+@dataclass(frozen=True)
+class Templates:
+    """All templates that can be named."""
+
+    paths: Mapping[str, tuple[str, Path]]
+    """Layer and file of each id."""
+
+    @classmethod
+    def find(cls, folders: tuple[Layer, ...] | None = None) -> "Templates":
+        """Look into all layers; files are read only when they are asked for."""
+        found: dict[str, tuple[str, Path]] = {}
+        for layer in folders or layers():
+            for path in sorted(layer.folder.glob(f"*{SUFFIX}")):
+                found[path.name.removesuffix(SUFFIX)] = (layer.name, path)
+        return cls(found)
+
+    def get(self, name: str) -> Template:
+        """The template called `name`.
+
+        Raises:
+            TemplateError: there is none, or it is broken.
+        """
+        if name not in self.paths:
+            raise TemplateError(
+                f"no template {name!r}", expected=", ".join(sorted(self.paths)), hint=nearest(name, list(self.paths))
+            )
+        layer, path = self.paths[name]
+        return read(path, layer)
+
+    def __iter__(self) -> Iterator[Template]:
+        return (self.get(name) for name in sorted(self.paths))
+
+
+def check(template: Template) -> list[Message]:
+    """Render a template with sample values, as a strategy would.
+
+    Raises:
+        TemplateError: it does not render.
+    """
+    if not template.front.families:
+        return list(template.messages(VARIABLES))
+    family = next(iter(template.front.families))
+    return list(template.few_shot({**VARIABLES, "family": family}))
