@@ -26,15 +26,16 @@ _SMALL = _set(
     "a an the of in on at to by from with and or for is are has have it its where that this across along around near"
 )
 _POSITION = _set(
-    "top bottom left right upper lower center centre middle corner corners above below underneath front back rear inside"
+    "top bottom left right upper lower center centre middle corner corners above below underneath front back rear "
+    "inside"
 )
 _UNSEEN = _set(
     "smell odour odor stink sound noise rattle taste bitter sour hard soft brittle sticky weight warm cold hot expired "
     "slow late temperature feels stiff toxic unsafe weak strength conductivity voltage"
 )
 _GENERIC = _set(
-    "anomaly anomalies damage damaged defect defective defects fault faulty flaw flawed imperfection issue problem other "
-    "abnormal bad broken missing part parts piece pieces product object surface area wrong quality rough texture"
+    "anomaly anomalies damage damaged defect defective defects fault faulty flaw flawed imperfection issue problem "
+    "other abnormal bad broken missing part parts piece pieces product object surface area wrong quality rough texture"
 )
 _VISIBLE = re.compile(
     r"crack|chip|broke|shatter|jagged|split|fractur|scratch|scuff|scrape|abras|gouge|dent|bent|bend|warp|crush|flat|twist|deform"
@@ -65,7 +66,8 @@ def trim(text: str, product: Product) -> str:
     >>> trim("a deep crack in the cap of the capsule", Product(category="capsule", object_name="capsule"))
     'deep crack in the cap'
     """
-    name = re.escape(product.object_name.lower())
+    full = product.object_name.lower()
+    name = f"(?:{re.escape(full)}|{re.escape(full.split()[-1])})"
     cut = re.sub(
         rf"\s+(?:of|on|in|from|across|to|along|inside|through|around|at|off)\s+(?:the|a|an)?\s*{name}s?\b.*$", "", text
     )

@@ -1,0 +1,43 @@
+"""The progress bar: which product, which kind of defect. On stderr, and only where a person watches."""
+
+import threading
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+
+class FamilyProgress:
+    """One bar for the products of the run and one for each product in work; safe to call from several threads."""
+
+    def __init__(self, products: int, steps: int) -> None:
+        console = Console(stderr=True)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._steps, self._lock = steps, threading.Lock()
+        self._all = self._bar.add_task("products", total=products)
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def tick(self, category: str, family: str) -> None:
+        """`family` of `category` is about to be asked for."""
+        with self._lock:
+            if category not in self._tasks:
+                self._tasks[category] = self._bar.add_task(category, total=self._steps, completed=-1)
+            self._bar.update(self._tasks[category], description=f"{category}: {family}", advance=1)
+
+    def done(self, category: str) -> None:
+        """`category` needs no bar any more."""
+        with self._lock:
+            if category in self._tasks:
+                self._bar.remove_task(self._tasks.pop(category))
+            self._bar.advance(self._all)
