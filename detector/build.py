@@ -1,0 +1,127 @@
+"""From a configuration and weights to a model."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from descriptions.errors import nearest
+from detector.errors import DetectorError
+from detector.model.config import ModelConfig
+from detector.model.filo import FiLo
+
+
+class BackboneError(DetectorError):
+    """A backbone that does not exist, or whose architecture FiLo cannot read."""
+
+
+def build_model(config: ModelConfig, pretrained: str | Path | None = None) -> FiLo:
+    """A model in fp32 on the CPU, in evaluation mode.
+
+    Args:
+        config: what to build.
+        pretrained: CLIP weights: an open_clip tag such as `openai`, or a local .pt/.pth/.safetensors file. Without,
+            CLIP is random (for tests, or because a whole checkpoint is loaded next).
+
+    Raises:
+        BackboneError: unknown backbone, or one without the parts FiLo reads.
+        WeightsError: weights that do not fit, with both sides named.
+    """
+    import open_clip
+
+    from detector.prompts import start_token
+    from detector.weights import load_pretrained
+
+    config = resolve(config, pretrained)
+    architecture = config.architecture or {}
+    clip = open_clip.CLIP(**architecture)
+    _require_readable(clip, config)
+    if pretrained is not None:
+        load_pretrained(clip, config.backbone, pretrained)
+    return FiLo(clip, config, start_token())
+
+
+def resolve(config: ModelConfig, pretrained: str | Path | None = None) -> ModelConfig:
+    """`config` with its architecture filled in: image size, activation and all.
+
+    Raises:
+        BackboneError: the backbone is neither a name open_clip knows nor a JSON file, or the sizes do not fit.
+    """
+    architecture = dict(config.architecture or _read_architecture(config.backbone))
+    vision = dict(architecture.get("vision_cfg", {}), image_size=config.image_size)
+    if extra := sorted(set(architecture) - {"embed_dim", "vision_cfg", "text_cfg", "quick_gelu"}):
+        raise BackboneError(f"backbone {config.backbone!r} sets {', '.join(extra)}", expected="a plain CLIP")
+    if config.image_size % int(vision.get("patch_size", 16)):
+        raise BackboneError(
+            f"image_size {config.image_size} with patches of {vision['patch_size']} pixels", expected="a multiple of it"
+        )
+    quick = _quick_gelu(config, architecture, pretrained)
+    architecture |= {"vision_cfg": vision, "quick_gelu": quick}
+    return config.model_copy(update={"architecture": architecture, "quick_gelu": quick})
+
+
+def _read_architecture(backbone: str) -> dict[str, Any]:
+    import open_clip
+
+    path = Path(backbone)
+    if path.suffix == ".json":
+        try:
+            loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise BackboneError(f"{backbone}: {error}", expected="an open_clip JSON config") from error
+        return loaded.get("model_cfg", loaded)  # type: ignore[no-any-return]  # hub configs nest it
+    known: dict[str, Any] | None = open_clip.get_model_config(backbone)
+    if known is None:
+        raise BackboneError(
+            f"backbone {backbone!r}",
+            expected="an open_clip model name or the path of a .json config",
+            hint=nearest(backbone, open_clip.list_models()),
+        )
+    return known
+
+
+def _quick_gelu(config: ModelConfig, architecture: dict[str, Any], pretrained: str | Path | None) -> bool:
+    """Exact GELU for `released`, otherwise the activation the weights were trained with."""
+    import open_clip
+
+    if config.quick_gelu is not None:
+        return config.quick_gelu
+    if config.variant == "released":
+        return False
+    tag = open_clip.get_pretrained_cfg(config.backbone, str(pretrained)) if pretrained else {}
+    return bool(tag.get("quick_gelu", architecture.get("quick_gelu", False)))
+
+
+def _require_readable(clip: Any, config: ModelConfig) -> None:
+    """Refuse towers whose parts do not mean what FiLo reads out of them."""
+    from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
+
+    visual = clip.visual
+    if not isinstance(visual, VisionTransformer) or visual.attn_pool is not None or visual.pool_type != "tok":
+        raise BackboneError(f"image tower of {config.backbone!r}", expected="a ViT that embeds by its CLS token")
+    blocks = [*visual.transformer.resblocks, *clip.transformer.resblocks]
+    if clip.text_pool_type != "argmax" or not all(isinstance(block, ResidualAttentionBlock) for block in blocks):
+        raise BackboneError(f"towers of {config.backbone!r}", expected="stock CLIP blocks and end-of-text pooling")
+    depth = len(visual.transformer.resblocks)
+    if config.feature_levels[-1] > depth:
+        raise BackboneError(
+            f"feature_levels {config.feature_levels}",
+            expected=f"levels up to {depth}, the number of blocks of {config.backbone!r}",
+        )
+
+
+def move(model: FiLo, device: str = "cpu", precision: str = "fp32") -> FiLo:
+    """`model` on a device and in a precision (`fp32`, `bf16` or `fp16`).
+
+    Raises:
+        DetectorError: an unknown precision, or a device that is not there.
+    """
+    types = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+    if precision not in types:
+        raise DetectorError(f"precision {precision!r}", expected=", ".join(types), hint=nearest(precision, [*types]))
+    try:
+        return model.to(device=device, dtype=types[precision])
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise DetectorError(f"device {device!r}: {reason}", expected="cpu, cuda or cuda:N", hint="use cpu") from error

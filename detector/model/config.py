@@ -1,0 +1,47 @@
+"""What a model is made of, as one frozen value that travels in every checkpoint."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Variant = Literal["released", "filo"]
+Positive = Annotated[int, Field(ge=1)]
+Triple = tuple[float, float, float]
+
+
+class ModelConfig(BaseModel):
+    """Backbone, size and variant of a FiLo model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    backbone: str = "ViT-L-14-336"
+    """open_clip model name, or the path of an open_clip JSON config."""
+    architecture: dict[str, Any] | None = None
+    """The open_clip config itself; filled in when the model is built, so that a checkpoint needs no file beside it."""
+    image_size: Positive = 518
+    """Side of the square input in pixels; a multiple of the patch size."""
+    variant: Variant = "filo"
+    """`filo`: the method as published; `released`: bit for bit what the published checkpoints were trained with."""
+    feature_levels: Annotated[tuple[Positive, ...], Field(min_length=1)] = (6, 12, 18, 24)
+    """Blocks (1-based) whose patch tokens the decoders read, ascending."""
+    single_path_blocks: Annotated[int, Field(ge=0)] = 6
+    """Blocks without the V-V path; levels above feed the convolutional decoders."""
+    context_tokens: Positive = 12
+    """Learned context tokens between the start token and the words."""
+    quick_gelu: bool | None = None
+    """Activation of both towers; None: exact GELU for `released`, what the weights were trained with for `filo`."""
+    mean: Triple = (0.48145466, 0.4578275, 0.40821073)
+    """Per-channel mean that pixels are normalised with (RGB, unit range)."""
+    std: Triple = (0.26862954, 0.26130258, 0.27577711)
+    """Per-channel standard deviation."""
+
+    @model_validator(mode="after")
+    def _levels_ascend(self) -> Self:
+        if list(self.feature_levels) != sorted(set(self.feature_levels)):
+            raise ValueError(f"feature_levels {self.feature_levels} must ascend, such as (6, 12, 18, 24)")
+        return self
+
+    @property
+    def conv_levels(self) -> tuple[int, ...]:
+        """Levels that have a V-V stream, and so a convolutional decoder."""
+        return tuple(level for level in self.feature_levels if level > self.single_path_blocks)

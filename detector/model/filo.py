@@ -1,0 +1,196 @@
+"""FiLo: compare every patch of an image with descriptions of what may be wrong with it (arXiv 2404.13671).
+
+pixels -> image tower -+-> embedding -> adapter -> context shift -> text tower -> normal / abnormal vector
++-> patch tokens -> linear and interaction decoders -> cosine with both vectors -> maps
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Self
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from detector.model.adapter import Adapter, unit
+from detector.model.config import ModelConfig
+from detector.model.context import PromptLearner
+from detector.model.interaction import InteractionDecoder, LinearDecoder
+from detector.model.prompts import PromptIds, pack
+from detector.model.text import TextTower
+from detector.model.vision import ImageFeatures, ImageTower
+
+LOGIT_SCALE = 100.0
+"""Fixed sharpness of the maps; CLIP's own learned scale is not used (as released)."""
+
+Embedding = Float[Tensor, "batch embed"]
+PatchEmbeddings = tuple[Float[Tensor, "batch patches embed"], ...]
+Maps = tuple[Float[Tensor, "batch 2 height width"], ...]
+Positions = Sequence[int]
+"""Regions by index; none means all of them."""
+
+
+class TextFeatures(NamedTuple):
+    """What the prompts of every image mean; all rows have unit length."""
+
+    normal: Embedding
+    """Mean over the normal states."""
+    abnormal: Embedding
+    """Mean over abnormal states and selected regions."""
+    states: tuple[Float[Tensor, "states embed"], ...]
+    """For every image, each abnormal state averaged over the selected regions: descriptions first, then generic."""
+
+
+class FiLoOutput(NamedTuple):
+    """One pass over a batch."""
+
+    maps: Maps
+    """One map a decoder, channel 0 normal, 1 abnormal, softmaxed over both at image size."""
+    similarity: Float[Tensor, "batch 2"]
+    """Cosine of the image with the normal and the abnormal vector (times 1/sqrt 2 in `released`)."""
+    text: TextFeatures
+    patches: PatchEmbeddings
+
+
+class FiLo(nn.Module):
+    """The whole model: a frozen CLIP and the parts trained around it.
+
+    Parameter names are those of the released checkpoints, with CLIP once, under `clip` and in open_clip's names.
+    Precision: the towers and decoders run in the dtype of their weights, everything after them in fp32 or better.
+
+    Args:
+        clip: an open_clip `CLIP` of the size in `config`, already loaded; it is frozen.
+        config: resolved configuration.
+        start_token: id of the tokenizer's start-of-text token.
+    """
+
+    def __init__(self, clip: Any, config: ModelConfig, start_token: int) -> None:
+        super().__init__()
+        visual = clip.visual
+        width, embed = visual.conv1.out_channels, visual.proj.shape[1]
+        text_width = clip.token_embedding.embedding_dim
+        self.config, self.start_token = config, start_token
+        self.clip = clip.requires_grad_(False)
+        self.image_tower = ImageTower(visual, config)
+        self.text_tower = TextTower(clip)
+        self.decoder_linear = LinearDecoder(len(config.feature_levels), width, embed)
+        self.decoder_cov = InteractionDecoder(len(config.conv_levels), width, embed)
+        self.normal_prompt_learner = PromptLearner(config.context_tokens, embed, text_width)
+        self.abnormal_prompt_learner = PromptLearner(config.context_tokens, embed, text_width)
+        self.adapter = Adapter(embed)
+        self.train(False)
+
+    def train(self, mode: bool = True) -> Self:
+        """Training mode for the trained parts; CLIP is frozen and stays in evaluation mode."""
+        super().train(mode)
+        self.clip.eval()
+        return self
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the towers' weights, which pixels are converted to."""
+        weight: Tensor = self.clip.visual.conv1.weight
+        return weight.dtype
+
+    @property
+    def _row_scale(self) -> float:
+        """Length of a text vector: `released` divides both by their joint norm, which is sqrt 2."""
+        return math.sqrt(0.5) if self.config.variant == "released" else 1.0
+
+    def encode_image(self, pixels: Float[Tensor, "batch 3 size size"]) -> ImageFeatures:
+        """Image embedding and the patch tokens every decoder reads, from normalised pixels."""
+        features: ImageFeatures = self.image_tower(pixels.to(self.dtype))
+        return features
+
+    def patch_embeddings(self, features: ImageFeatures) -> PatchEmbeddings:
+        """Unit-length patch embeddings of every decoder, linear ones first; they do not depend on the text."""
+        return tuple(unit(level) for level in self.decode(features))
+
+    def decode(self, features: ImageFeatures) -> PatchEmbeddings:
+        """Patch embeddings as the decoders give them, not normalised."""
+        return (*self.decoder_linear(features.linear_tokens), *self.decoder_cov(features.conv_tokens))
+
+    def image_feature(self, image_embedding: Embedding, *, adapt: bool = True) -> Embedding:
+        """Unit-length image feature, through the adapter unless `adapt` is off."""
+        return unit(self.adapter(image_embedding) if adapt else image_embedding)
+
+    def encode_text(
+        self,
+        image_embedding: Embedding,
+        prompts: Sequence[PromptIds],
+        positions: Sequence[Positions] | None = None,
+        *,
+        adapt: bool = True,
+    ) -> TextFeatures:
+        """The normal and the abnormal vector of every image (FiLo equations 1 to 4).
+
+        Args:
+            image_embedding: `ImageFeatures.embedding`; it shifts the learned context.
+            prompts: one an image, or a single one for all.
+            positions: regions the abnormal prompts name, for every image; none (or an empty one) averages over all.
+            adapt: whether the image feature goes through the adapter first.
+        """
+        rows = self.encode_prompts(self.image_feature(image_embedding, adapt=adapt), prompts, positions)
+        normal = torch.stack([unit(unit(normal).mean(0)) for normal, _ in rows])
+        abnormal = torch.stack([unit(unit(abnormal).mean((0, 1))) for _, abnormal in rows])
+        return TextFeatures(normal, abnormal, tuple(unit(unit(abnormal).mean(1)) for _, abnormal in rows))
+
+    def encode_prompts(
+        self,
+        image_feature: Embedding,
+        prompts: Sequence[PromptIds],
+        positions: Sequence[Positions] | None = None,
+    ) -> list[tuple[Float[Tensor, "prompts embed"], Float[Tensor, "states positions embed"]]]:
+        """Text features of every prompt of every image, not normalised: normal, and abnormal by state and region."""
+        images = len(image_feature)
+        prompts = list(prompts) * images if len(prompts) == 1 else prompts
+        chosen = positions if positions is not None else [()] * images
+        contexts = self._contexts(image_feature)
+        texts = [(ids.normal, ids.at(at)) for ids, at in zip(prompts, chosen, strict=True)]
+        trees = [[self._pack(side) for side in pair] for pair in texts]
+        flat = [(tree, contexts[k][i]) for i, pair in enumerate(trees) for k in (0, 1) for tree in pair[k]]
+        done = iter(self.text_tower([tree for tree, _ in flat], torch.stack([context for _, context in flat])))
+        encoded = [[torch.cat([next(done) for _ in side]) for side in pair] for pair in trees]
+        return [(n, a.unflatten(0, (len(ids.abnormal), -1))) for (n, a), ids in zip(encoded, prompts, strict=True)]
+
+    def _pack(self, texts: Sequence[tuple[int, ...]]) -> list[Any]:
+        return pack(texts, self.start_token, self.config.context_tokens)
+
+    def _contexts(self, image_feature: Embedding) -> tuple[Tensor, Tensor]:
+        """Normal and abnormal context of every image."""
+        feature = image_feature.to(self.dtype)
+        return self.normal_prompt_learner(feature), self.abnormal_prompt_learner(feature)
+
+    def similarity(
+        self, image_embedding: Embedding, text: TextFeatures, *, adapt: bool = True
+    ) -> Float[Tensor, "batch 2"]:
+        """Cosine of every image with its normal and its abnormal vector, scaled as the variant has it."""
+        feature = self.image_feature(image_embedding, adapt=adapt)
+        return torch.stack([(feature * row).sum(-1) for row in (text.normal, text.abnormal)], dim=-1) * self._row_scale
+
+    def anomaly_maps(self, patch_embeddings: PatchEmbeddings, text: TextFeatures) -> Maps:
+        """One softmaxed map a decoder, enlarged to image size before the softmax (FiLo equation 7)."""
+        rows = torch.stack([text.normal, text.abnormal], dim=-1) * (LOGIT_SCALE * self._row_scale)
+        size = (self.config.image_size, self.config.image_size)
+        maps = []
+        for level in patch_embeddings:
+            side = math.isqrt(level.shape[1])
+            logits = (level @ rows).transpose(1, 2).unflatten(2, (side, side))
+            maps.append(F.interpolate(logits, size=size, mode="bilinear", align_corners=True).softmax(1))
+        return tuple(maps)
+
+    def forward(
+        self,
+        pixels: Float[Tensor, "batch 3 size size"],
+        prompts: Sequence[PromptIds],
+        positions: Sequence[Positions] | None = None,
+        *,
+        adapt: bool = True,
+    ) -> FiLoOutput:
+        """Everything at once; see the single steps for what the arguments mean."""
+        features = self.encode_image(pixels)
+        text = self.encode_text(features.embedding, prompts, positions, adapt=adapt)
+        patches = self.patch_embeddings(features)
+        maps = self.anomaly_maps(patches, text)
+        return FiLoOutput(maps, self.similarity(features.embedding, text, adapt=adapt), text, patches)

@@ -1,0 +1,81 @@
+"""CLIP's text tower over packed prompt trees."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+from detector.model.attention import attend, project_qkv
+from detector.model.prompts import PromptTree
+
+
+class TextTower(nn.Module):
+    """Encodes prompt trees with the frozen text tower of an open_clip `CLIP` (held by the caller, not registered)."""
+
+    def __init__(self, clip: Any) -> None:
+        super().__init__()
+        self._clip = (clip,)  # in a tuple, so that its weights are registered once, under `clip`
+
+    def forward(
+        self, trees: Sequence[PromptTree], contexts: Float[Tensor, "trees context width"]
+    ) -> list[Float[Tensor, "prompts embed"]]:
+        """Features of every prompt of every tree, not normalised.
+
+        Args:
+            trees: packed prompts; of any sizes, padded to the largest here.
+            contexts: learned vectors that stand after the start token, one set a tree.
+
+        Returns:
+            One tensor a tree, in the order its prompts were packed in.
+        """
+        device = contexts.device
+        tokens = pad_sequence([tree.tokens for tree in trees], batch_first=True).to(device)
+        depth = pad_sequence([tree.depth for tree in trees], batch_first=True).to(device)
+        hidden = self._blocks(self._embed(tokens, depth, contexts), _masks(trees, tokens.shape[1]).to(device))
+        sizes = [len(tree.ends) for tree in trees]
+        rows = torch.repeat_interleave(torch.arange(len(trees)), torch.tensor(sizes)).to(device)
+        ends = torch.cat([tree.ends for tree in trees]).to(device)
+        return list(self._project(hidden[rows, ends]).split(sizes))
+
+    def _embed(
+        self,
+        tokens: Int[Tensor, "trees nodes"],
+        depth: Int[Tensor, "trees nodes"],
+        contexts: Float[Tensor, "trees context width"],
+    ) -> Float[Tensor, "trees nodes width"]:
+        clip = self._clip[0]
+        words = clip.token_embedding(tokens)
+        after = 1 + contexts.shape[1]
+        words = torch.cat([words[:, :1], contexts.to(words.dtype), words[:, after:]], dim=1)
+        embedded: Tensor = words + clip.positional_embedding[depth]
+        return embedded
+
+    def _blocks(
+        self, hidden: Float[Tensor, "trees nodes width"], mask: Bool[Tensor, "trees 1 nodes nodes"]
+    ) -> Float[Tensor, "trees nodes width"]:
+        for block in self._clip[0].transformer.resblocks:
+            query, key, value = project_qkv(block.attn, block.ln_1(hidden))
+            hidden = hidden + block.ls_1(attend(block.attn, query, key, value, mask))
+            hidden = hidden + block.ls_2(block.mlp(block.ln_2(hidden)))
+        return hidden
+
+    def _project(self, ends: Float[Tensor, "prompts width"]) -> Float[Tensor, "prompts embed"]:
+        clip = self._clip[0]
+        normed: Tensor = clip.ln_final(ends)
+        if clip.text_projection is None:
+            return normed
+        linear = isinstance(clip.text_projection, nn.Linear)
+        projected: Tensor = clip.text_projection(normed) if linear else normed @ clip.text_projection
+        return projected
+
+
+def _masks(trees: Sequence[PromptTree], nodes: int) -> Bool[Tensor, "trees 1 nodes nodes"]:
+    """Who sees whom; padding sees itself, so that no row of the softmax is empty."""
+    masks = torch.eye(nodes, dtype=torch.bool).repeat(len(trees), 1, 1)
+    for mask, tree in zip(masks, trees, strict=True):
+        size = len(tree.tokens)
+        mask[:size, :size] = tree.visible
+    return masks[:, None]

@@ -1,0 +1,115 @@
+"""Reading weight files: never executing what they hold, never half."""
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from descriptions.errors import nearest
+from detector.errors import DetectorError
+from detector.model.vision import resize_positions
+
+POSITIONS = "visual.positional_embedding"
+
+
+class WeightsError(DetectorError):
+    """Weights that cannot be read, or do not fit the model."""
+
+
+def read_weights(path: Path) -> dict[str, Any]:
+    """What a .pt, .pth or .safetensors file holds: tensors by name, or a dictionary of such dictionaries.
+
+    Nothing in the file is executed: pickles are read with `weights_only`. A TorchScript archive, as OpenAI ships
+    CLIP, gives its parameters.
+
+    Raises:
+        WeightsError: no such file, or not a weight file.
+    """
+    if not path.is_file():
+        raise WeightsError(f"no file {path}", expected="weights (.pt, .pth or .safetensors)")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return dict(load_file(path))
+        if _is_torchscript(path):
+            return dict(torch.jit.load(str(path), map_location="cpu").state_dict())
+        return dict(torch.load(path, map_location="cpu", weights_only=True))
+    except Exception as error:  # what a damaged file raises depends on where it is damaged
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise WeightsError(f"{path}: {reason}", expected="weights (.pt, .pth or .safetensors)") from error
+
+
+def _is_torchscript(path: Path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("/constants.pkl") for name in archive.namelist())
+
+
+def load_strictly(module: nn.Module, weights: dict[str, Tensor], source: str) -> None:
+    """Load all of `weights` into all of `module`.
+
+    Raises:
+        WeightsError: a missing, unexpected, misshaped or not finite tensor; the first few are named.
+    """
+    target = module.state_dict()
+    problems = [f"lacks {name}" for name in target if name not in weights]
+    problems += [f"has the unknown {name}" for name in weights if name not in target]
+    for name in target.keys() & weights.keys():
+        if weights[name].shape != target[name].shape:
+            problems.append(f"has {name} {_shape(weights[name])} where the model has {_shape(target[name])}")
+        elif not torch.isfinite(weights[name]).all():
+            problems.append(f"holds NaN or infinity in {name}")
+    if problems:
+        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
+        raise WeightsError(f"{source} {', '.join(problems[:3])}{more}", expected="weights of exactly this model")
+    module.load_state_dict(weights)
+
+
+def _shape(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape)) or "scalar"
+
+
+def load_pretrained(clip: nn.Module, backbone: str, pretrained: str | Path) -> None:
+    """CLIP weights from an open_clip tag or a local file, with the position embedding resized to the image size.
+
+    Raises:
+        WeightsError: unknown tag, unreadable file, or weights of another architecture.
+    """
+    path = Path(pretrained)
+    if not path.is_file():
+        path = _download(backbone, str(pretrained))
+    weights = read_weights(path)
+    weights = weights.get("state_dict", weights)
+    weights = {name.removeprefix("module."): tensor for name, tensor in weights.items()}
+    for name in ("input_resolution", "context_length", "vocab_size"):  # scalars in OpenAI's archives
+        weights.pop(name, None)
+    if POSITIONS in weights:
+        side = int((len(clip.get_parameter(POSITIONS)) - 1) ** 0.5)
+        weights[POSITIONS] = resize_positions(weights[POSITIONS].float(), side)
+    load_strictly(clip, weights, str(path))
+
+
+def _download(backbone: str, tag: str) -> Path:
+    """The file behind an open_clip tag, fetched into open_clip's cache."""
+    import open_clip
+
+    known = open_clip.get_pretrained_cfg(backbone, tag)
+    if not known:
+        tags = open_clip.list_pretrained_tags_by_model(backbone)
+        raise WeightsError(
+            f"no weights {tag!r} for {backbone!r}",
+            expected=f"a file, or one of {', '.join(tags) or 'none'}",
+            hint=nearest(tag, tags),
+        )
+    try:
+        return Path(open_clip.download_pretrained(known))
+    except Exception as error:  # network, hub and disk errors of three libraries
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise WeightsError(
+            f"weights {tag!r} of {backbone!r} could not be fetched: {reason}",
+            hint="download them elsewhere and pass the path of the file",
+        ) from error
