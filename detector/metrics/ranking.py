@@ -1,0 +1,91 @@
+"""Scores in order, with what lies below each: the one sort that every metric reads."""
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Num
+
+
+class Ordered(NamedTuple):
+    """Values in rising order and the weight that has been passed after each."""
+
+    values: Num[np.ndarray, " values"]
+    passed: Num[np.ndarray, " passed"] | None
+    """Weight of the first k values, for k = 0..len(values); None where every value weighs one."""
+
+    @property
+    def total(self) -> float:
+        """Weight of all values."""
+        return float(len(self.values) if self.passed is None else self.passed[-1])
+
+    def below(self, thresholds: Num[np.ndarray, " n"], *, inclusive: bool = False) -> Float[np.ndarray, " n"]:
+        """Weight of the values below (with `inclusive`: at or below) each threshold."""
+        side: Literal["left", "right"] = "right" if inclusive else "left"
+        at = np.searchsorted(self.values, thresholds, side=side)
+        return np.asarray(at if self.passed is None else self.passed[at], dtype=np.float64)
+
+
+def order(values: Num[np.ndarray, " n"], weights: Num[np.ndarray, " n"] | None = None) -> Ordered:
+    """Sort `values`, carrying `weights` along."""
+    if weights is None:
+        return Ordered(np.sort(values), None)
+    rank = np.argsort(values, kind="stable")
+    return Ordered(values[rank], np.concatenate(([0.0], np.cumsum(weights[rank], dtype=np.float64))))
+
+
+class Ranking(NamedTuple):
+    """Scores of the negatives and of the positives, each in order.
+
+    Pixels that score the same (or fall into the same bin) are tied: a threshold takes all of them or none.
+    """
+
+    negatives: Ordered
+    positives: Ordered
+    overlaps: Ordered | None = None
+    """The positives again, weighted so that all of them together weigh one: the per-region overlap."""
+    extent: tuple[float, float] = (0.0, 0.0)
+    """Lowest and highest score of all."""
+
+
+class Curve(NamedTuple):
+    """Counts at every distinct score of a positive, from the highest down.
+
+    Between two of these scores only false positives are added, which changes neither recall nor overlap; ROC,
+    precision-recall and PRO curves are therefore fully given by these points.
+    """
+
+    thresholds: Num[np.ndarray, " steps"]
+    hits: Float[np.ndarray, " steps"]
+    """Positives at or above the threshold."""
+    alarms_before: Float[np.ndarray, " steps"]
+    """Negatives strictly above the threshold."""
+    alarms: Float[np.ndarray, " steps"]
+    """Negatives at or above the threshold."""
+    overlap: Float[np.ndarray, " steps"] | None
+    """Mean over regions of the part at or above the threshold."""
+    positives: float
+    negatives: float
+
+
+def rank_labels(scores: Num[np.ndarray, " n"], labels: Bool[np.ndarray, " n"]) -> Ranking:
+    """Rank one score per image."""
+    low, high = (float(scores.min()), float(scores.max())) if len(scores) else (0.0, 0.0)
+    return Ranking(order(scores[~labels]), order(scores[labels]), extent=(low, high))
+
+
+def trace(ranking: Ranking) -> Curve:
+    """The curve that a falling threshold draws through `ranking`."""
+    positives, negatives = ranking.positives.total, ranking.negatives.total
+    steps = np.unique(ranking.positives.values)[::-1]
+    overlap = None
+    if ranking.overlaps is not None and positives:
+        overlap = ranking.overlaps.total - ranking.overlaps.below(steps)
+    return Curve(
+        thresholds=steps,
+        hits=positives - ranking.positives.below(steps),
+        alarms_before=negatives - ranking.negatives.below(steps, inclusive=True),
+        alarms=negatives - ranking.negatives.below(steps),
+        overlap=overlap,
+        positives=positives,
+        negatives=negatives,
+    )
