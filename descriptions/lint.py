@@ -1,0 +1,277 @@
+"""What makes a description useless or harmful to the detector, and the safe mends.
+
+Errors are texts the detector cannot use; warnings are texts that probably do not help. Only enabled entries are looked
+at, and `fix` never touches a locked one.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from descriptions.refs import slug
+from descriptions.schema import Anomaly, DescriptionFile
+from descriptions.tokens import BERT_LENGTH, CLIP_LENGTH, Counter, count_bert, count_clip
+
+
+def _set(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+CONTEXT_TOKENS = 12
+"""Learned vectors that stand before every text."""
+FEW, MANY = 3, 60
+"""Fewer descriptions than this say little; more than this blur the mean of their features."""
+NEAR = 0.75
+"""Texts that share this part of their content words mean the same."""
+LONGEST_POSITION = "bottom right"
+
+SENSES = {
+    "smell": "smell smells smelly odour odor odorous odorless stink stinks scent aroma",
+    "sound": "sound sounds noise noisy rattle rattles rattling squeak squeaks squeaking audible hum humming",
+    "taste": "taste tastes bitter sour flavour flavor",
+    "touch": "feel feels hardness softness stiffness stickiness tactile",
+    "temperature and weight": "temperature hot warm cold heavy lightweight weight heavier lighter",
+    "time or function": "expired outdated slow slowly late delayed intermittent intermittently malfunction "
+    "malfunctioning unresponsive overheating voltage conductivity toxic",
+}
+"""Words for what no camera sees, by the sense that would be needed."""
+
+GENERIC = _set(
+    "abnormal abnormality anomalies anomaly anomalous bad broken damage damaged damages defect defective defects "
+    "different error fault faults faulty flaw flawed flaws imperfection imperfections irregularity issue issues "
+    "misc other others problem problems strange unknown unusual wrong"
+)
+"""Words that say that something is wrong and not what."""
+
+POSITIONS = ("top", "bottom", "left", "right", "center", "centre", "middle", "upper", "lower")
+"""The position is written behind the text where it was found; a position inside the text contradicts it."""
+
+FILLER = _set("a an the of in on at to by with and or from for its is are some any")
+
+_TYPOGRAPHY = {0x2018: "'", 0x2019: "'", 0x201C: '"', 0x201D: '"', 0x2013: "-", 0x2014: "-", 0x2026: "..."}
+"""Curly quotes, dashes and the ellipsis."""
+
+Level = Literal["error", "warning"]
+
+
+class Finding(NamedTuple):
+    """One thing to look at."""
+
+    rule: str
+    level: Level
+    entry: str
+    """Id of the anomaly; empty when it is about the whole file."""
+    message: str
+    fixable: bool = False
+    """Whether `fix` mends it."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the rules may ask besides the file itself."""
+
+    clip: Counter = count_clip
+    """Tokens of a text for CLIP, without start and end."""
+    bert: Counter = count_bert
+    """Tokens of a caption for BERT, start and end included."""
+    leaks: Collection[str] = ()
+    """Names of defect folders of data sets the file is evaluated on."""
+
+
+class Problem(NamedTuple):
+    """What one rule says of one entry; the entry is empty for the whole file."""
+
+    entry: str
+    message: str
+
+
+Check = Callable[[DescriptionFile, Context], Iterator[Problem]]
+
+
+class Rule(NamedTuple):
+    """A named check."""
+
+    name: str
+    level: Level
+    check: Check
+    fixable: bool = False
+
+
+def lint(description: DescriptionFile, context: Context | None = None) -> list[Finding]:
+    """All findings of all rules: errors first, then in the order of the file.
+
+    Args:
+        description: the file.
+        context: token counters and names that must not leak.
+    """
+    context = context or Context()
+    found = [
+        Finding(rule.name, rule.level, problem.entry, problem.message, rule.fixable)
+        for rule in RULES
+        for problem in rule.check(description, context)
+    ]
+    order = {entry.id: index for index, entry in enumerate(description.anomalies)}
+    return sorted(found, key=lambda finding: (finding.level != "error", order.get(finding.entry, -1)))
+
+
+def fix(description: DescriptionFile) -> DescriptionFile:
+    """The file with the safe mends made: case, spaces, typography, separators; exact duplicates are disabled."""
+    mended = [entry if entry.locked or not entry.enabled else _mend(entry) for entry in description.anomalies]
+    seen = {entry.text: entry.id for entry in reversed(mended) if entry.enabled}
+    seen |= {entry.text: entry.id for entry in reversed(mended) if entry.enabled and entry.locked}
+    entries = [
+        entry.model_copy(update={"enabled": entry.locked or seen[entry.text] == entry.id}) if entry.enabled else entry
+        for entry in mended
+    ]
+    return description if tuple(entries) == description.anomalies else description.revised(anomalies=tuple(entries))
+
+
+def words(text: str) -> list[str]:
+    """Lower-case content words in order."""
+    return [word for word in re.findall(r"[a-z0-9]+", text.lower()) if word not in FILLER]
+
+
+def _mend(entry: Anomaly) -> Anomaly:
+    text = unicodedata.normalize("NFKD", entry.text.translate(_TYPOGRAPHY))
+    text = "".join(letter for letter in text if not unicodedata.combining(letter)).lower()
+    text = re.sub(r"\s*,\s*(and\b\s*)?|(\s+\.)+(?=\s|$)", lambda match: f" {match[1] or ''}", text)
+    text = " ".join(text.split()).rstrip(".")
+    return entry.model_copy(update={"text": text or entry.text})
+
+
+def _enabled(description: DescriptionFile) -> list[Anomaly]:
+    return [entry for entry in description.anomalies if entry.enabled]
+
+
+def _not_visible(description: DescriptionFile, _: Context) -> Iterator[Problem]:
+    for entry in _enabled(description):
+        known = set(words(entry.text))
+        for sense, listed in SENSES.items():
+            if hit := sorted(known & set(listed.split())):
+                yield Problem(entry.id, f"{hit[0]!r} is {sense}, which no camera sees; say what it looks like")
+                break
+
+
+def _clip_length(description: DescriptionFile, context: Context) -> Iterator[Problem]:
+    for entry in _enabled(description):
+        prompt = f"abnormal {description.object_name} with {entry.text} at {LONGEST_POSITION}."
+        tokens = context.clip(prompt) + CONTEXT_TOKENS + 2
+        if tokens > CLIP_LENGTH:
+            yield Problem(entry.id, f"{tokens} CLIP tokens with template, context and position; {CLIP_LENGTH} are read")
+
+
+def _caption_length(description: DescriptionFile, context: Context) -> Iterator[Problem]:
+    tokens = context.bert(" . ".join(description.enabled_texts))
+    if tokens > BERT_LENGTH:
+        yield Problem(
+            "", f"about {tokens} BERT tokens in the joined caption, {BERT_LENGTH} are read; shorten or disable"
+        )
+
+
+def _separator(description: DescriptionFile, _: Context) -> Iterator[Problem]:
+    for entry in _enabled(description):
+        if found := re.search(r",|\s\.(?=\s|$)", entry.text):
+            yield Problem(entry.id, f"{found[0].strip()!r} would split the text in two; write two entries")
+
+
+def _duplicate(description: DescriptionFile, _: Context) -> Iterator[Problem]:
+    first: dict[str, str] = {}
+    for entry in _enabled(description):
+        text = " ".join(entry.text.lower().split())
+        if text in first:
+            yield Problem(entry.id, f"the same text as {first[text]}")
+        first.setdefault(text, entry.id)
+
+
+def _near_duplicate(description: DescriptionFile, _: Context) -> Iterator[Problem]:
+    seen: list[tuple[Anomaly, frozenset[str]]] = []
+    for entry in _enabled(description):
+        stems = frozenset(word.removesuffix("s") for word in words(entry.text))
+        for other, theirs in seen:
+            different = entry.text.lower().split() != other.text.lower().split()
+            if different and stems and len(stems & theirs) >= NEAR * len(stems | theirs):
+                yield Problem(entry.id, f"nearly the same as {other.id}: {other.text!r}")
+                break
+        seen.append((entry, stems))
+
+
+def _names_category(description: DescriptionFile, _: Context) -> Iterator[Problem]:
+    names = {description.object_name.lower(), description.category.replace("_", " ")}
+    pattern = re.compile("|".join(rf"\b{re.escape(name)}s?\b" for name in sorted(names)))
+    for entry in _enabled(description):
+        if found := pattern.search(entry.text.lower()):
+            yield Problem(entry.id, f"repeats {found[0]!r}, which the template says already")
+
+
+def _names_position(description: DescriptionFile, _: Context) -> Iterator[Problem]:
+    parts = {word for part in description.parts for word in words(part)}
+    for entry in _enabled(description):
+        if hit := [word for word in words(entry.text) if word in POSITIONS and word not in parts]:
+            yield Problem(entry.id, f"names the position {hit[0]!r}; the detector adds the position it finds")
+
+
+def _generic(description: DescriptionFile, _: Context) -> Iterator[Problem]:
+    about = set(words(description.object_name))
+    for entry in _enabled(description):
+        if not set(words(entry.text)) - GENERIC - about:
+            yield Problem(entry.id, f"{entry.text!r} says that something is wrong, not what; name what is seen")
+
+
+def _case(description: DescriptionFile, _: Context) -> Iterator[Problem]:
+    for entry in _enabled(description):
+        if entry.text != entry.text.lower():
+            yield Problem(entry.id, "upper case; CLIP reads lower case")
+
+
+def _spaces(description: DescriptionFile, _: Context) -> Iterator[Problem]:
+    for entry in _enabled(description):
+        if entry.text != " ".join(entry.text.split()):
+            yield Problem(entry.id, "spaces at an end, or two in a row")
+
+
+def _ascii(description: DescriptionFile, _: Context) -> Iterator[Problem]:
+    for entry in _enabled(description):
+        if odd := sorted({letter for letter in entry.text if not letter.isascii()}):
+            yield Problem(entry.id, f"{odd[0]!r} is not ASCII; CLIP was trained on English")
+
+
+def _count(description: DescriptionFile, _: Context) -> Iterator[Problem]:
+    enabled = len(_enabled(description))
+    if 0 < enabled < FEW:
+        yield Problem("", f"{enabled} enabled entries; fewer than {FEW} say little")
+    elif enabled > MANY:
+        yield Problem("", f"{enabled} enabled entries; more than {MANY} blur each other")
+
+
+def _empty(description: DescriptionFile, _: Context) -> Iterator[Problem]:
+    if not _enabled(description):
+        yield Problem("", "no enabled entry; the detector would see the generic states alone")
+
+
+def _leak(description: DescriptionFile, context: Context) -> Iterator[Problem]:
+    leaks = {slug(name): name for name in context.leaks}
+    for entry in _enabled(description):
+        if name := leaks.get(slug(entry.text)):
+            yield Problem(entry.id, f"equals the defect folder {name!r} of the data set; the score would be flattered")
+
+
+RULES: tuple[Rule, ...] = (
+    Rule("empty", "error", _empty),
+    Rule("not-visible", "error", _not_visible),
+    Rule("generic", "error", _generic),
+    Rule("clip-length", "error", _clip_length),
+    Rule("separator", "error", _separator, fixable=True),
+    Rule("duplicate", "error", _duplicate, fixable=True),
+    Rule("near-duplicate", "warning", _near_duplicate),
+    Rule("names-category", "warning", _names_category),
+    Rule("names-position", "warning", _names_position),
+    Rule("caption-length", "warning", _caption_length),
+    Rule("case", "warning", _case, fixable=True),
+    Rule("spaces", "warning", _spaces, fixable=True),
+    Rule("ascii", "warning", _ascii, fixable=True),
+    Rule("count", "warning", _count),
+    Rule("label-leak", "warning", _leak),
+)
+"""Every rule there is."""

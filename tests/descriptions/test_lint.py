@@ -1,0 +1,113 @@
+"""Every rule once broken and once kept, and the mends."""
+
+import pytest
+
+from descriptions.lint import MANY, RULES, Context, Finding, fix, lint
+from descriptions.schema import Anomaly, DescriptionFile
+
+GOOD = ("deep crack in the shell", "blue ink smear", "missing print")
+
+
+def nut(*texts: str, **changes: object) -> DescriptionFile:
+    entries = tuple(Anomaly(id=f"a{index}", text=text) for index, text in enumerate(texts))
+    file = DescriptionFile(category="metal_nut", object_name="metal nut", anomalies=entries)
+    return file.revised(**changes)
+
+
+def broken(description: DescriptionFile, context: Context | None = None) -> set[str]:
+    return {finding.rule for finding in lint(description, context)}
+
+
+EXAMPLES = [
+    ("not-visible", "burnt odour", "brown burn mark"),
+    ("not-visible", "rattling thread", "loose thread"),
+    ("not-visible", "bitter taste", "white powder residue"),
+    ("not-visible", "temperature rise", "charred edge"),
+    ("generic", "some other damage", "other thread torn off"),
+    ("generic", "defective metal nut", "flattened thread"),
+    ("clip-length", "ox " * 60 + "mark", "long thin scratch"),
+    ("separator", "crack, wide", "wide crack"),
+    ("separator", "crack . wide", "wide crack of 0.5 mm"),
+    ("duplicate", "Missing  print", "missing label"),
+    ("near-duplicate", "missing prints", "smeared print"),
+    ("names-category", "cracked metal nut", "cracked hexagon"),
+    ("names-position", "scratch at the top", "scratch beside the thread"),
+    ("case", "Bright scratch", "bright scratch"),
+    ("spaces", " bright scratch", "bright scratch"),
+    ("ascii", "façade scratched", "face scratched"),
+]
+
+
+@pytest.mark.parametrize(("rule", "bad", "good"), EXAMPLES)
+def test_each_rule_fails_and_passes(rule: str, bad: str, good: str) -> None:
+    assert rule in broken(nut(*GOOD, bad))
+    assert broken(nut(*GOOD, good)) == set()
+
+
+def test_rules_about_the_whole_file() -> None:
+    assert broken(nut()) == {"empty"}
+    assert broken(nut(GOOD[0])) == {"count"}
+    assert "count" in broken(nut(*(f"mark number {index}" for index in range(MANY + 1))))
+    many = nut(*(f"{index} thin scratches across the polished face" for index in range(40)))
+    assert "caption-length" in broken(many)
+    assert "caption-length" not in broken(many, Context(bert=lambda _: 200))
+
+
+def test_texts_that_are_the_names_of_defect_folders_leak() -> None:
+    leaks = Context(leaks=["missing_print", "good"])
+    assert lint(nut(*GOOD), leaks)[0] == Finding(
+        "label-leak",
+        "warning",
+        "a2",
+        "equals the defect folder 'missing_print' of the data set; the score would be flattered",
+    )
+    assert broken(nut(*GOOD), Context(leaks=["scratch"])) == set()
+
+
+def test_every_rule_has_an_example() -> None:
+    elsewhere = {"empty", "count", "caption-length", "label-leak"}
+    assert {rule for rule, _, _ in EXAMPLES} | elsewhere == {rule.name for rule in RULES}
+
+
+def test_positions_in_the_names_of_parts_are_fine() -> None:
+    assert broken(nut(*GOOD, "dent in the top plate", parts=("top plate",))) == set()
+
+
+def test_counters_can_be_replaced_and_disabled_entries_are_left_alone() -> None:
+    assert "clip-length" in broken(nut(*GOOD), Context(clip=lambda _: 64))
+    assert "clip-length" not in broken(nut(*GOOD), Context(clip=lambda _: 63))
+    quiet = (*nut(*GOOD).anomalies, Anomaly(id="smell", text="odour", enabled=False))
+    assert broken(nut().revised(anomalies=quiet)) == set()
+
+
+def test_errors_come_first() -> None:
+    levels = [finding.level for finding in lint(nut("Scratch", "odour", *GOOD))]
+    assert levels == sorted(levels)
+
+
+def test_fix_mends_what_is_safe_and_is_idempotent() -> None:
+    messy = nut("Deep  crack, wide", "deep crack wide", "it\u2019s a “façade” \u2013 worn . ", "burnt odour")
+    mended = fix(messy)
+    assert [entry.text for entry in mended.anomalies] == [
+        "deep crack wide",
+        "deep crack wide",
+        'it\'s a "facade" - worn',
+        "burnt odour",
+    ]
+    assert [entry.enabled for entry in mended.anomalies] == [True, False, True, True]
+    assert fix(mended) is mended
+    assert broken(mended) == {"not-visible"}
+    fixable = {rule.name for rule in RULES if rule.fixable}
+    assert not fixable & broken(mended)
+
+
+def test_fix_keeps_locked_entries_and_prefers_them() -> None:
+    entries = (
+        Anomaly(id="free", text="deep crack"),
+        Anomaly(id="kept", text="deep crack", locked=True),
+        Anomaly(id="loud", text="LOUD Mark", locked=True),
+        Anomaly(id="off", text="OFF", enabled=False),
+    )
+    mended = fix(nut().revised(anomalies=entries))
+    assert [entry.enabled for entry in mended.anomalies] == [False, True, True, False]
+    assert [entry.text for entry in mended.anomalies][2:] == ["LOUD Mark", "OFF"]
