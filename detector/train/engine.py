@@ -129,10 +129,10 @@ class Trainer:
         total = per_epoch * stage.epochs
         for step in range(progress.step, total):
             where = f"stage {stage.name}, step {step + 1}"
-            with self._keeping(progress, plain), memory_guard(where, self.config.batch_size):
+            with memory_guard(where, self.config.batch_size), self._keeping(progress, plain):
                 report = self._step(objective, optimizer, progress.stage, step, (per_epoch, total))
             progress = progress.model_copy(update={"step": step + 1})
-            with self._keeping(progress, plain), memory_guard(where, self.config.batch_size):
+            with memory_guard(where, self.config.batch_size), self._keeping(progress, plain):
                 value = self._validate(objective, step + 1, total)
             progress = self._keep_best(progress, value)
             self._log(report._replace(validation_loss=value))
@@ -161,8 +161,8 @@ class Trainer:
             epoch=epoch,
             step=step + 1,
             steps=total,
-            loss=float(loss),
-            terms={name: float(value) for name, value in terms.items()},
+            loss=float(loss.detach()),
+            terms={name: float(value.detach()) for name, value in terms.items()},
             rate=factor,
             images_per_second=self._global_batch / max(time.monotonic() - began, 1e-9),
             memory_mb=memory_mb(self.fabric.device),
@@ -191,7 +191,7 @@ class Trainer:
         )
 
     def _require_finite(self, loss: Tensor, stage: str, step: int) -> None:
-        worst = loss if self.fabric.world_size == 1 else self.fabric.all_reduce(loss.detach(), reduce_op="sum")
+        worst = self.fabric.all_reduce(loss.detach(), reduce_op="sum")
         if not math.isfinite(float(worst)):
             raise InterruptedTrainingError(
                 f"stage {stage}, step {step + 1}: the loss is {float(worst)}",

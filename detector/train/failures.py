@@ -4,11 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
-
 from detector.train.errors import InterruptedTrainingError
 
 _NO_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")
+"""Words of the host's and the GPU's allocators; `torch.OutOfMemoryError` is a RuntimeError too."""
 
 
 def full_disk(path: Path, error: OSError) -> InterruptedTrainingError:
@@ -29,9 +28,8 @@ def memory_guard(where: str, batch: int) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not isinstance(error, torch.OutOfMemoryError):
-            if not any(words in str(error) for words in _NO_MEMORY):
-                raise
+        if isinstance(error, RuntimeError) and not any(words in str(error) for words in _NO_MEMORY):
+            raise
         raise InterruptedTrainingError(
             f"{where}: out of memory at batch size {batch}",
             hint="the last saved state is intact; start again with a smaller --batch-size",

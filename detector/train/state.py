@@ -75,9 +75,7 @@ def load_state(path: Path) -> State:
             progress = Progress.model_validate_json((file.metadata() or {}).get(_META, ""))
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
     except (SafetensorError, ValidationError, OSError) as error:
-        raise ResumeError(
-            f"{path} is no training state ({type(error).__name__})", expected="last.safetensors"
-        ) from error
+        raise ResumeError(f"{path} is damaged or no training state", expected="last.safetensors") from error
     return State(progress, _under(tensors, "parameter."), _under(tensors, "moment."), tensors["rng.cpu"])
 
 
