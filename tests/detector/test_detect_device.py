@@ -1,0 +1,42 @@
+"""Processors and precisions that are here, and those that are not."""
+
+import pytest
+import torch
+
+from detector.device import DeviceError, computing, resolve_batch_size, resolve_device, resolve_precision
+
+CPU = torch.device("cpu")
+
+
+def test_auto_takes_what_is_here():
+    expected = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    assert resolve_device().type == expected
+    assert resolve_device("cpu") == CPU
+
+
+@pytest.mark.parametrize("name", ["quantum", "cuda:99", "meta"])
+def test_a_processor_that_is_not_here(name: str):
+    with pytest.raises(DeviceError):
+        resolve_device(name)
+
+
+@pytest.mark.skipif(torch.backends.mps.is_available(), reason="an Apple GPU is here")
+def test_no_apple_gpu():
+    with pytest.raises(DeviceError, match="type --device cpu"):
+        resolve_device("mps")
+
+
+def test_precision():
+    assert resolve_precision("auto", CPU) == torch.float32
+    assert resolve_precision("bf16", CPU) == torch.bfloat16
+    for name in ("fp8", "fp16"):
+        with pytest.raises(DeviceError):
+            resolve_precision(name, CPU)
+    with computing(CPU, torch.bfloat16):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
+
+
+def test_batch_size():
+    assert resolve_batch_size(None, CPU) == 4
+    assert resolve_batch_size(3, CPU) == 3
+    assert resolve_batch_size(None, torch.device("cuda")) == 16
