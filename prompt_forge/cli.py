@@ -5,7 +5,7 @@ from typing import NoReturn
 import typer
 
 from descriptions.terminal import run
-from prompt_forge.commands import doctor, log, setup
+from prompt_forge.commands import doctor, generate, log, setup, templates
 
 app = typer.Typer(
     name="prompt-forge",
@@ -21,6 +21,8 @@ def _root() -> None:
     """Keeps `prompt-forge COMMAND` a group however many commands there are."""
 
 
+app.command()(generate.generate)
+app.add_typer(templates.templates)
 app.command()(setup.setup)
 app.command()(doctor.doctor)
 app.command()(log.log)

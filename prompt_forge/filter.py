@@ -54,7 +54,7 @@ def words(text: str) -> list[str]:
 
 def stem(word: str) -> str:
     """A word without the endings that do not change what is seen: `cracks`, `cracked` and `cracking` are `crack`."""
-    for ending in ("ing", "ed", "es", "s"):
+    for ending in ("ing", "ed", "es", "s", "e"):
         if word.endswith(ending) and len(word) - len(ending) >= 3:
             return word[: -len(ending)]
     return word
@@ -88,9 +88,15 @@ class Filter:
 
     def apply(self, candidate: Candidate) -> tuple[Candidate, str]:
         """The candidate with its text trimmed, and why it is rejected (empty when it is not)."""
-        trimmed = candidate._replace(text=trim(candidate.text, self.product))
+        text = trim(candidate.text, self.product)
+        trimmed = candidate._replace(text=self._without_stranger(text) if self.strict else text)
         problem = self._visible(trimmed.text) or (self._strict(trimmed) if self.strict else "")
         return trimmed, problem
+
+    def _without_stranger(self, text: str) -> str:
+        """`text` without a last `of the ...` that names no part: a small model misspells rare products."""
+        head, of, tail = text.rpartition(" of ")
+        return head if of and not set(words(tail)) & self._own_words() and len(words(head)) > 1 else text
 
     def _visible(self, text: str) -> str:
         content = words(text)

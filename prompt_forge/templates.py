@@ -28,6 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from ruamel.yaml import YAML, YAMLError
 
 from descriptions.errors import nearest
+from descriptions.files import atomic_write
 from prompt_forge.errors import PromptForgeError
 from prompt_forge.llm.types import Message
 
@@ -287,3 +288,20 @@ def check(template: Template) -> list[Message]:
         return list(template.messages(VARIABLES))
     family = next(iter(template.front.families))
     return list(template.few_shot({**VARIABLES, "family": family}))
+
+
+def copy_template(like: str, name: str, folder: Path) -> Path:
+    """Write a copy of the template `like` that is called `name`.
+
+    Raises:
+        TemplateError: the name is no id, `like` is unknown, or the file is there already.
+    """
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,63}", name):
+        raise TemplateError(f"template name {name!r}", expected="lower-case letters, digits and -")
+    text = _text(Templates.find().get(like).path)
+    path = folder / f"{name}{SUFFIX}"
+    try:
+        atomic_write(path, re.sub(r"(?m)^id:.*$", f"id: {name}", text, count=1), exclusive=True)
+    except OSError as error:
+        raise TemplateError(f"cannot write {path}: {error.strerror}", hint="choose another name or --dir") from error
+    return path

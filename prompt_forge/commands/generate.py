@@ -1,0 +1,181 @@
+"""`prompt-forge generate`: from a category name to a draft description file."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from descriptions.store import Store
+    from prompt_forge.catalog import Product
+    from prompt_forge.generate import Asker, Result
+
+_ASKING, _RUN, _WHAT = "How to ask", "The run", "What to ask about"
+
+
+def generate(
+    category: Annotated[
+        list[str] | None, typer.Option(help="Product; repeat for several.", rich_help_panel=_WHAT)
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="All products of the catalog.", rich_help_panel=_WHAT)] = False,
+    from_file: Annotated[
+        Path | None, typer.Option(help="One name a line, or YAML like catalog.yaml.", rich_help_panel=_WHAT)
+    ] = None,
+    object_name: Annotated[str | None, typer.Option(help="The words CLIP reads.", rich_help_panel=_WHAT)] = None,
+    parts: Annotated[str, typer.Option(help="Visible parts, by commas.", rich_help_panel=_WHAT)] = "",
+    families: Annotated[str, typer.Option(help="Kinds of defect, by commas.", rich_help_panel=_WHAT)] = "",
+    model: Annotated[
+        list[str] | None, typer.Option(help="Model; repeat for an ensemble; `local`.", rich_help_panel=_ASKING)
+    ] = None,
+    base_url: Annotated[str | None, typer.Option(help="OpenAI-compatible endpoint.", rich_help_panel=_ASKING)] = None,
+    template: Annotated[str | None, typer.Option(help="See `templates list`.", rich_help_panel=_ASKING)] = None,
+    strategy: Annotated[str | None, typer.Option(help="auto, structured or family.", rich_help_panel=_ASKING)] = None,
+    count: Annotated[int | None, typer.Option(help="Entries per product [12].", rich_help_panel=_ASKING)] = None,
+    seed: Annotated[int | None, typer.Option(help="Same seed, same file [0].", rich_help_panel=_ASKING)] = None,
+    temperature: Annotated[float | None, typer.Option(help="Of sampling [0].", rich_help_panel=_ASKING)] = None,
+    concurrency: Annotated[int | None, typer.Option(help="Products at once [4].", rich_help_panel=_RUN)] = None,
+    rpm: Annotated[float | None, typer.Option(help="Requests per minute.", rich_help_panel=_RUN)] = None,
+    max_tokens_total: Annotated[int | None, typer.Option(help="Tokens to spend.", rich_help_panel=_RUN)] = None,
+    max_cost: Annotated[float | None, typer.Option(help="Money to spend.", rich_help_panel=_RUN)] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Cached answers only.", rich_help_panel=_RUN)] = False,
+    refresh: Annotated[bool, typer.Option("--refresh", help="Ask again.", rich_help_panel=_RUN)] = False,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Keep no answers.", rich_help_panel=_RUN)] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show prompts only.", rich_help_panel=_RUN)] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also where the version exists.", rich_help_panel=_RUN)
+    ] = False,
+    descriptions_dir: Annotated[Path | None, typer.Option(help="Library folder.", rich_help_panel=_RUN)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.", rich_help_panel=_RUN)] = False,
+) -> None:
+    """Let a language model describe the anomalies of a product; saved as a new draft version.
+
+    Example: `prompt-forge generate --category capsule`
+
+    Example: `prompt-forge generate --category gear --parts "tooth,hub" --model gpt-4.1 --base-url https://HOST/v1`
+    """
+    from descriptions.store import Store
+    from prompt_forge.config import load
+    from prompt_forge.llm.settings import ModelSettings
+    from prompt_forge.prepare import GenerateSettings, Wanted, open_askers, pick_products
+
+    named = (name for name in category or [])
+    wanted = Wanted([*named], every, from_file, object_name, parts.split(","), families.split(","))
+    products = pick_products(wanted)
+    asking = {
+        "template": template,
+        "strategy": strategy,
+        "count": count,
+        "seed": seed,
+        "temperature": temperature,
+        "concurrency": concurrency,
+    }
+    settings = load(GenerateSettings, "generate", asking)
+    models = list(model or [])
+    whom = {
+        "model": models[0] if models else None,
+        "base_url": base_url,
+        "requests_per_minute": rpm,
+        "max_tokens_total": max_tokens_total,
+        "max_cost": max_cost,
+        "offline": offline or None,
+        "refresh": refresh or None,
+        "cache": False if no_cache else None,
+    }
+    with open_askers(settings, load(ModelSettings, "model", whom), models, _say) as askers:
+        if dry_run:
+            _show_prompts(askers, products, as_json=as_json)
+            return
+        store = Store.open(descriptions_dir, writable=True)
+        results = _run(askers, products, store, settings.concurrency, force=force or refresh, as_json=as_json)
+    _finish(results)
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)
+
+
+def _run(
+    askers: "Sequence[Asker]",
+    products: "Sequence[Product]",
+    store: "Store",
+    concurrency: int,
+    *,
+    force: bool,
+    as_json: bool,
+) -> "list[Result]":
+    from prompt_forge.generate import Run
+    from prompt_forge.progress import FamilyProgress
+
+    results = []
+    one_by_one = any(model.endpoint == "embedded" for model, _ in askers)
+    steps = max(recipe.count for _, recipe in askers)
+    with FamilyProgress(len(products), steps) as bar:
+        run = Run(askers, store, force=force, tick=bar.tick)
+        for result in run.over(products, 1 if one_by_one else concurrency):
+            bar.done(result.category)
+            results.append(result)
+            if not as_json:
+                _show(result)
+    if as_json:
+        typer.echo(json.dumps(_document(results), ensure_ascii=False))
+    elif len(results) > 1:
+        typer.echo(_total(results))
+    return results
+
+
+def _show(result: "Result") -> None:
+    from descriptions.terminal import printable
+
+    if result.status == "failed":
+        typer.echo(printable(f"failed     {result.category}: {result.error}"), err=True)
+        return
+    line = f"{result.status:<10} {result.path}  {result.enabled} of {result.entries} entries enabled"
+    if result.status == "present":
+        line += "  (same model, template and settings; --force asks again)"
+    else:
+        answers = f"{result.calls} model calls" if result.calls else "all from the cache"
+        line += f"  {result.seconds:.1f} s  {result.tokens} tokens  {answers}"
+    typer.echo(printable(line))
+
+
+def _total(results: "list[Result]") -> str:
+    from collections import Counter
+
+    counts = Counter(result.status for result in results)
+    told = ", ".join(f"{number} {status}" for status, number in counts.items())
+    seconds, tokens = sum(result.seconds for result in results), sum(result.tokens for result in results)
+    return f"{len(results)} products: {told}; {seconds:.1f} s, {tokens} tokens"
+
+
+def _document(results: "list[Result]") -> dict[str, object]:
+    return {
+        "results": [result.model_dump(exclude_none=True) for result in results],
+        "seconds": round(sum(result.seconds for result in results), 2),
+        "tokens": sum(result.tokens for result in results),
+        "calls": sum(result.calls for result in results),
+    }
+
+
+def _finish(results: "list[Result]") -> None:
+    failed = [result for result in results if result.status == "failed"]
+    if failed:
+        _say(f"{len(failed)} of {len(results)} products failed; the same command tries only these again")
+        raise typer.Exit(1)
+
+
+def _show_prompts(askers: "Sequence[Asker]", products: "Sequence[Product]", *, as_json: bool) -> None:
+    from descriptions.terminal import printable
+    from prompt_forge.prepare import preview
+
+    previews = list(preview(askers, products))
+    if as_json:
+        typer.echo(json.dumps([one.model_dump() for one in previews], ensure_ascii=False))
+        return
+    for one in previews:
+        typer.echo(f"# {one.category}: {one.requests} requests to {one.model}, template {one.template}")
+        for message in one.prompts[0]:
+            typer.echo(printable(f"[{message['role']}]\n{message['content']}"))
+        more = f"; {one.requests - 1} more prompts like it (--json shows all)" if one.requests > 1 else ""
+        typer.echo(f"# at most about {one.tokens} tokens{more}\n")

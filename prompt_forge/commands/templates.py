@@ -1,0 +1,89 @@
+"""`prompt-forge templates`: which questions there are, and how to bring your own."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+templates = typer.Typer(name="templates", no_args_is_help=True, help="List, show, copy and check prompt templates.")
+
+_JSON = typer.Option("--json", help="One JSON document on stdout.")
+
+
+@templates.command("list")
+def list_templates(as_json: Annotated[bool, _JSON] = False) -> None:
+    """List the templates and where each comes from.
+
+    Example: `prompt-forge templates list`
+    """
+    from prompt_forge.templates import Templates
+
+    found = list(Templates.find())
+    if as_json:
+        rows = [
+            {
+                **one.front.model_dump(exclude={"families"}),
+                "layer": one.layer,
+                "path": str(one.path),
+                "sha256": one.sha256,
+            }
+            for one in found
+        ]
+        typer.echo(json.dumps(rows, ensure_ascii=False))
+        return
+    for one in found:
+        typer.echo(f"{one.id:<16} {one.layer:<9} {one.front.answer:<7} {one.front.purpose}")
+
+
+@templates.command()
+def show(name: str, as_json: Annotated[bool, _JSON] = False) -> None:
+    """Print a template as it is.
+
+    Example: `prompt-forge templates show structured`
+    """
+    from prompt_forge.templates import Templates
+
+    template = Templates.find().get(name)
+    if as_json:
+        head = template.front.model_dump()
+        typer.echo(json.dumps({**head, "body": template.body, "sha256": template.sha256}, ensure_ascii=False))
+    else:
+        typer.echo(template.path.read_text(encoding="utf-8"), nl=False)
+
+
+@templates.command()
+def new(
+    name: str,
+    like: Annotated[str, typer.Option(help="Template to start from.")] = "structured",
+    folder: Annotated[Path, typer.Option("--dir", help="Where it goes.")] = Path("templates"),
+) -> None:
+    """Copy a template under a new name, to be changed.
+
+    Example: `prompt-forge templates new gears --like structured`
+    """
+    from prompt_forge.templates import copy_template
+
+    path = copy_template(like, name, folder)
+    typer.echo(f"wrote {path}; change it, then: prompt-forge templates check {path}")
+
+
+@templates.command()
+def check(paths: Annotated[list[Path] | None, typer.Argument(help="Files; all templates by default.")] = None) -> None:
+    """Read and render templates with sample values; exit 1 when one is wrong.
+
+    Example: `prompt-forge templates check templates/gears.j2`
+    """
+    from prompt_forge.templates import TemplateError, Templates, read
+    from prompt_forge.templates import check as render
+
+    wrong = 0
+    for path in paths or [path for _, path in Templates.find().paths.values()]:
+        try:
+            turns = render(read(path))
+            typer.echo(f"ok     {path} ({len(turns)} turns)")
+        except TemplateError as error:
+            wrong += 1
+            typer.echo(f"wrong  {error}")
+    if wrong:
+        raise typer.Exit(1)

@@ -1,0 +1,144 @@
+"""From what the user said to a run that can start: products, templates, models."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from prompt_forge.catalog import Product, choose, load_catalog, read_products
+from prompt_forge.errors import SettingsError
+from prompt_forge.generate import Asker
+from prompt_forge.llm.budget import estimate
+from prompt_forge.llm.open import Resources, open_model, resources
+from prompt_forge.llm.settings import ModelSettings
+from prompt_forge.llm.types import Usage
+from prompt_forge.strategies import Recipe, Strategy, first_requests
+from prompt_forge.templates import Template, Templates
+
+_BY_STRATEGY = {"structured": "structured", "family": "family-fewshot"}
+
+
+class GenerateSettings(BaseModel):
+    """Table `[generate]` of `filo-forge.toml`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    template: str | None = None
+    """Template id; by default the one that suits the model."""
+    strategy: Strategy = "auto"
+    """`structured`: one JSON answer; `family`: phrase by phrase; `auto`: by the template, or by the model."""
+    count: Annotated[int, Field(ge=1, le=100)] = 12
+    """Entries wanted for each product."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Same seed, same model, same machine, same file."""
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
+    """0 takes the most likely words."""
+    concurrency: Annotated[int, Field(ge=1, le=64)] = 4
+    """Products asked for at the same time; the embedded model takes one at a time."""
+
+
+class Wanted(NamedTuple):
+    """Which products, as the user said it."""
+
+    categories: Sequence[str] = ()
+    every: bool = False
+    file: Path | None = None
+    object_name: str | None = None
+    parts: Sequence[str] = ()
+    families: Sequence[str] = ()
+
+
+def pick_products(wanted: Wanted) -> list[Product]:
+    """The products, each once, in the order they were named.
+
+    Raises:
+        SettingsError: none is named, or hints for one product are given with several.
+        descriptions.errors.BadReferenceError: a name that cannot be a folder.
+    """
+    known = load_catalog()
+    listed = read_products(wanted.file) if wanted.file else {}
+    known |= {name: product for name, product in listed.items() if product.parts or name not in known}
+    names = list(dict.fromkeys([*wanted.categories, *listed, *(known if wanted.every else ())]))
+    if not names:
+        raise SettingsError("no category given", hint="type --category NAME, --all or --from-file FILE")
+    if len(names) > 1 and (wanted.object_name or wanted.parts):
+        came = f"--object-name or --parts with {len(names)} categories"
+        raise SettingsError(came, expected="one category", hint="write them into a file for --from-file")
+    hints: dict[str, Any] = {"object_name": wanted.object_name, "parts": wanted.parts, "families": wanted.families}
+    return [choose(known, name, **hints) for name in names]
+
+
+def pick_template(settings: GenerateSettings, *, embedded: bool) -> Template:
+    """The template to ask with.
+
+    Raises:
+        SettingsError: template and strategy contradict each other.
+        TemplateError: there is no such template, or it is broken.
+    """
+    strategy = settings.strategy
+    if settings.template is None:
+        name = _BY_STRATEGY.get(strategy) or _BY_STRATEGY["family" if embedded else "structured"]
+        return Templates.find().get(name)
+    template = Templates.find().get(settings.template)
+    own = "family" if template.front.answer == "phrase" else "structured"
+    if strategy not in {"auto", own}:
+        came = f"--strategy {strategy} with --template {template.id}"
+        raise SettingsError(came, hint=f"leave --strategy out: this template is asked the {own} way")
+    return template
+
+
+@contextmanager
+def open_askers(
+    settings: GenerateSettings, model: ModelSettings, names: Sequence[str], notify: Callable[[str], None]
+) -> Iterator[list[Asker]]:
+    """The models, ready to be asked, and closed at the end.
+
+    Args:
+        settings: how to ask.
+        model: whom to ask; `names` go first.
+        names: of the models of an ensemble; empty for the configured one.
+        notify: shows one line to the user.
+    """
+    chosen = [model.model_copy(update={"model": name}) for name in dict.fromkeys(names)] or [model]
+    with resources(model) as shared:
+        yield [_asker(settings, one, shared, notify) for one in chosen]
+
+
+def _asker(settings: GenerateSettings, model: ModelSettings, shared: Resources, notify: Callable[[str], None]) -> Asker:
+    recipe = Recipe(
+        template=pick_template(settings, embedded=model.embedded),
+        count=settings.count,
+        temperature=settings.temperature,
+        seed=settings.seed,
+    )
+    return Asker(open_model(model, shared, notify=notify), recipe)
+
+
+class Preview(BaseModel):
+    """What would be asked for one product."""
+
+    category: str
+    model: str
+    template: str
+    requests: int
+    """Asked in any case; rejected phrases cost more."""
+    tokens: int
+    """Most that they are expected to take, answers included."""
+    prompts: list[list[dict[str, str]]]
+
+
+def preview(askers: Sequence[Asker], products: Sequence[Product]) -> Iterator[Preview]:
+    """All prompts and a token estimate, without asking anyone."""
+    for product in products:
+        for model, recipe in askers:
+            requests = first_requests(model.model, recipe, product)
+            yield Preview(
+                category=product.category,
+                model=model.model,
+                template=recipe.template.id,
+                requests=len(requests),
+                tokens=sum(map(estimate, requests), Usage()).total if requests else 0,
+                prompts=[[message.model_dump() for message in request.messages] for request in requests],
+            )
