@@ -43,8 +43,6 @@ class TrainConfig(BaseModel):
     """Largest gradient norm; none leaves gradients alone."""
     dice: Literal["row", "image"] = "image"
     """Dice summed over each image, or over each row of it as the release does."""
-    temperature: Positive = 0.07
-    """Divides the image scores in the adapter stage."""
     position: Literal["all", "mask"] = "all"
     """Prompts of all nine regions, or of the region of the mask's largest defect."""
     mosaic_rate: Fraction = 0.2
