@@ -5,7 +5,7 @@ from typing import NoReturn
 import typer
 
 from descriptions.terminal import run
-from prompt_forge.commands import doctor, generate, log, setup, templates
+from prompt_forge.commands import doctor, generate, library, log, setup, templates
 
 app = typer.Typer(
     name="prompt-forge",
@@ -26,6 +26,13 @@ app.add_typer(templates.templates)
 app.command()(setup.setup)
 app.command()(doctor.doctor)
 app.command()(log.log)
+app.command("list")(library.list_categories)
+app.command()(library.show)
+app.command()(library.lint)
+app.command()(library.diff)
+app.command()(library.label)
+app.command()(library.rollback)
+app.command()(library.schema)
 
 
 def main() -> NoReturn:

@@ -1,0 +1,249 @@
+"""Commands that look at the library: list, show, lint, diff, label, rollback, schema."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from prompt_forge.commands.options import AsJson, DescriptionsDir, RefArgument
+
+if TYPE_CHECKING:
+    from descriptions.diff import Change
+    from descriptions.lint import Finding
+    from descriptions.schema import Anomaly, DescriptionFile
+    from descriptions.store import Store
+    from prompt_forge.scores import Contribution
+
+
+def list_categories(descriptions_dir: DescriptionsDir = None, as_json: AsJson = False) -> None:
+    """List categories, their versions and labels; exits with 1 when a file is broken.
+
+    Example: `prompt-forge list`
+    """
+    from descriptions.store import Store
+    from prompt_forge.console import print_json, print_table, say
+
+    store = Store.open(descriptions_dir)
+    found = [_summary(store, category) for category in store.categories()]
+    if as_json:
+        print_json(found)
+    else:
+        rows = [
+            [one["category"], one["latest"], one["enabled"], one["status"], _labels(one["labels"])] for one in found
+        ]
+        print_table(["category", "latest", "enabled", "status", "labels"], rows)
+    broken = [one["error"] for one in found if one["error"]]
+    for error in broken:
+        say(f"error: {error}")
+    if not found:
+        say(f"no descriptions in {store.root}; type prompt-forge generate --category capsule")
+    if broken:
+        raise typer.Exit(1)
+
+
+def _summary(store: "Store", category: str) -> dict[str, Any]:
+    from descriptions.errors import DescriptionError
+
+    summary: dict[str, Any] = {"category": category, "versions": store.versions(category)}
+    summary |= {"latest": summary["versions"][-1], "labels": {}, "enabled": None, "status": None, "error": None}
+    try:
+        latest = store.load(category)
+        summary |= {"labels": store.labels(category), "enabled": len(latest.enabled_texts), "status": latest.status}
+    except DescriptionError as error:
+        summary["error"] = str(error)
+    return summary
+
+
+def _labels(labels: dict[str, int]) -> str:
+    return ", ".join(f"{label}={version}" for label, version in labels.items() if label != "latest")
+
+
+def show(
+    ref: RefArgument,
+    scores: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Run folder of `detector eval`, to show what each entry is worth."),
+    ] = None,
+    descriptions_dir: DescriptionsDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show one version.
+
+    Example: `prompt-forge show capsule@reviewed`
+    """
+    from descriptions.store import Store
+    from prompt_forge.console import print_json, print_line, print_table
+    from prompt_forge.scores import read_contributions
+
+    description = Store.open(descriptions_dir).load(ref)
+    worth = read_contributions(scores, description).by_id if scores else {}
+    if as_json:
+        extra = {"scores": [one.model_dump() for one in worth.values()]} if scores else {}
+        print_json(description.model_dump(mode="json") | {"content_hash": description.content_hash} | extra)
+        return
+    for line in _head(description):
+        print_line(line)
+    columns = ["", "id", "text", "family", "source", "note", *(["verdict", "image AUROC"] if scores else [])]
+    rows = [[*_row(entry), *(_worth(worth.get(entry.id)) if scores else [])] for entry in description.anomalies]
+    print_table(columns, rows)
+
+
+def _head(description: "DescriptionFile") -> list[str]:
+    origin = description.provenance
+    made = f" by {origin.model} ({origin.endpoint}, template {origin.template})" if origin else ""
+    parent = f", from version {description.parent}" if description.parent else ""
+    return [
+        f"{description.ref}  {description.object_name}  {description.status}{parent}",
+        f"created {description.created:%Y-%m-%d %H:%M} UTC{made}",
+        f"normal: {' | '.join(description.normal)}",
+        f"abnormal: {' | '.join(description.abnormal)}",
+    ]
+
+
+def _row(entry: "Anomaly") -> list[object]:
+    mark = ("on" if entry.enabled else "off") + (" locked" if entry.locked else "")
+    return [mark, entry.id, entry.text, entry.family, entry.source, entry.note]
+
+
+def _worth(found: "Contribution | None") -> list[str]:
+    if found is None:
+        return ["", ""]
+    delta = "" if found.image_auroc_delta is None else f"{found.image_auroc_delta:+.4f}"
+    interval = f" [{found.interval[0]:+.4f}, {found.interval[1]:+.4f}]" if found.interval else ""
+    return [found.verdict, delta + interval]
+
+
+def lint(
+    refs: Annotated[
+        list[str] | None, typer.Argument(help="Versions; default: the latest of all.", metavar="REF")
+    ] = None,
+    fix: Annotated[bool, typer.Option("--fix", help="Save the safe mends as a new version.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings fail as well.")] = False,
+    leak: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Defect folder of your data set; texts must not equal it.")
+    ] = None,
+    descriptions_dir: DescriptionsDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find texts the detector cannot use; exits with 1 when there are errors.
+
+    Example: `prompt-forge lint capsule --fix`
+    """
+    from descriptions import lint as rules
+    from descriptions.store import Store
+    from prompt_forge.console import print_json, print_line, print_table
+
+    store = Store.open(descriptions_dir, writable=fix)
+    found: list[dict[str, Any]] = []
+    for ref in refs or store.categories():
+        description = _mended(store, store.load(ref)) if fix else store.load(ref)
+        for finding in rules.lint(description, rules.Context(leaks=leak or ())):
+            found.append({"ref": description.ref, **finding._asdict(), "text": _text(description, finding)})
+    errors = sum(finding["level"] == "error" for finding in found)
+    if as_json:
+        print_json(found)
+    else:
+        columns = ["ref", "level", "rule", "entry", "text", "message"]
+        if found:
+            print_table(columns, [[finding[column] for column in columns] for finding in found])
+        mendable = sum(finding["fixable"] for finding in found)
+        print_line(f"{errors} errors, {len(found) - errors} warnings" + (f"; --fix mends {mendable}" * bool(mendable)))
+    if errors or (strict and found):
+        raise typer.Exit(1)
+
+
+def _mended(store: "Store", description: "DescriptionFile") -> "DescriptionFile":
+    from descriptions.lint import fix
+    from prompt_forge.console import say
+    from prompt_forge.revise import successor
+
+    mended = fix(description)
+    if mended is description:
+        return description
+    saved = store.save(successor(description, mended))
+    say(f"mended {description.ref} as {saved.ref}")
+    return saved
+
+
+def _text(description: "DescriptionFile", finding: "Finding") -> str:
+    return next((entry.text for entry in description.anomalies if entry.id == finding.entry), "")
+
+
+def diff(
+    old: RefArgument,
+    new: Annotated[str, typer.Argument(help="What to compare with; default: the latest.", metavar="REF")] = "",
+    descriptions_dir: DescriptionsDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare two versions by meaning: entries added, removed, changed.
+
+    Example: `prompt-forge diff capsule@1 capsule@2`
+    """
+    from descriptions.diff import diff as compare
+    from descriptions.refs import parse_ref
+    from descriptions.store import Store
+    from prompt_forge.console import print_json, print_line
+
+    store = Store.open(descriptions_dir)
+    found = compare(store.load(old), store.load(new or parse_ref(old).category))
+    if as_json:
+        print_json(found._asdict() | {"changes": [change._asdict() for change in found.changes]})
+        return
+    print_line(f"{found.old} -> {found.new}" + (" (the detector reads the same)" if found.same_content else ""))
+    for change in found.changes:
+        print_line(_change(change))
+    if not found.changes:
+        print_line("no differences")
+
+
+def _change(change: "Change") -> str:
+    if change.kind == "added":
+        return f"+ {change.where}: {change.after}"
+    if change.kind == "removed":
+        return f"- {change.where}: {change.before}"
+    return f"~ {change.where}: {_value(change.before)} -> {_value(change.after)}"
+
+
+def _value(value: object) -> str:
+    return "[" + ", ".join(map(str, value)) + "]" if isinstance(value, list) else str(value)
+
+
+def label(
+    ref: RefArgument,
+    name: Annotated[str, typer.Argument(help="Such as reviewed or production.", metavar="LABEL")],
+    descriptions_dir: DescriptionsDir = None,
+) -> None:
+    """Point a movable label at a version.
+
+    Example: `prompt-forge label capsule@2 reviewed`
+    """
+    from descriptions.store import Store
+    from prompt_forge.console import print_line
+
+    target = Store.open(descriptions_dir, writable=True).set_label(ref, name)
+    print_line(f"{target.category}@{name} is now {target}")
+
+
+def rollback(ref: RefArgument, descriptions_dir: DescriptionsDir = None) -> None:
+    """Make an old version the latest again: it is copied to a new number; nothing is deleted.
+
+    Example: `prompt-forge rollback capsule@1`
+    """
+    from descriptions.store import Store
+    from prompt_forge.console import print_line
+    from prompt_forge.revise import successor
+
+    store = Store.open(descriptions_dir, writable=True)
+    old = store.load(ref)
+    print_line(f"{store.save(successor(old)).ref} is {old.ref} again")
+
+
+def schema() -> None:
+    """Print the JSON schema of a description file, for editors and other programs.
+
+    Example: `prompt-forge schema > description-schema.json`
+    """
+    from descriptions.schema import DescriptionFile
+    from prompt_forge.console import print_json
+
+    print_json(DescriptionFile.model_json_schema())
