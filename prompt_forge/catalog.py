@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from ruamel.yaml import YAML, YAMLError
 
 from descriptions.errors import nearest
 from descriptions.refs import parse_ref, slug
+from descriptions.yaml_io import parse_yaml, read_bytes
 from prompt_forge.errors import SettingsError
 from prompt_forge.parse import clean
 from prompt_forge.templates import Layer, layers
@@ -66,22 +66,14 @@ def read_products(path: Path) -> dict[str, Product]:
     """Read a catalog: a YAML mapping of categories, or a plain list with one name on each line.
 
     Raises:
-        SettingsError: the file cannot be read or an entry is wrong.
+        SettingsError: an entry is wrong.
+        descriptions.errors.InvalidFileError: the file cannot be read or is not plain YAML.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"cannot read {path}: {error}") from error
-    if path.suffix not in {".yaml", ".yml"}:
-        names = (line.split("#")[0].strip() for line in text.splitlines())
-        return {slug(name): plain(slug(name)) for name in names if name}
-    try:
-        entries = YAML(typ="safe").load(text) or {}
-    except YAMLError as error:
-        raise SettingsError(f"{path} is not YAML: {' '.join(str(error).split())[:200]}") from error
-    if not isinstance(entries, dict):
-        raise SettingsError(f"{path} holds a {type(entries).__name__}", expected="a mapping of categories")
-    return {str(name): _product(path, str(name), entry) for name, entry in entries.items()}
+    data = read_bytes(path)
+    if path.suffix in {".yaml", ".yml"}:
+        return {str(name): _product(path, str(name), entry) for name, entry in parse_yaml(data, str(path)).items()}
+    names = (line.split("#")[0].strip() for line in data.decode(errors="replace").splitlines())
+    return {slug(name): plain(slug(name)) for name in names if name}
 
 
 def _product(path: Path, name: str, entry: Any) -> Product:

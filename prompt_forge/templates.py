@@ -25,10 +25,10 @@ from jinja2 import meta
 from jinja2.sandbox import SandboxedEnvironment
 from platformdirs import user_config_path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from ruamel.yaml import YAML, YAMLError
 
 from descriptions.errors import nearest
 from descriptions.files import atomic_write
+from descriptions.yaml_io import parse_yaml
 from prompt_forge.errors import PromptForgeError
 from prompt_forge.llm.types import Message
 
@@ -161,6 +161,7 @@ def read(path: Path, layer: str = "project") -> Template:
 
     Raises:
         TemplateError: it cannot be read, its front matter or its Jinja is wrong, or its blocks do not fit.
+        descriptions.errors.InvalidFileError: the front matter is not plain YAML.
     """
     text = _text(path)
     match = _FRONT.match(text)
@@ -193,11 +194,9 @@ def _text(path: Path) -> str:
 
 def _front(path: Path, text: str) -> FrontMatter:
     try:
-        return FrontMatter.model_validate(YAML(typ="safe").load(text))
-    except YAMLError as error:
-        raise TemplateError(f"{path}: the front matter is not YAML: {' '.join(str(error).split())[:200]}") from error
+        return FrontMatter.model_validate(parse_yaml(text.encode(), f"{path}: front matter"))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
+        first = min(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")  # typos first
         where = ".".join(map(str, first["loc"])) or "the whole"
         wrong = str(first["loc"][-1]) if first["type"] == "extra_forbidden" else ""
         hint = nearest(wrong, [*FrontMatter.model_fields, *Example.model_fields]) if wrong else ""

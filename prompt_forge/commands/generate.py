@@ -60,8 +60,7 @@ def generate(
     from prompt_forge.llm.settings import ModelSettings
     from prompt_forge.prepare import GenerateSettings, Wanted, open_askers, pick_products
 
-    named = (name for name in category or [])
-    wanted = Wanted([*named], every, from_file, object_name, parts.split(","), families.split(","))
+    wanted = Wanted(category or (), every, from_file, object_name, _listed(parts), _listed(families))
     products = pick_products(wanted)
     asking = {
         "template": template,
@@ -90,6 +89,10 @@ def generate(
         store = Store.open(descriptions_dir, writable=True)
         results = _run(askers, products, store, settings.concurrency, force=force or refresh, as_json=as_json)
     _finish(results)
+
+
+def _listed(text: str) -> list[str]:
+    return [item for item in text.split(",") if item.strip()]
 
 
 def _say(line: str) -> None:

@@ -74,7 +74,8 @@ def check(paths: Annotated[list[Path] | None, typer.Argument(help="Files; all te
 
     Example: `prompt-forge templates check templates/gears.j2`
     """
-    from prompt_forge.templates import TemplateError, Templates, read
+    from descriptions.errors import ForgeError
+    from prompt_forge.templates import Templates, read
     from prompt_forge.templates import check as render
 
     wrong = 0
@@ -82,7 +83,7 @@ def check(paths: Annotated[list[Path] | None, typer.Argument(help="Files; all te
         try:
             turns = render(read(path))
             typer.echo(f"ok     {path} ({len(turns)} turns)")
-        except TemplateError as error:
+        except ForgeError as error:
             wrong += 1
             typer.echo(f"wrong  {error}")
     if wrong:
