@@ -7,20 +7,11 @@ from typing import Any, NamedTuple
 
 from descriptions.schema import DescriptionFile
 from detector.errors import DetectorError
+from detector.localize.regions import REGIONS
 from detector.model.prompts import Ids, PromptIds
 
-POSITIONS = (
-    "top left",
-    "top",
-    "top right",
-    "left",
-    "center",
-    "right",
-    "bottom left",
-    "bottom",
-    "bottom right",
-)
-"""The nine regions, row by row; a region is named by its index."""
+POSITIONS = REGIONS
+"""What the abnormal prompts are written for; a region is named by its index."""
 
 CONTEXT_LENGTH = 77
 """Tokens CLIP reads at most, start, context and end included."""

@@ -1,6 +1,6 @@
 """What a model is made of, as one frozen value that travels in every checkpoint."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -36,7 +36,7 @@ class ModelConfig(BaseModel):
     """Per-channel standard deviation."""
 
     @model_validator(mode="after")
-    def _levels_ascend(self) -> Self:
+    def _levels_ascend(self) -> "ModelConfig":
         if list(self.feature_levels) != sorted(set(self.feature_levels)):
             raise ValueError(f"feature_levels {self.feature_levels} must ascend, such as (6, 12, 18, 24)")
         return self

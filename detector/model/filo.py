@@ -6,7 +6,7 @@ pixels -> image tower -+-> embedding -> adapter -> context shift -> text tower -
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -81,7 +81,7 @@ class FiLo(nn.Module):
         self.adapter = Adapter(embed)
         self.train(False)
 
-    def train(self, mode: bool = True) -> Self:
+    def train(self, mode: bool = True) -> "FiLo":
         """Training mode for the trained parts; CLIP is frozen and stays in evaluation mode."""
         super().train(mode)
         self.clip.eval()
