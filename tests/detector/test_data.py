@@ -1,0 +1,247 @@
+"""Every layout becomes the same samples; every bad file is named; nothing is written into a data set."""
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from detector.commands.data import app
+from detector.data import DataError, open_data, read_mask
+from detector.data.check import check
+from detector.data.convert import write_manifest
+from detector.images import ImageError
+from tests.support.dataset import make_dataset
+
+runner = CliRunner()
+
+
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory):
+    return make_dataset(tmp_path_factory.mktemp("data"), ("gear", "plate"))
+
+
+@pytest.fixture
+def root(pristine, tmp_path):
+    return shutil.copytree(pristine, tmp_path / "mvtec")
+
+
+def facts(data):
+    """What a reader must find, whatever the layout."""
+    return [(s.category, s.split, s.defect, s.image.resolve(), s.mask and s.mask.resolve()) for s in data.samples]
+
+
+def problems_of(root):
+    return {problem.path.rsplit("/", 1)[-1]: problem for problem in check(open_data(root))}
+
+
+def test_mvtec_layout(root):
+    data = open_data(root)
+    assert data.layout == "mvtec"
+    assert data.categories == ("gear", "plate")
+    assert data.defects("gear") == ("hole", "scratch")
+    assert len(data.select(category="gear", split="train")) == 2
+    tested = data.select(category="gear", split="test")
+    assert [sample.defective for sample in tested] == [False] * 4 + [True] * 6
+    assert all(sample.has_pixel_labels for sample in tested)
+    assert tested[-1].mask == root / "gear" / "ground_truth" / "scratch" / "002_mask.png"
+
+
+def test_one_category_is_a_data_set_too(root, monkeypatch):
+    assert facts(open_data(root / "gear")) == facts(open_data(root, ["gear"]))
+    monkeypatch.chdir(root / "gear")
+    assert open_data(root.__class__(".")).categories == ("gear",)
+
+
+def test_plain_folders_with_and_without_masks(root, tmp_path):
+    for name in ("good", "hole"):
+        shutil.copytree(root / "gear" / "test" / name, tmp_path / "plain" / "gear" / name)
+    assert not any(sample.mask for sample in open_data(tmp_path / "plain").samples)
+    shutil.copytree(root / "gear" / "ground_truth" / "hole", tmp_path / "plain" / "gear" / "masks" / "hole")
+    data = open_data(tmp_path / "plain")
+    assert (data.layout, data.defects("gear"), len(data.samples)) == ("folder", ("hole",), 7)
+    assert all(sample.mask for sample in data.samples if sample.defective)
+
+
+def write_visa(root, rows):
+    table = root / "split_csv" / "1cls.csv"
+    table.parent.mkdir(exist_ok=True)
+    with table.open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerows([("object", "split", "label", "image", "mask"), *rows])
+    return table
+
+
+def test_visa_split(root):
+    rows = [
+        ("gear", "train", "normal", "gear/train/good/000.png", ""),
+        ("gear", "test", "normal", "gear/test/good/000.png", ""),
+        ("gear", "test", "anomaly", "gear/test/hole/000.png", "gear/ground_truth/hole/000_mask.png"),
+    ]
+    table = write_visa(root, rows)
+    data = open_data(root)
+    assert data.layout == "visa"
+    assert [(s.split, s.defect) for s in data.samples] == [("test", "anomaly"), ("test", "good"), ("train", "good")]
+    assert data.samples[0].mask is not None
+    assert facts(open_data(table)) == facts(data)
+
+
+@pytest.mark.parametrize("name", ["all.csv", "all.jsonl"])
+def test_a_manifest_holds_everything(root, tmp_path, name):
+    data = open_data(root)
+    write_manifest(data, tmp_path / name)
+    again = open_data(tmp_path / name)
+    assert again.layout == "manifest"
+    assert facts(again) == facts(data)
+
+
+def test_manifest_labels_and_defaults(root, tmp_path):
+    lines = [
+        {"image": "mvtec/gear/test/good/000.png", "label": 0},
+        {"image": "mvtec/gear/test/hole/000.png", "label": 1},
+    ]
+    (tmp_path / "parts.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n\n")
+    data = open_data(tmp_path / "parts.jsonl")
+    assert [(s.category, s.split, s.defect) for s in data.samples] == [
+        ("parts", "test", "defect"),
+        ("parts", "test", "good"),
+    ]
+
+
+def test_a_listed_file_that_is_missing_is_named(root):
+    good = ("gear", "test", "normal", "gear/test/good/000.png", "")
+    gone = ("gear", "test", "normal", "no.png", "")
+    write_visa(root, [good, gone, ("gear", "test", "anomaly", "gear/test/hole/000.png", "no_mask.png")])
+    data = open_data(root)
+    assert len(data.samples) == 2
+    assert {problem.rsplit("/", 1)[-1] for problem in data.problems} == {
+        "no.png: listed but missing",
+        "no_mask.png: listed but missing",
+    }
+    assert "no.png" in problems_of(root)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", "image,mask\nx.png,\n", "no column label"),
+        ("a.csv", "image,label\n,good\n", ":2: image ''"),
+        ("a.csv", "image,label,split\nx.png,good,valid\n", "expected train or test"),
+        ("a.csv", b"\xff\xfe\xff", "readable UTF-8"),
+        ("a.jsonl", b"\xff\xfe\xff", "readable UTF-8"),
+        ("a.jsonl", "{", ":1: .*one JSON object a line"),
+        ("a.jsonl", "[1]", ":1: .*one JSON object a line"),
+        ("a.jsonl", '{"image": "x.png"}', ":1: label ''"),
+        ("a.jsonl", "", "holds no images"),
+        ("a.jsonl", '{"image": "x.png", "label": "good"}', "x.png: listed but missing"),
+        ("a.txt", "", "is a file"),
+    ],
+)
+def test_broken_tables_are_refused_with_their_line(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(DataError, match=message):
+        open_data(tmp_path / name)
+
+
+def test_unknown_places_are_refused_with_the_nearest_name(root, tmp_path):
+    with pytest.raises(DataError, match=r"no data set at .*mvtek.*did you mean mvtec"):
+        open_data(tmp_path / "mvtek")
+    with pytest.raises(DataError, match=r"no category 'gera'.*did you mean gear"):
+        open_data(root, ["gera"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="no layout"):
+        open_data(tmp_path / "empty")
+
+
+def test_check_names_every_bad_file(root):
+    holes, masks = root / "gear" / "test" / "hole", root / "gear" / "ground_truth" / "hole"
+    (holes / "000.png").write_bytes((holes / "000.png").read_bytes()[:200])
+    Image.new("L", (5, 7)).save(masks / "001_mask.png")
+    Image.new("L", (48, 48)).save(masks / "002_mask.png")
+    (root / "gear" / "ground_truth" / "scratch" / "000_mask.png").unlink()
+    (root / "gear" / "ground_truth" / "scratch" / "001_mask.png").write_bytes(b"no picture")
+    Image.new("L", (48, 48), 255).save(root / "gear" / "ground_truth" / "scratch" / "002_mask.png")
+    Image.new("L", (1, 1)).save(root / "gear" / "test" / "good" / "tiny.png")
+    shutil.copy(root / "gear" / "test" / "scratch" / "000.png", root / "gear" / "test" / "good" / "twin.png")
+    problems = list(check(open_data(root / "gear")))
+    expected = {
+        ("hole/000.png", "cannot be read"): True,
+        ("hole/001_mask.png", "is 5x7; expected 48x48"): True,
+        ("hole/002_mask.png", "mask is empty"): True,
+        ("scratch/000.png", "no mask"): False,
+        ("scratch/001_mask.png", "cannot be read"): True,
+        ("scratch/002_mask.png", "whole image"): False,
+        ("good/tiny.png", "only 1x1"): True,
+        ("scratch/000.png", "the other label"): True,
+    }
+    for (path, message), severe in expected.items():
+        assert any(p.path.endswith(path) and message in p.message and p.severe is severe for p in problems), message
+    assert len(problems) == len(expected)
+
+
+def test_masks_are_resized_as_the_release_does(root):
+    path = root / "gear" / "ground_truth" / "hole" / "000_mask.png"
+    whole, small = read_mask(path, (48, 48)), read_mask(path, (48, 48), 24)
+    assert (whole.shape, small.shape, small.dtype) == ((48, 48), (24, 24), np.bool_)
+    assert small.mean() == pytest.approx(whole.mean(), abs=0.01)
+    assert not read_mask(None, (40, 30), 24).any()
+    assert read_mask(None, (40, 30)).shape == (30, 40)
+    with pytest.raises(ImageError, match="48x48; expected 40x48"):
+        read_mask(path, (40, 48))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGBA", "I;16"])
+def test_masks_of_any_mode(tmp_path, mode):
+    values = np.zeros((10, 10), dtype=np.uint8)
+    values[2:4, 5:9] = 1
+    if mode == "I;16":
+        picture = Image.fromarray(values.astype(np.uint16))
+    elif mode == "P":
+        picture = Image.fromarray(values, "L").convert("P")
+    else:
+        picture = Image.fromarray(values * 255).convert(mode)
+    picture.save(tmp_path / "mask.png")
+    assert (read_mask(tmp_path / "mask.png", (10, 10)) == values.astype(bool)).all()
+
+
+def test_a_manifest_is_never_written_into_the_data(root, tmp_path):
+    data = open_data(root)
+    with pytest.raises(DataError, match="inside the data set"):
+        write_manifest(data, root / "all.csv")
+    with pytest.raises(DataError, match="ending in"):
+        write_manifest(data, tmp_path / "all.xml")
+    assert not (root / "all.csv").exists()
+
+
+def test_commands(root, tmp_path):
+    clean = runner.invoke(app, ["check", str(root)])
+    assert (clean.exit_code, clean.stdout.splitlines()[-1]) == (0, "24 samples, 0 bad, 0 notes")
+    (root / "gear" / "test" / "good" / "000.png").write_bytes(b"")
+    broken = runner.invoke(app, ["check", str(root), "--json"])
+    assert broken.exit_code == 1
+    assert "000.png" in json.loads(broken.stdout)["problems"][0]["path"]
+    counted = json.loads(runner.invoke(app, ["summary", str(root), "--json"]).stdout)
+    assert counted["categories"][0] == {
+        "category": "gear",
+        "train_good": 2,
+        "test_good": 4,
+        "defects": {"hole": 3, "scratch": 3},
+        "masks": 6,
+    }
+    assert (
+        "plate: good 2 train, 4 test; hole 3, scratch 3; 6 masks" in runner.invoke(app, ["summary", str(root)]).stdout
+    )
+    converted = runner.invoke(app, ["convert", str(root), "--to", str(tmp_path / "all.jsonl")])
+    assert converted.exit_code == 0
+    assert len((tmp_path / "all.jsonl").read_text().splitlines()) == 24
+
+
+@pytest.mark.parametrize("name", ["mvtec/transistor", "magnetic_tile", "leather", "crackforest", "deeppcb", "dtd10"])
+def test_real_data_sets_are_read(real_images, name):
+    data = open_data(real_images / name)
+    assert data.layout == "mvtec"
+    defective = [sample for sample in data.samples if sample.defective]
+    assert all(sample.mask for sample in defective)
