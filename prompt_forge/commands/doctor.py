@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="One JSON array on stdout.")] = False) -> None:
     """Check the embedded model and the configured endpoint; exits with 1 when something is missing.
 
+    `unclear` means that only a real request would tell: the endpoint is there, but does not list the model.
+
     Example: `prompt-forge doctor`
     """
     from prompt_forge.config import load
@@ -24,11 +26,11 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="One JSON array 
     else:
         for finding in findings:
             typer.echo(_line(finding))
-    if not all(finding.ok for finding in findings):
+    if not all(finding.state != "missing" for finding in findings):
         raise typer.Exit(1)
 
 
 def _line(finding: "Finding") -> str:
     from descriptions.terminal import printable
 
-    return printable(f"{'ok     ' if finding.ok else 'missing'}  {finding.what}: {finding.detail}")
+    return printable(f"{finding.state:<7}  {finding.what}: {finding.detail}")

@@ -1,14 +1,28 @@
 """What a model needs, looked at piece by piece."""
 
 from collections.abc import Callable
+from difflib import get_close_matches
 from importlib.metadata import version
-from typing import NamedTuple
+from pathlib import Path
+from typing import Literal, NamedTuple
 
 from descriptions.errors import ForgeError
+from prompt_forge.errors import EndpointError, SettingsError
 from prompt_forge.llm.ladder import Ladder
 from prompt_forge.llm.local import MODEL_NAME, check_file, check_runtime, model_file
 from prompt_forge.llm.open import OPENAI_URL, ladder_file, stamp_file
+from prompt_forge.llm.replay import Replay
 from prompt_forge.llm.settings import REPLAY, ModelSettings
+
+RUNTIME, FILE, RECORDING = "runtime", "model file", "recording"
+ENDPOINT, STRUCTURE = "endpoint", "structured output"
+"""What is looked at."""
+
+_PATIENCE = 10.0
+"""Seconds; a server that takes longer to list its models is not there."""
+
+State = Literal["ok", "unclear", "missing"]
+"""`unclear`: it may well work, and only a real request would tell."""
 
 
 class Finding(NamedTuple):
@@ -16,7 +30,7 @@ class Finding(NamedTuple):
 
     what: str
     """What was looked at."""
-    ok: bool
+    state: State
     """Whether it can be used."""
     detail: str
     """What was found, or what to type."""
@@ -25,51 +39,78 @@ class Finding(NamedTuple):
 def examine(settings: ModelSettings) -> list[Finding]:
     """Look at the pieces that `settings` need; nothing is generated."""
     if settings.embedded:
-        return [_look("runtime", _runtime), _look("model file", lambda: _file(settings))]
+        return [_look(RUNTIME, _runtime), _look(FILE, lambda: _file(settings))]
     if (settings.model or "").startswith(REPLAY):
-        return []
-    return [_look("endpoint", lambda: _endpoint(settings)), _structure(settings)]
+        return [_look(RECORDING, lambda: _recording(settings))]
+    return [_look(ENDPOINT, lambda: _endpoint(settings)), _structure(settings)]
 
 
-def _look(what: str, check: Callable[[], str]) -> Finding:
+def _look(what: str, check: Callable[[], Finding]) -> Finding:
     try:
-        return Finding(what, True, check())
+        return check()
     except ForgeError as error:
-        return Finding(what, False, str(error))
+        return Finding(what, "missing", str(error))
 
 
-def _runtime() -> str:
+def _runtime() -> Finding:
     check_runtime()
-    return f"xllamacpp {version('xllamacpp')}"
+    return Finding(RUNTIME, "ok", f"xllamacpp {version('xllamacpp')}")
 
 
-def _file(settings: ModelSettings) -> str:
-    path = model_file()
-    check_file(path, stamp_file(settings))
-    return f"{MODEL_NAME}, whole"
+def _file(settings: ModelSettings) -> Finding:
+    check_file(model_file(), stamp_file(settings))
+    return Finding(FILE, "ok", f"{MODEL_NAME}, whole")
 
 
-def _endpoint(settings: ModelSettings) -> str:
-    from prompt_forge.llm.failures import unknown_model
+def _recording(settings: ModelSettings) -> Finding:
+    path = Path((settings.model or "").removeprefix(REPLAY))
+    Replay(path)
+    return Finding(RECORDING, "ok", f"{path} holds answers")
+
+
+def _endpoint(settings: ModelSettings) -> Finding:
+    from prompt_forge.llm.openai_chat import address
+
+    endpoint = address(settings.base_url or OPENAI_URL)
+    try:
+        served = _served(settings)
+    except EndpointError as error:
+        if error.status != 404:
+            raise
+        detail = f"{endpoint} lists no models; if requests fail, check that --base-url ends in /v1"
+        return Finding(ENDPOINT, "unclear", detail)
+    if settings.model is None:
+        came = f"{endpoint} is there and no model is configured"
+        raise SettingsError(came, hint=f"type --model NAME; it lists {_listed(served)}")
+    if settings.model in served:
+        return Finding(ENDPOINT, "ok", f"{endpoint} serves {settings.model}")
+    return Finding(ENDPOINT, "unclear", f"{endpoint} is there and lists {_not_listed(settings.model, served)}")
+
+
+def _not_listed(model: str, served: list[str]) -> str:
+    close = get_close_matches(model, served, n=1, cutoff=0.4)
+    offer = f" (did you mean {close[0]}?)" if close else ""
+    ignored = "some servers, llama.cpp among them, ignore the name and answer with the model they have loaded"
+    return f"{_listed(served)}, not {model}{offer}; {ignored}"
+
+
+def _listed(served: list[str]) -> str:
+    return ", ".join(served[:8]) or "no model"
+
+
+def _served(settings: ModelSettings) -> list[str]:
     from prompt_forge.llm.openai_chat import OpenAIChat
-    from prompt_forge.llm.retry import RetryPolicy
 
     chat = OpenAIChat(
         settings.base_url or OPENAI_URL,
         settings.model or "",
         api_key=settings.api_key,
-        timeout=min(settings.timeout, 10.0),
-        retry=RetryPolicy(0),
+        timeout=min(settings.timeout, _PATIENCE),
     )
     try:
-        served = chat.served_models()
+        return chat.served_models()
     finally:
         chat.close()
-    if settings.model is None:
-        raise unknown_model(chat.endpoint, "(none configured)", served)
-    if settings.model not in served:
-        raise unknown_model(chat.endpoint, settings.model, served)
-    return f"{chat.endpoint} serves {settings.model}"
 
 
 def _structure(settings: ModelSettings) -> Finding:
@@ -78,4 +119,4 @@ def _structure(settings: ModelSettings) -> Finding:
     mode = None
     if settings.model:
         mode = Ladder(ladder_file(settings)).remembered(address(settings.base_url or OPENAI_URL), settings.model)
-    return Finding("structured output", True, mode or "not tried yet")
+    return Finding(STRUCTURE, "ok", mode or "not tried yet")

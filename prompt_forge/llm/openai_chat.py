@@ -25,6 +25,8 @@ from prompt_forge.llm.types import Completion, Mode, Request, Usage
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 """Hosts that no proxy is asked for."""
 
+_ADDRESS_HINT = "check --base-url; it ends in /v1"
+
 
 @dataclass(frozen=True)
 class _Reply:
@@ -98,15 +100,19 @@ class OpenAIChat:
         self._client.close()
 
     def served_models(self) -> list[str]:
-        """Names the server lists, best effort: an error here is nobody's news.
+        """Names the server lists.
 
         Raises:
-            EndpointError: the server is not there, or refuses.
+            EndpointError: the server is not there, refuses, or lists nothing readable.
         """
         try:
-            return sorted(entry.id for entry in self._client.models.list())
+            return sorted(str(entry.id) for entry in self._client.models.list())
         except OpenAIError as error:
-            failure = self._explain(error)
+            failure = explain(
+                error, endpoint=self._endpoint, model=self._model, timeout=self._timeout, redact=self._redact
+            )
+        except (AttributeError, TypeError, ValueError):  # what the client makes of HTML, or of half a JSON
+            failure = EndpointError(f"{self._endpoint} lists no models", hint=_ADDRESS_HINT, status=404)
         raise failure
 
     def complete(self, request: Request) -> Completion:
@@ -195,8 +201,8 @@ class OpenAIChat:
 
     def _listed(self) -> list[str]:
         try:
-            return sorted(entry.id for entry in self._client.models.list())
-        except OpenAIError:
+            return self.served_models()
+        except EndpointError:
             return []
 
 
@@ -241,9 +247,7 @@ def _read(answer: object, endpoint: str, request: Request) -> _Reply:
         IncompleteError: it was cut short or empty.
     """
     if not isinstance(answer, ChatCompletion) or not answer.choices:
-        raise EndpointError(
-            f"{endpoint} sent something that is no chat completion", hint="check --base-url; it ends in /v1"
-        )
+        raise EndpointError(f"{endpoint} sent something that is no chat completion", hint=_ADDRESS_HINT)
     choice, usage = answer.choices[0], _usage(answer)
     text = (choice.message.content or "").strip() if choice.message else ""
     if choice.finish_reason == "length":

@@ -19,6 +19,7 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
     delay: float = 0.0
     drop: bool = False
+    raw: bytes | None = None
 
 
 def chat(text: str | None, finish: str | None = "stop", **more: Any) -> Reply:
@@ -43,13 +44,16 @@ class Served:
 
 
 @contextmanager
-def serve(answer: Callable[[dict[str, Any]], Reply], models: tuple[str, ...] = ("m",)) -> Iterator[Served]:
-    """Run a server that answers each chat request with `answer(parsed body)`."""
+def serve(
+    answer: Callable[[dict[str, Any]], Reply], models: tuple[str, ...] = ("m",), listing: Reply | None = None
+) -> Iterator[Served]:
+    """Run a server that answers each chat request with `answer(parsed body)` and lists `models`, or sends `listing`."""
+    listed = Reply(body={"object": "list", "data": [{"id": name, "object": "model"} for name in models]})
     seen: list[dict[str, Any]] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self._send(Reply(body={"object": "list", "data": [{"id": name, "object": "model"} for name in models]}))
+            self._send(listing or listed)
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
@@ -61,7 +65,7 @@ def serve(answer: Callable[[dict[str, Any]], Reply], models: tuple[str, ...] = (
             if reply.drop:
                 self.close_connection = True
                 return
-            data = json.dumps(reply.body).encode()
+            data = json.dumps(reply.body).encode() if reply.raw is None else reply.raw
             try:
                 self.send_response(reply.status)
                 for name, value in {"content-type": "application/json", **reply.headers}.items():
