@@ -25,8 +25,8 @@ ADAPTER = ("adapter.",)
 class Batch(NamedTuple):
     """Images with everything the losses need; pictures of one batch may be of different products."""
 
-    pixels: Float[Tensor, "batch 3 size size"]
-    """Normalised as CLIP wants."""
+    pixels: Float[Tensor, "batch 3 size size"] | None
+    """Normalised as CLIP wants; none when the features are given."""
     masks: Float[Tensor, "batch size size"]
     """1 where anomalous."""
     labels: Int[Tensor, " batch"]
@@ -87,6 +87,8 @@ def filo_stages(model: FiLo, config: TrainConfig) -> tuple[Stage, Stage]:
 def _features(model: FiLo, batch: Batch) -> ImageFeatures:
     if batch.features is not None:
         return batch.features
+    if batch.pixels is None:
+        raise TypeError("a batch needs pixels or features")
     with torch.no_grad():
         return model.encode_image(batch.pixels)
 
