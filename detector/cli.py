@@ -5,6 +5,7 @@ from typing import NoReturn
 import typer
 
 from descriptions.terminal import run
+from detector.commands import data
 
 app = typer.Typer(
     name="detector",
@@ -18,6 +19,9 @@ app = typer.Typer(
 @app.callback()
 def _root() -> None:
     """Keeps `detector COMMAND` a group however many commands there are."""
+
+
+app.add_typer(data.app, name="data")
 
 
 def main() -> NoReturn:
