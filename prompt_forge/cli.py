@@ -5,7 +5,7 @@ from typing import NoReturn
 import typer
 
 from descriptions.terminal import run
-from prompt_forge.commands import doctor, generate, library, log, setup, templates
+from prompt_forge.commands import doctor, edit, generate, library, log, prune, review, setup, templates, transfer
 
 app = typer.Typer(
     name="prompt-forge",
@@ -33,6 +33,11 @@ app.command()(library.diff)
 app.command()(library.label)
 app.command()(library.rollback)
 app.command()(library.schema)
+app.command()(edit.edit)
+app.command()(review.review)
+app.command()(prune.prune)
+app.command("import-filo")(transfer.import_filo)
+app.command()(transfer.export)
 
 
 def main() -> NoReturn:

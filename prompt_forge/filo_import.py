@@ -1,0 +1,144 @@
+"""Reads the dictionaries of a released FiLo checkout, without running any of it.
+
+A dictionary counts when it is a literal whose keys are texts and whose values are texts (phrases between commas) or
+lists of texts. The release holds the same dictionary in several files, so people choose by name where that matters.
+"""
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from descriptions.refs import NAME, slug
+from descriptions.schema import MAX_TEXT, Anomaly, DescriptionFile
+from prompt_forge.errors import PromptForgeError
+
+MAX_BYTES = 2 * 1024 * 1024
+MIN_PHRASES = 2
+"""Mean number of phrases from which on a dictionary is one of descriptions, not of paths or options."""
+
+
+class ImportFiLoError(PromptForgeError):
+    """No dictionary of descriptions was found, or not the one that was asked for."""
+
+
+class Found(NamedTuple):
+    """One dictionary of phrases."""
+
+    name: str
+    """Variable or attribute it is assigned to."""
+    place: str
+    """`file.py:line`."""
+    phrases: Mapping[str, tuple[str, ...]]
+    """Phrases of each product."""
+
+    @property
+    def size(self) -> int:
+        """Phrases in all."""
+        return sum(map(len, self.phrases.values()))
+
+
+def find(path: Path) -> list[Found]:
+    """All dictionaries of phrases in a Python file or below a folder, the largest first.
+
+    Raises:
+        ImportFiLoError: there is none.
+    """
+    files = sorted(path.rglob("*.py")) if path.is_dir() else [path]
+    root = path if path.is_dir() else path.parent
+    found = [one for file in files for one in _in_file(file, root)]
+    if not found:
+        raise ImportFiLoError(
+            f"no dictionary of phrases in {path}",
+            expected='Python with literals such as {"capsule": "crack, dent"}',
+            hint="pass the folder of a FiLo checkout, or the file that holds the dictionary",
+        )
+    return sorted(found, key=lambda one: -one.size)
+
+
+def choose(found: list[Found], name: str | None = None) -> Found:
+    """The dictionary called `name`, or the largest.
+
+    Raises:
+        ImportFiLoError: none has this name.
+    """
+    named = [one for one in found if name in (None, one.name, one.place)]
+    if not named:
+        known = ", ".join(f"{one.name} ({one.place})" for one in found)
+        raise ImportFiLoError(f"no dictionary {name!r}", expected=f"one of: {known}")
+    return named[0]
+
+
+def to_descriptions(found: Found) -> list[DescriptionFile]:
+    """One draft for each product; phrases too long for the format are left out."""
+    return [
+        DescriptionFile(
+            category=slug(product),
+            object_name=" ".join(product.replace("_", " ").split()),
+            anomalies=_entries(phrases, found.place),
+        )
+        for product, phrases in found.phrases.items()
+        if NAME.fullmatch(slug(product))
+    ]
+
+
+def _entries(phrases: tuple[str, ...], place: str) -> tuple[Anomaly, ...]:
+    entries: dict[str, Anomaly] = {}
+    for phrase in phrases:
+        stem = slug(phrase)[:56].strip("_-")
+        if len(phrase) > MAX_TEXT or not stem or any(entry.text == phrase for entry in entries.values()):
+            continue
+        number = sum(1 for known in entries if known == stem or known.startswith(f"{stem}-"))
+        name = f"{stem}-{number + 1}" if number else stem
+        entries[name] = Anomaly(id=name, text=phrase, source="import", note=f"from {place}")
+    return tuple(entries.values())
+
+
+def _in_file(file: Path, root: Path) -> Iterator[Found]:
+    try:
+        if file.stat().st_size > MAX_BYTES:
+            return
+        tree = ast.parse(file.read_bytes())
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+        return  # a file Python cannot read holds no dictionary; `find` complains when none is left
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Dict):
+            phrases = _phrases(node.value)
+            if phrases and sum(map(len, phrases.values())) >= MIN_PHRASES * len(phrases):
+                target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+                yield Found(_name(target), f"{file.relative_to(root).as_posix()}:{node.lineno}", phrases)
+
+
+def _name(target: ast.expr) -> str:
+    return target.attr if isinstance(target, ast.Attribute) else ast.unparse(target)
+
+
+def _phrases(node: ast.Dict) -> dict[str, tuple[str, ...]]:
+    """Phrases by product; empty when the literal holds anything else."""
+    result: dict[str, tuple[str, ...]] = {}
+    for key, value in zip(node.keys, node.values, strict=True):
+        name, phrases = _text(key), _split(value)
+        if name is None or phrases is None:
+            return {}
+        result[name] = phrases
+    return result
+
+
+def _text(node: ast.expr | None) -> str | None:
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+
+
+def _split(node: ast.expr) -> tuple[str, ...] | None:
+    """Phrases of a value: between commas or lines of a text, or the items of a list."""
+    text = _text(node)
+    if text is not None:
+        return tuple(_clean(part) for part in re.split(r"[,;\n]+", text) if _clean(part))
+    if not isinstance(node, ast.List | ast.Tuple):
+        return None
+    items = [_text(item) for item in node.elts]
+    return None if None in items else tuple(_clean(item) for item in items if item and _clean(item))
+
+
+def _clean(phrase: str) -> str:
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in phrase).split()).strip(" .")

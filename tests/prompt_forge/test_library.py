@@ -1,0 +1,179 @@
+"""The commands that look at the library, run as a person runs them."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from descriptions.errors import BadReferenceError, ForgeError, UnknownCategoryError
+from descriptions.schema import Anomaly, DescriptionFile, Provenance
+from descriptions.store import Store
+from prompt_forge.cli import app
+from prompt_forge.scores import ScoresError, read_contributions
+
+ENTRIES = (
+    Anomaly(id="crack", text="Deep crack in the shell", source="llm"),
+    Anomaly(id="ink", text="blue ink smear", source="llm", locked=True),
+    Anomaly(id="print", text="missing print", source="llm", note="see line 3"),
+)
+ORIGIN = Provenance(generator="g", endpoint="local", model="tiny", template="structured", template_sha256="0" * 64)
+CAPSULE = DescriptionFile(category="capsule", object_name="capsule", anomalies=ENTRIES, provenance=ORIGIN)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    store = Store(tmp_path / "library")
+    store.save(CAPSULE)
+    return store
+
+
+def prompt_forge(store: Store, *args: object, fails: int = 0, stdin: str | None = None):
+    result = CliRunner().invoke(app, [*map(str, args), "--descriptions-dir", str(store.root)], input=stdin)
+    if isinstance(result.exception, ForgeError):
+        raise result.exception
+    assert result.exit_code == fails, result.output
+    return result
+
+
+def test_list_shows_every_category(store: Store) -> None:
+    store.set_label("capsule", "reviewed")
+    assert "reviewed=1" in prompt_forge(store, "list").stdout
+    (found,) = json.loads(prompt_forge(store, "list", "--json").stdout)
+    assert (found["category"], found["latest"], found["enabled"], found["error"]) == ("capsule", 1, 3, None)
+
+
+def test_list_goes_on_past_a_broken_file(store: Store) -> None:
+    store.save(DescriptionFile(category="nut", object_name="nut"))
+    store.path("capsule", 1).write_text("category: [\n")
+    result = prompt_forge(store, "list", fails=1)
+    assert "nut" in result.stdout
+    assert "v1.yaml" in result.stderr
+
+
+def test_an_empty_library_says_what_to_type(tmp_path: Path) -> None:
+    assert "prompt-forge generate" in prompt_forge(Store(tmp_path), "list").stderr
+
+
+def test_show_prints_one_version(store: Store) -> None:
+    text = prompt_forge(store, "show", "capsule").stdout
+    assert "missing print" in text
+    assert "by tiny (local, template structured)" in text
+    shown = json.loads(prompt_forge(store, "show", "capsule", "--json").stdout)
+    assert shown["content_hash"] == CAPSULE.content_hash
+
+
+def test_nothing_in_a_file_drives_the_terminal_or_is_markup(store: Store) -> None:
+    entry = Anomaly(id="x", text="[red]ink[/red] \u202esmear", note="a\x1b[31mb")
+    store.save(CAPSULE.revised(anomalies=(entry,)))
+    text = prompt_forge(store, "show", "capsule").stdout
+    assert "[red]ink[/red]" in text
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+
+
+def test_an_unknown_name_offers_the_nearest(store: Store) -> None:
+    with pytest.raises(UnknownCategoryError, match="did you mean capsule"):
+        prompt_forge(store, "show", "capsul")
+    with pytest.raises(BadReferenceError):
+        prompt_forge(store, "show", "../capsule")
+
+
+def test_lint_fails_on_errors_only_and_mends(store: Store) -> None:
+    assert "0 errors, 1 warnings; --fix mends 1" in prompt_forge(store, "lint").stdout
+    prompt_forge(store, "lint", "--strict", fails=1)
+    assert "mended capsule@1 as capsule@2" in prompt_forge(store, "lint", "capsule", "--fix").stderr
+    assert store.load("capsule").parent == 1
+    prompt_forge(store, "lint", "--fix", "--strict")
+    assert store.versions("capsule") == [1, 2]
+    (leak,) = json.loads(prompt_forge(store, "lint", "--leak", "missing_print", "--json").stdout)
+    assert leak["rule"] == "label-leak"
+    store.save(CAPSULE.revised(anomalies=(Anomaly(id="smell", text="odour"),)))
+    assert "not-visible" in prompt_forge(store, "lint", "capsule", fails=1).stdout
+
+
+def test_diff_label_and_rollback(store: Store) -> None:
+    entries = (ENTRIES[0], Anomaly(id="hole", text="pin hole"))
+    store.save(CAPSULE.revised(anomalies=entries, parent=1, parts=("cap",)))
+    text = prompt_forge(store, "diff", "capsule@1").stdout
+    assert "+ anomalies.hole: pin hole" in text
+    assert "- anomalies.ink: blue ink smear" in text
+    assert "~ parts: [] -> [cap]" in text
+    assert json.loads(prompt_forge(store, "diff", "capsule@1", "capsule@2", "--json").stdout)["same_content"] is False
+    assert "no differences" in prompt_forge(store, "diff", "capsule@2").stdout
+    assert "capsule@good is now capsule@1" in prompt_forge(store, "label", "capsule@1", "good").stdout
+    assert "capsule@3 is capsule@1 again" in prompt_forge(store, "rollback", "capsule@good").stdout
+    assert store.load("capsule").content_hash == CAPSULE.content_hash
+    assert store.load("capsule").parent == 1
+
+
+def test_schema_prints_json(store: Store) -> None:
+    assert json.loads(CliRunner().invoke(app, ["schema"]).stdout) == DescriptionFile.model_json_schema()
+
+
+def scores(store: Store, tmp_path: Path, **changes: object) -> Path:
+    phrases = [
+        {"id": "crack", "verdict": "hurts", "image_auroc_delta": -0.01, "interval": [-0.02, -0.001]},
+        {"id": "ink", "verdict": "hurts"},
+        {"id": "print", "verdict": "no evidence", "image_auroc_delta": 0.0, "future": 1},
+    ]
+    content = {"category": "capsule", "version": 1, "content_hash": CAPSULE.content_hash, "phrases": phrases} | changes
+    (tmp_path / "contributions.json").write_text(json.dumps(content))
+    return tmp_path
+
+
+def test_show_with_scores(store: Store, tmp_path: Path) -> None:
+    run = scores(store, tmp_path)
+    text = prompt_forge(store, "show", "capsule", "--scores", run).stdout
+    assert "-0.0100 [-0.0200, -0.0010]" in text
+    shown = json.loads(prompt_forge(store, "show", "capsule", "--scores", run, "--json").stdout)
+    assert shown["scores"][0]["verdict"] == "hurts"
+    scores(store, tmp_path, phrases=[])
+    assert "verdict" in prompt_forge(store, "show", "capsule", "--scores", run).stdout
+
+
+def test_prune_disables_what_hurts_and_leaves_locked_entries(store: Store, tmp_path: Path) -> None:
+    run = scores(store, tmp_path)
+    assert "would disable 1" in prompt_forge(store, "prune", "capsule", "--from", run, "--dry-run").stdout
+    both = json.loads(prompt_forge(store, "prune", "capsule", "--from", run, "--no-evidence", "--json").stdout)
+    assert [entry["id"] for entry in both["disabled"]] == ["crack", "print"]
+    assert both["ref"] == "capsule@2"
+    assert store.load("capsule").enabled_texts == ("blue ink smear",)
+    nothing = prompt_forge(store, "prune", "capsule@1", "--from", run / "contributions.json", "--keep-hurts")
+    assert "nothing to disable" in nothing.stdout
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"content_hash": "other"}, "evaluate again"), ({"version": 0}, "version"), ({"phrases": "x"}, "phrases")],
+)
+def test_scores_that_do_not_fit_are_refused(store: Store, tmp_path: Path, changes: dict, message: str) -> None:
+    with pytest.raises(ScoresError, match=message):
+        prompt_forge(store, "prune", "capsule", "--from", scores(store, tmp_path, **changes))
+
+
+def test_scores_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ScoresError, match="detector eval"):
+        read_contributions(tmp_path, CAPSULE)
+    (tmp_path / "contributions.json").write_text("{}" * 20)
+    monkeypatch.setattr("prompt_forge.scores.MAX_BYTES", 10)
+    with pytest.raises(ScoresError, match="too large"):
+        read_contributions(tmp_path, CAPSULE)
+
+
+def test_every_command_shows_an_example() -> None:
+    looking = ("list", "show", "lint", "diff", "label", "rollback", "schema")
+    changing = ("edit", "review", "prune", "import-filo", "export")
+    for name in looking + changing:
+        result = CliRunner().invoke(app, [name, "--help"])
+        assert result.exit_code == 0
+        assert "Example:" in result.output, name
+
+
+@pytest.mark.parametrize("module", ["prompt_forge.cli", "detector.cli"])
+def test_help_loads_neither_torch_nor_openai(module: str) -> None:
+    code = f"import sys, {module}; sys.exit(' '.join({{'torch', 'openai', 'open_clip'}} & set(sys.modules)) or None)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
