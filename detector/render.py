@@ -1,0 +1,107 @@
+"""Pictures for people: the image, its heat map, contour, boxes, score, and the description that fired most."""
+
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+from PIL import Image, ImageDraw, ImageFont
+from scipy import ndimage
+
+from detector.localize.boxes import Box
+
+PANEL = 448
+"""Long side of each panel in pixels."""
+MARGIN, STRIP = 8, 52
+INK, PAPER, LINE, BOX = (32, 33, 36), (255, 255, 255), (255, 255, 255), (0, 229, 255)
+
+_STOPS = np.array(
+    [(13, 8, 84), (84, 2, 163), (158, 24, 157), (217, 70, 107), (248, 135, 60), (253, 200, 40), (240, 249, 33)],
+    dtype=np.float32,
+)
+"""Dark to bright; brightness rises steadily, so that it reads in grey and for colour-blind people."""
+
+
+def colours(values: Float[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
+    """Map values in [0, 1] to colours."""
+    place = np.clip(np.nan_to_num(values), 0, 1) * (len(_STOPS) - 1)
+    low = np.minimum(place.astype(int), len(_STOPS) - 2)
+    part = (place - low)[..., None]
+    return np.asarray((_STOPS[low] * (1 - part) + _STOPS[low + 1] * part).round(), dtype=np.uint8)
+
+
+def stretched(heat: Float[np.ndarray, "h w"], low: float, high: float) -> Float[np.ndarray, "h w"]:
+    """`low`..`high` spread over [0, 1], so that maps of one run can be compared with each other."""
+    return np.clip((heat - low) / max(high - low, 1e-6), 0, 1)
+
+
+def contour(mask: Bool[np.ndarray, "h w"], width: int = 2) -> Bool[np.ndarray, "h w"]:
+    """The inner edge of the areas of a mask."""
+    return np.asarray(mask & ~ndimage.binary_erosion(mask, iterations=width, border_value=1))
+
+
+def picture(
+    image: Image.Image,
+    heat: Float[np.ndarray, "h w"],
+    *,
+    title: str,
+    subtitle: str = "",
+    boxes: tuple[Box, ...] = (),
+    limits: tuple[float, float] = (0.0, 1.0),
+    level: float | None = None,
+) -> Image.Image:
+    """Two panels side by side under two lines of text: the image with boxes and contour, and the heat map over it.
+
+    Args:
+        image: any size; both panels keep its aspect.
+        heat: of the whole image, at any size.
+        title: large.
+        subtitle: small, below.
+        boxes: drawn on the left panel.
+        limits: map values at both ends of the colours.
+        level: map value the contour is drawn at; the middle between mean and maximum by default.
+    """
+    panel = _panel(image)
+    field = _at(heat, panel.size)
+    edge = contour(field >= (float(field.mean() + field.max()) / 2 if level is None else level))
+    left = _mark(panel, edge, boxes)
+    grey = np.asarray(panel.convert("L").convert("RGB"), dtype=np.float32)
+    over = Image.fromarray((0.45 * grey + 0.55 * colours(stretched(field, *limits))).round().astype(np.uint8))
+    width, height = panel.size
+    sheet = Image.new("RGB", (max(2 * width + 3 * MARGIN, 360), height + STRIP + 2 * MARGIN), PAPER)
+    sheet.paste(left, (MARGIN, STRIP + MARGIN))
+    sheet.paste(over, (width + 2 * MARGIN, STRIP + MARGIN))
+    draw = ImageDraw.Draw(sheet)
+    _write(draw, (MARGIN, 6), title, 18, sheet.width - 2 * MARGIN)
+    _write(draw, (MARGIN, 32), subtitle, 14, sheet.width - 2 * MARGIN)
+    return sheet
+
+
+def _panel(image: Image.Image) -> Image.Image:
+    scale = PANEL / max(image.size)
+    size = max(round(image.width * scale), 1), max(round(image.height * scale), 1)
+    return image.convert("RGB").resize(size, Image.Resampling.LANCZOS if scale < 1 else Image.Resampling.BICUBIC)
+
+
+def _at(heat: Float[np.ndarray, "h w"], size: tuple[int, int]) -> Float[np.ndarray, "height width"]:
+    floating = Image.fromarray(np.asarray(heat, dtype=np.float32))
+    return np.asarray(floating.resize(size, Image.Resampling.BILINEAR), dtype=np.float32)
+
+
+def _mark(panel: Image.Image, edge: Bool[np.ndarray, "h w"], boxes: tuple[Box, ...]) -> Image.Image:
+    pixels = np.array(panel)
+    pixels[ndimage.binary_dilation(edge)] = INK
+    pixels[edge] = LINE
+    marked = Image.fromarray(pixels)
+    draw = ImageDraw.Draw(marked)
+    for box in boxes:
+        x0, y0, x1, y1 = box.clipped()[:4]
+        corners = [x0 * panel.width, y0 * panel.height, x1 * (panel.width - 1), y1 * (panel.height - 1)]
+        if corners[2] >= corners[0] and corners[3] >= corners[1]:
+            draw.rectangle(corners, outline=BOX, width=2)
+    return marked
+
+
+def _write(draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, size: int, width: int) -> None:
+    """Text that ends with an ellipsis where there is no room."""
+    font = ImageFont.load_default(size)
+    while text and draw.textlength(text, font=font) > width:
+        text = text.rstrip("…")[:-1] + "…" if len(text) > 1 else ""
+    draw.text(at, text, fill=INK, font=font)

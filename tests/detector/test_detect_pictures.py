@@ -1,0 +1,94 @@
+"""Tiling and pictures: pure functions on arrays."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from detector.localize.boxes import Box
+from detector.render import PANEL, STRIP, colours, contour, picture, stretched
+from detector.tiling import blended, windows
+
+
+@pytest.mark.parametrize("size", [(4000, 3000), (100, 100), (257, 64), (1, 1)])
+def test_windows_cover_the_image_and_stay_inside(size):
+    width, height = size
+    covered = np.zeros((height, width), bool)
+    for window in windows(width, height, 256):
+        assert window.left >= 0
+        assert window.right <= width
+        assert window.right - window.left == min(256, width)
+        covered[window.top : window.bottom, window.left : window.right] = True
+    assert covered.all()
+
+
+def brightness(cuts, _):
+    return [np.asarray(cut.convert("L"), dtype=np.float32) / 255 for cut in cuts]
+
+
+def test_tiled_equals_untiled_where_the_score_is_local():
+    rows, columns = np.mgrid[:3000, :4000]
+    field = (np.sin(rows / 150) * np.cos(columns / 200) * 127 + 128).astype(np.uint8)
+    held = []
+
+    def score(cuts, where):
+        held.append(sum(cut.width * cut.height for cut in cuts))
+        return brightness(cuts, where)
+
+    tiled = blended(Image.fromarray(field), 512, score, batch=4)
+    assert tiled.shape == (3000, 4000)
+    assert np.abs(tiled - field / 255).max() < 1e-5
+    assert max(held) <= 4 * 512 * 512
+
+
+def test_maps_smaller_than_their_window_are_enlarged():
+    image = Image.new("L", (300, 200), 51)
+    tiled = blended(image, 128, lambda cuts, _: [np.full((7, 7), 0.2, np.float32) for _ in cuts])
+    assert np.allclose(tiled, 0.2)
+
+
+def test_seams_are_blended():
+    """Windows that disagree meet in a slope, not in a step."""
+    image = Image.new("L", (448, 256))
+    tiled = blended(image, 256, lambda cuts, where: [np.full((4, 4), float(w.left > 0), np.float32) for w in where])
+    assert np.abs(np.diff(tiled[128])).max() < 0.1
+
+
+def test_colours_rise_in_brightness():
+    ramp = colours(np.linspace(0, 1, 64, dtype=np.float32)[None])
+    luminance = ramp[0] @ np.array([0.2126, 0.7152, 0.0722])
+    assert (np.diff(luminance) > -1).all()
+    assert colours(np.full((1, 1), np.nan)).shape == (1, 1, 3)
+
+
+def test_stretched_and_contour():
+    assert stretched(np.array([[0.2, 0.6]]), 0.2, 0.6).tolist() == [[0.0, 1.0]]
+    mask = np.zeros((20, 20), bool)
+    mask[5:15, 5:15] = True
+    edge = contour(mask)
+    assert edge[5, 5]
+    assert not edge[10, 10]
+    assert not edge[4, 4]
+
+
+@pytest.mark.parametrize("size", [(600, 300), (200, 800), (1, 1), (3, 900)])
+def test_pictures_keep_the_aspect(size):
+    heat = np.zeros((32, 32), np.float32)
+    heat[:8, :8] = 1
+    sheet = picture(Image.new("RGB", size), heat, title="x" * 400, boxes=(Box(-0.2, 0.1, 0.3, 0.4, "dent", 0.5),))
+    panel = sheet.height - STRIP - 16
+    assert panel == max(round(size[1] * PANEL / max(size)), 1)
+
+
+def test_the_map_lies_where_the_image_shows_it():
+    """A bright square and its heat fall on the same pixels of both panels."""
+    pixels = np.zeros((200, 400, 3), np.uint8)
+    pixels[150:190, 300:340] = 255
+    heat = np.zeros((50, 50), np.float32)
+    heat[38:47, 38:42] = 1
+    sheet = np.asarray(picture(Image.fromarray(pixels), heat, title="t"))
+    width, height = PANEL, PANEL // 2
+    left = sheet[STRIP + 8 : STRIP + 8 + height, 8 : 8 + width]
+    right = sheet[STRIP + 8 : STRIP + 8 + height, 16 + width : 16 + 2 * width]
+    bright = np.argwhere(left.min(-1) > 200).mean(0)
+    hot = np.argwhere(right.sum(-1) > 500).mean(0)
+    assert np.abs(bright - hot).max() < 6
