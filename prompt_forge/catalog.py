@@ -14,8 +14,8 @@ from descriptions.errors import nearest
 from descriptions.refs import parse_ref, slug
 from descriptions.yaml_io import parse_yaml, read_bytes
 from prompt_forge.errors import SettingsError
+from prompt_forge.layers import Layer, layers
 from prompt_forge.parse import clean
-from prompt_forge.templates import Layer, layers
 
 FILE = "catalog.yaml"
 DEFAULT_PARTS = ("surface", "edge")

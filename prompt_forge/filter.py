@@ -8,12 +8,15 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from descriptions.lint import lint
+from descriptions.schema import Anomaly, DescriptionFile
 from prompt_forge.catalog import Product
 from prompt_forge.parse import Candidate
 
 MIN_LOGPROB = -0.8
 """Answers a small model is less sure of than this (mean per token) are mostly nonsense."""
 MAX_WORDS = 10
+_LONGEST_WORD = 24
 
 _SHAPE = re.compile(r"[a-z0-9][a-z0-9 '/-]*")
 
@@ -25,14 +28,10 @@ def _set(listed: str) -> frozenset[str]:
 _SMALL = _set(
     "a an the of in on at to by from with and or for is are has have it its where that this across along around near"
 )
-_POSITION = _set(
-    "top bottom left right upper lower center centre middle corner corners above below underneath front back rear "
-    "inside"
-)
-_UNSEEN = _set(
-    "smell odour odor stink sound noise rattle taste bitter sour hard soft brittle sticky weight warm cold hot expired "
-    "slow late temperature feels stiff toxic unsafe weak strength conductivity voltage"
-)
+_PLACE = _set("corner corners above below underneath front back rear inside")
+"""Positions in a wider sense than the linter's; a wrong one misleads as much."""
+_LINTED = _set("not-visible generic clip-length separator names-category names-position ascii")
+"""Lint rules that reject a candidate."""
 _GENERIC = _set(
     "anomaly anomalies damage damaged defect defective defects fault faulty flaw flawed imperfection issue problem "
     "other abnormal bad broken missing part parts piece pieces product object surface area wrong quality rough texture"
@@ -101,17 +100,26 @@ class Filter:
     def _visible(self, text: str) -> str:
         content = words(text)
         known = set(content)
-        if not _SHAPE.fullmatch(text):
+        if not _SHAPE.fullmatch(text) or any(len(word) > _LONGEST_WORD for word in content):
             return "not plain lower-case words"
         if not 1 <= len(content) <= MAX_WORDS:
             return "empty" if not content else "too long"
         if known & set(self._names()):
             return "names the product"
-        if found := known & _POSITION - self._own_words():
-            return f"names a position: {min(found)}"
-        if found := known & _UNSEEN:
-            return f"not visible: {min(found)}"
+        if found := known & _PLACE - self._own_words():
+            return f"names-position: {min(found)}"
+        if finding := self._linted(text):
+            return finding
         return "" if known - _GENERIC else "too general"
+
+    def _linted(self, text: str) -> str:
+        """The first rule of the linter that the phrase breaks: what is refused later is not written now."""
+        entry = Anomaly(id="candidate", text=text)
+        product = self.product
+        alone = DescriptionFile(
+            category=product.category, object_name=product.object_name, parts=product.parts, anomalies=(entry,)
+        )
+        return next((f"{found.rule}: {found.message}" for found in lint(alone) if found.rule in _LINTED), "")
 
     def _strict(self, candidate: Candidate) -> str:
         text, content = candidate.text, words(candidate.text)

@@ -33,9 +33,9 @@ class _Entry(BaseModel):
 
     text: Annotated[str, Field(min_length=3, max_length=MAX_TEXT)]
     """How the defect looks: 2 to 8 lower-case words, without the product's name and without a position."""
-    family: Annotated[str, Field(max_length=60)] | None = None
+    family: Annotated[str, Field(max_length=MAX_TEXT)] | None = None
     """Kind of defect in one to three words."""
-    part: Annotated[str, Field(max_length=60)] | None = None
+    part: Annotated[str, Field(max_length=MAX_TEXT)] | None = None
     """Affected part of the product, or null."""
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from prompt_forge.catalog import DEFAULT_FAMILIES, Product
-from prompt_forge.errors import RejectedAnswerError, SettingsError
+from prompt_forge.errors import IncompleteError, RejectedAnswerError, SettingsError
 from prompt_forge.filter import Filter, words
 from prompt_forge.llm.reask import ask
 from prompt_forge.llm.types import Completion, LanguageModel, Mode, Request, Sampling, Usage
@@ -26,7 +26,7 @@ RESAMPLES = 3
 RESAMPLE_TEMPERATURE = 0.7
 ROUNDS = 3
 """Times each kind of defect is asked for at most, each time about another part."""
-_PHRASE_TOKENS = 24
+_PHRASE_TOKENS = 32
 _ENTRY_TOKENS = 60
 
 
@@ -79,6 +79,13 @@ class _Tally:
         self.usage += completion.usage
         self.calls += not completion.cached
         self.mode = completion.mode
+
+    def cut_short(self, request: Request, error: IncompleteError) -> None:
+        """Note an answer that was paid for and is no answer."""
+        self.requests.append(request.digest)
+        self.usage += error.usage
+        self.calls += 1
+        self.rejected.append(("", "cut short"))
 
     def judge(self, candidate: Candidate) -> bool:
         """Accept or reject one candidate."""
@@ -218,7 +225,11 @@ def _draws(model: LanguageModel, recipe: Recipe, product: Product, question: Ask
     """The greedy answer, then warmer ones, for as long as the caller rejects them."""
     for draw in range(1 + RESAMPLES):
         request = _phrase_request(model.model, recipe, product, question, draw)
-        completion = model.complete(request)
+        try:
+            completion = model.complete(request)
+        except IncompleteError as error:  # it rambled; the next draw may not
+            tally.cut_short(request, error)
+            continue
         tally.count(request, completion)
         text = one_phrase(completion.text)
         part = question.part if question.part in text else None

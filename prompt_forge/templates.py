@@ -18,18 +18,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 import jinja2
 from jinja2 import meta
 from jinja2.sandbox import SandboxedEnvironment
-from platformdirs import user_config_path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from descriptions.errors import nearest
 from descriptions.files import atomic_write
 from descriptions.yaml_io import parse_yaml
 from prompt_forge.errors import PromptForgeError
+from prompt_forge.layers import Layer, layers
 from prompt_forge.llm.types import Message
 
 SUFFIX = ".j2"
@@ -46,7 +46,6 @@ VARIABLES: Mapping[str, Any] = {
 }
 """Every variable a template may use, with the sample value that `templates check` renders it with."""
 
-_PACKAGE = Path(__file__).parent
 _FRONT = re.compile(r"\A---\r?\n(?P<front>.*?)^---[ \t]*\r?\n(?P<body>.*)\Z", re.DOTALL | re.MULTILINE)
 _ENVIRONMENT = SandboxedEnvironment(undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=False)
 
@@ -219,29 +218,6 @@ def _misfit(template: Template) -> str:
     if unknown := sorted(blocks - {"user", "system"}):
         return f"nobody asks for the block {unknown[0]}; there are system and user"
     return ""
-
-
-class Layer(NamedTuple):
-    """A folder of templates and what it is called."""
-
-    name: str
-    folder: Path
-
-
-def layers(project: Path | None = None) -> tuple[Layer, ...]:
-    """The folders templates and the catalog are read from; later ones win.
-
-    Args:
-        project: the folder a project keeps its templates in; `./templates` by default.
-    """
-    packaged = _PACKAGE / "_templates"
-    built_in = packaged if packaged.is_dir() else _PACKAGE.parent / "templates"
-    found = [
-        Layer("built-in", built_in),
-        Layer("user", user_config_path("filo-forge", appauthor=False) / "templates"),
-        Layer("project", project or Path("templates")),
-    ]
-    return tuple(layer for layer in found if layer.name == "built-in" or layer.folder.resolve() != built_in.resolve())
 
 
 @dataclass(frozen=True)

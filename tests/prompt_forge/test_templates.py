@@ -8,7 +8,8 @@ from typer.testing import CliRunner
 
 from descriptions.errors import ForgeError, InvalidFileError
 from prompt_forge.cli import app
-from prompt_forge.templates import VARIABLES, Layer, TemplateError, Templates, check, copy_template, layers, read
+from prompt_forge.layers import Layer, layers
+from prompt_forge.templates import VARIABLES, TemplateError, Templates, check, copy_template, read
 
 WHOLE = """---
 id: mine

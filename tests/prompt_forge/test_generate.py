@@ -1,0 +1,324 @@
+"""From a category to a file: scripted models, then the real embedded one."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from descriptions.lint import lint
+from descriptions.refs import slug
+from descriptions.store import Store
+from prompt_forge.catalog import Product, choose, load_catalog
+from prompt_forge.cli import app
+from prompt_forge.errors import (
+    AuthenticationError,
+    EndpointError,
+    IncompleteError,
+    ModelError,
+    RejectedAnswerError,
+    SettingsError,
+)
+from prompt_forge.generate import Asker, Result, Run
+from prompt_forge.llm.local import model_file
+from prompt_forge.llm.scripted import Scripted
+from prompt_forge.llm.types import Usage
+from prompt_forge.prepare import GenerateSettings, Wanted, pick_products, pick_template
+from prompt_forge.strategies import Recipe, first_requests, propose
+from prompt_forge.templates import Templates
+
+TEMPLATES = Templates.find()
+KNOWN = load_catalog()
+
+
+def answer(*texts: str) -> str:
+    return json.dumps({"anomalies": [{"text": text, "family": text.split()[-1], "part": None} for text in texts]})
+
+
+GOOD = answer("long dark scratch", "round dent", "brown stain")
+
+
+def recipe(template: str = "structured", **changes: object) -> Recipe:
+    return Recipe(template=TEMPLATES.get(template), **changes)
+
+
+def run(
+    store: Store,
+    *answers: str | ModelError,
+    names: tuple[str, ...] = ("capsule",),
+    force: bool = False,
+    **changes: object,
+) -> tuple[list[Result], Scripted]:
+    model = Scripted(answers)
+    going = Run([Asker(model, recipe(**changes))], store, force=force, tick=lambda *_: None)
+    return list(going.over([choose(KNOWN, name) for name in names])), model
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "library")
+
+
+def test_a_category_becomes_a_draft_with_its_origin(store: Store) -> None:
+    (result,), model = run(store, GOOD)
+    saved = store.load("capsule@1")
+    assert (result.status, result.ref, result.enabled, result.calls) == ("written", "capsule@1", 3, 1)
+    assert saved.enabled_texts == ("long dark scratch", "round dent", "brown stain")
+    assert [entry.id for entry in saved.anomalies] == ["scratch-1", "dent-1", "stain-1"]
+    assert {entry.source for entry in saved.anomalies} == {"llm"}
+    assert (saved.status, saved.parent, saved.parts) == ("draft", None, KNOWN["capsule"].parts)
+    origin = saved.provenance
+    assert origin is not None
+    assert (origin.model, origin.endpoint, origin.template) == ("scripted", "scripted", "structured")
+    assert model.requests[0].digest.startswith(origin.requests[0])
+    assert origin.usage.completion_tokens > 0
+
+
+def test_the_same_recipe_is_not_asked_twice(store: Store) -> None:
+    run(store, GOOD)
+    (again,), model = run(store)
+    assert (again.status, again.ref, model.requests) == ("present", "capsule@1", [])
+    (other,), _ = run(store, GOOD, count=5)
+    assert other.status == "unchanged"
+    (seeded,), _ = run(store, answer("one more crack"), seed=7)
+    assert (seeded.status, store.load("capsule").parent) == ("written", 1)
+
+
+def test_an_identical_answer_makes_no_new_version(store: Store) -> None:
+    run(store, GOOD)
+    (again,), model = run(store, GOOD, force=True)
+    assert (again.status, len(model.requests), store.versions("capsule")) == ("unchanged", 1, [1])
+
+
+def test_what_people_locked_or_rejected_survives(store: Store) -> None:
+    run(store, GOOD)
+    first = store.load("capsule")
+    scratch, dent, stain = first.anomalies
+    mine = (scratch.model_copy(update={"locked": True}), dent.model_copy(update={"enabled": False}), stain)
+    store.save(first.revised(anomalies=mine, parent=1, normal=("perfect {}",)))
+    run(store, answer("dark long scratch", "round dent", "deep crack"), force=True)
+    third = store.load("capsule@3")
+    assert third.enabled_texts == ("long dark scratch", "deep crack")
+    assert third.anomalies[:2] == mine[:2]
+    assert (third.normal, third.parent) == (("perfect {}",), 2)
+
+
+def test_a_failure_is_reported_and_the_rest_kept(store: Store) -> None:
+    names = ("capsule", "pill", "screw")
+    results, _ = run(store, GOOD, EndpointError("the server failed"), answer("bent tip"), names=names)
+    assert [result.status for result in results] == ["written", "failed", "written"]
+    assert results[1].error == "the server failed"
+    rerun, model = run(store, GOOD, names=names)
+    assert [result.status for result in rerun] == ["present", "written", "present"]
+    assert len(model.requests) == 1
+
+
+def test_a_hopeless_failure_stops_the_run(store: Store) -> None:
+    results, model = run(store, AuthenticationError("the key is wrong"), names=("capsule", "pill"))
+    assert results[1].error == "not tried: the key is wrong"
+    assert len(model.requests) == 1
+
+
+def test_many_at_once(store: Store) -> None:
+    model = Scripted([GOOD] * 27)
+    results = list(Run([Asker(model, recipe())], store, tick=lambda *_: None).over(list(KNOWN.values()), 8))
+    assert {result.status for result in results} == {"written"}
+    assert store.categories() == sorted(KNOWN)
+
+
+def test_an_ensemble_counts_who_agrees(store: Store) -> None:
+    one, two = Scripted([answer("deep crack", "round dent")], "one"), Scripted([answer("cracks deep", "dust")], "two")
+    askers = [Asker(one, recipe()), Asker(two, recipe())]
+    (result,) = Run(askers, store, tick=lambda *_: None).over([KNOWN["capsule"]])
+    saved = store.load("capsule")
+    assert result.calls == 2
+    assert [(entry.text, entry.support) for entry in saved.anomalies] == [
+        ("deep crack", 2),
+        ("round dent", 1),
+        ("dust", 1),
+    ]
+    assert saved.provenance is not None
+    assert saved.provenance.model == "one + two"
+
+
+def test_a_wrong_answer_is_asked_again_then_refused() -> None:
+    outcome = propose(Scripted(["no JSON", GOOD]), recipe(), KNOWN["capsule"], print)
+    assert len(outcome.candidates) == 3
+    with pytest.raises(RejectedAnswerError, match="3 times"):
+        propose(Scripted(["no"] * 3), recipe(), KNOWN["capsule"], print)
+    with pytest.raises(RejectedAnswerError, match="nothing usable"):
+        propose(Scripted([answer("damage", "other")]), recipe(), KNOWN["capsule"], print)
+
+
+def test_the_question_of_the_paper_is_answered_by_a_list() -> None:
+    outcome = propose(
+        Scripted(["1. Cracks\n2. Brown spots\n3. Bad smell"]), recipe("filo-question"), KNOWN["pill"], print
+    )
+    assert [one.text for one in outcome.candidates] == ["cracks", "brown spots"]
+    assert outcome.rejected[0][0] == "bad smell"
+
+
+def test_hostile_answers_stay_data(store: Store) -> None:
+    hostile = answer("{{ 7*7 }} crack", "../../etc/passwd", "\x1b[31mred spot\x1b[0m", "x" * 150, "a\ncrack: [")
+    (result,), _ = run(store, hostile)
+    saved = store.load("capsule")
+    assert result.status == "written"
+    assert set(saved.enabled_texts) == {"red spot"}
+    assert [path.name for path in store.root.rglob("*") if path.is_file()] == ["v1.yaml"]
+
+
+def test_a_rejected_phrase_is_drawn_again_with_another_seed() -> None:
+    product = Product(category="gear", object_name="gear", parts=("tooth",), families=("crack",))
+    model = Scripted(["nonsense", "deep crack in the tooth of the gear"])
+    outcome = propose(model, recipe("family-fewshot"), product, print)
+    assert [(one.text, one.family, one.part) for one in outcome.candidates] == [
+        ("deep crack in the tooth", "crack", "tooth")
+    ]
+    assert [(request.sampling.temperature, request.sampling.seed) for request in model.requests] == [(0.0, 0), (0.7, 1)]
+    assert first_requests(model.model, recipe("family-fewshot"), product) == model.requests[:1]
+
+
+def test_a_phrase_that_was_cut_short_is_drawn_again() -> None:
+    product = Product(category="gear", object_name="gear", parts=("tooth",), families=("crack",))
+    cut = IncompleteError("cut at 32 tokens", usage=Usage(prompt_tokens=10, completion_tokens=32))
+    outcome = propose(Scripted([cut, "deep crack in the tooth of the gear"]), recipe("family-fewshot"), product, print)
+    assert (len(outcome.candidates), outcome.calls, len(outcome.requests)) == (1, 2, 2)
+    assert outcome.usage.total > 42
+
+
+def test_unknown_families_are_named() -> None:
+    product = Product(category="gear", object_name="gear", families=("wobble",))
+    with pytest.raises(SettingsError, match="no examples for the family 'wobble'"):
+        propose(Scripted([]), recipe("family-fewshot"), product, print)
+
+
+def test_the_catalog_is_whole() -> None:
+    families = TEMPLATES.get("family-fewshot").front.families
+    assert len(KNOWN) == 27
+    for name, product in KNOWN.items():
+        assert name == slug(name)
+        assert set(product.families) <= set(families), name
+        assert set(product.only) <= set(product.families), name
+        assert {part for parts in product.only.values() for part in parts} <= set(product.parts), name
+
+
+def test_products_are_picked_once_and_hints_win(tmp_path: Path) -> None:
+    listed = tmp_path / "mine.txt"
+    listed.write_text("Metal nut\n# comment\ngear\n\ngear\n")
+    assert [one.category for one in pick_products(Wanted(["gear"], file=listed))] == ["gear", "metal_nut"]
+    assert pick_products(Wanted(["metal_nut"]))[0] == KNOWN["metal_nut"]
+    gear = pick_products(Wanted(["gear"], object_name="Spur Gear", parts=[" Tooth", ""], families=["crack"]))[0]
+    assert (gear.object_name, gear.parts, gear.families) == ("spur gear", ("tooth",), ("crack",))
+    detailed = tmp_path / "mine.yaml"
+    detailed.write_text("gear: {parts: [tooth], families: [crack]}\n")
+    assert pick_products(Wanted(file=detailed))[0].targets("crack") == ("tooth",)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("gear: [tooth]", "expected a mapping"),
+        ("gear: {part: [tooth]}", "did you mean parts"),
+        ("gear: {parts: 3}", "gear.parts"),
+    ],
+)
+def test_a_wrong_list_of_products_is_told(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(SettingsError, match=told):
+        pick_products(Wanted(file=path))
+
+
+def test_wrong_wishes_are_told() -> None:
+    with pytest.raises(SettingsError, match="no category given"):
+        pick_products(Wanted())
+    with pytest.raises(SettingsError, match="with 2 categories"):
+        pick_products(Wanted(["a", "b"], parts=["x"]))
+    with pytest.raises(SettingsError, match="object_name"):
+        pick_products(Wanted(["a"], object_name="x" * 99))
+    with pytest.raises(SettingsError, match="leave --strategy out"):
+        pick_template(GenerateSettings(template="structured", strategy="family"), embedded=True)
+
+
+def test_the_template_suits_the_model() -> None:
+    picked = [
+        pick_template(GenerateSettings(), embedded=True),
+        pick_template(GenerateSettings(), embedded=False),
+        pick_template(GenerateSettings(strategy="structured"), embedded=True),
+        pick_template(GenerateSettings(template="filo-question"), embedded=True),
+    ]
+    assert [one.id for one in picked] == ["family-fewshot", "structured", "structured", "filo-question"]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def embedded() -> None:
+    pytest.importorskip("xllamacpp", reason="the extra `local` is not installed")
+    model_file()
+
+
+def test_a_dry_run_shows_the_prompts_and_asks_nobody(project: Path) -> None:
+    shown = CliRunner().invoke(app, ["generate", "--category", "capsule", "--dry-run"])
+    assert shown.exit_code == 0
+    assert "Defect type: crack" in shown.stdout
+    assert "8 more prompts like it" in shown.stdout
+    listed = json.loads(CliRunner().invoke(app, ["generate", "--all", "--dry-run", "--json"]).stdout)
+    assert len(listed) == 27
+    assert all(one["tokens"] > 0 and len(one["prompts"]) == one["requests"] for one in listed)
+    assert not (project / "descriptions").exists()
+
+
+def test_offline_with_an_empty_cache_says_what_to_do(project: Path) -> None:
+    result = CliRunner().invoke(app, ["generate", "--category", "capsule", "--offline"])
+    assert result.exit_code == 1
+    assert "run once without --offline" in result.stderr
+    assert not (project / "descriptions").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("embedded")
+def test_the_embedded_model_describes_a_capsule(project: Path) -> None:
+    invoke = CliRunner().invoke
+    first = invoke(app, ["generate", "--category", "capsule"])
+    assert first.exit_code == 0, first.output
+    assert "no model configured" in first.stderr
+    saved = Store(project / "descriptions").load("capsule")
+    assert len(saved.enabled_texts) >= 6
+    assert lint(saved) == []
+    assert "present" in invoke(app, ["generate", "--category", "capsule"]).stdout
+    again = json.loads(invoke(app, ["generate", "--category", "capsule", "--force", "--offline", "--json"]).stdout)
+    assert (again["calls"], again["results"][0]["status"]) == (0, "unchanged")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("embedded")
+def test_a_killed_run_of_all_products_is_finished_by_the_next(tmp_path: Path) -> None:
+    program = "from prompt_forge.cli import main; main()"
+    command = [sys.executable, "-c", program, "generate", "--all", "--count", "6", "--descriptions-dir", str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    victim = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    store, patience = Store(tmp_path), time.monotonic() + 240
+    while len(store.categories()) < 3 and time.monotonic() < patience:
+        time.sleep(0.1)
+    victim.send_signal(signal.SIGKILL)
+    victim.wait()
+    before = {name: store.path(name, 1).read_bytes() for name in store.categories()}
+    assert 3 <= len(before) < 27
+    done = subprocess.run([*command, "--json"], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    results = {one["category"]: one["status"] for one in json.loads(done.stdout)["results"]}
+    assert {name for name, status in results.items() if status == "present"} == set(before)
+    assert all(store.path(name, 1).read_bytes() == content for name, content in before.items())
+    assert store.categories() == sorted(KNOWN)
+    assert [finding for name in KNOWN for finding in lint(store.load(name)) if finding.level == "error"] == []
