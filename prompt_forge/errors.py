@@ -3,6 +3,7 @@
 ForgeError
 +-- PromptForgeError
     +-- SettingsError               a configuration file, variable or flag that makes no sense
+    +-- CacheError                  the cache of answers cannot be used
     +-- ModelError                  no whole, acceptable answer came from the language model
         +-- EndpointError           the server refused, failed or was not there
         |   +-- AuthenticationError the key is missing or wrong
@@ -25,6 +26,10 @@ class PromptForgeError(ForgeError):
 
 class SettingsError(PromptForgeError):
     """A configuration file, variable or flag that makes no sense."""
+
+
+class CacheError(PromptForgeError):
+    """The cache of answers cannot be used."""
 
 
 class ModelError(PromptForgeError):

@@ -9,6 +9,7 @@ import importlib.util
 import json
 import secrets
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +75,8 @@ def check_file(path: Path, stamp: Path | None = None) -> None:
         came = f"{path.name} has sha256 {digest[:12]}"
         raise LocalModelError(came, expected=MODEL_SHA256[:12], hint=_SETUP)
     if stamp is not None:
-        atomic_write(stamp, mark)
+        with suppress(OSError):  # a folder that cannot be written only means hashing again
+            atomic_write(stamp, mark)
 
 
 class EmbeddedModel:

@@ -44,7 +44,8 @@ def resources(settings: ModelSettings) -> Iterator[Resources]:
     """Open what the models of a run share, and close it again.
 
     Raises:
-        SettingsError: the settings contradict each other, or the cache cannot be used.
+        SettingsError: the settings contradict each other.
+        CacheError: the cache cannot be used.
     """
     _check(settings)
     price = Price(settings.price_prompt, settings.price_completion)
@@ -80,7 +81,7 @@ def open_model(
     model = Budgeted(model, shared.budget)
     if shared.cache is None:
         return model
-    return Cached(model, shared.cache, refresh=settings.refresh, offline=settings.offline)
+    return Cached(model, shared.cache, refresh=settings.refresh, offline=settings.offline, notify=notify)
 
 
 def ladder_file(settings: ModelSettings) -> Path:

@@ -1,6 +1,8 @@
 """Misbehaving servers, through the real openai client."""
 
 import socket
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 from pydantic import SecretStr
@@ -154,6 +156,34 @@ def test_refused_key_is_never_shown():
 def test_no_chat_completion():
     with serve(lambda body: Reply(body={"choices": []})) as server, pytest.raises(EndpointError, match="no chat"):
         client(server.url).complete(request())
+
+
+def test_a_body_that_is_no_json_is_named():
+    with serve(lambda body: Reply(raw=b'{"choices": [')) as server, pytest.raises(EndpointError, match="no JSON"):
+        client(server.url).complete(request())
+    page = Reply(raw=b"<html>Welcome", headers={"content-type": "text/html"})
+    with serve(lambda body: page) as server, pytest.raises(EndpointError, match=r"no chat completion.*/v1"):
+        client(server.url).complete(request())
+
+
+def test_429_may_name_a_date():
+    later = format_datetime(datetime.now(UTC) + timedelta(seconds=40), usegmt=True)
+    replies = iter(
+        [error(429, headers={"retry-after": later}), error(429, headers={"retry-after": "soon"}), chat("ok")]
+    )
+    waits = []
+    with serve(lambda body: next(replies)) as server:
+        client(server.url, waits=waits).complete(request())
+    assert 30 < waits[0] <= 40
+    assert 0 < waits[1] <= 1
+
+
+def test_a_wait_that_is_too_long_is_not_begun():
+    with serve(lambda body: error(429, headers={"retry-after": "3600"})) as server:
+        waits = []
+        with pytest.raises(EndpointError, match="429"):
+            client(server.url, waits=waits).complete(request())
+    assert waits == []
 
 
 def test_newer_models_get_the_limit_by_its_new_name():

@@ -1,6 +1,11 @@
 """Cache, log, budget, rate, re-ask, recordings and the composition of them."""
 
 import json
+import random
+import shutil
+import sqlite3
+import sys
+from contextlib import closing
 
 import pytest
 from pydantic import SecretStr
@@ -8,6 +13,7 @@ from pydantic import SecretStr
 from prompt_forge.config import load
 from prompt_forge.errors import (
     BudgetError,
+    CacheError,
     IncompleteError,
     LocalModelError,
     OfflineError,
@@ -17,7 +23,8 @@ from prompt_forge.errors import (
 )
 from prompt_forge.llm.budget import Budget, Budgeted, Price
 from prompt_forge.llm.cache import AnswerCache, Cached
-from prompt_forge.llm.local import check_file, model_file
+from prompt_forge.llm.ladder import Ladder
+from prompt_forge.llm.local import MODEL_BYTES, MODEL_SHA256, check_file, check_runtime, model_file, start_server
 from prompt_forge.llm.log import ExchangeLog, Logged, read_log
 from prompt_forge.llm.open import open_model, resources
 from prompt_forge.llm.rate import RateLimit
@@ -140,11 +147,20 @@ def test_settings_that_contradict(flags):
         open_model(settings, shared)
 
 
-@pytest.mark.parametrize("text", ["[modle]", "[model]\nmodle = 'x'", "model = 1", "x", "[model]\ntimeout = -1"])
-def test_wrong_configuration_is_named(tmp_path, monkeypatch, text):
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[modle]", r"unknown table \[modle\]; did you mean model"),
+        ("[model]\nmodle = 'x'", "unknown key modle.*did you mean model"),
+        ("model = 1", r"model is no table; expected \[model\]"),
+        ("x", "cannot be read.*TOML"),
+        ("[model]\ntimeout = -1", "setting timeout"),
+    ],
+)
+def test_wrong_configuration_is_named(tmp_path, monkeypatch, text, said):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "filo-forge.toml").write_text(text)
-    with pytest.raises(SettingsError):
+    with pytest.raises(SettingsError, match=said):
         load(ModelSettings, "model")
 
 
@@ -176,3 +192,126 @@ def test_missing_model_file_says_what_to_type(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(LocalModelError, match="prompt-forge setup"):
         model_file()
+
+
+def _overwrite(folder):
+    for path in folder.glob("cache.db*"):
+        path.write_bytes(b"no database, " * 1000)
+
+
+def _replace(folder):
+    shutil.rmtree(folder)
+    folder.write_text("a file where the folder was")
+
+
+@pytest.mark.parametrize("damage", [_overwrite, _replace])
+def test_a_cache_that_breaks_during_the_run_costs_one_warning(tmp_path, damage):
+    notes = []
+    with closing(AnswerCache(tmp_path / "answers")) as cache:
+        noise = random.Random(0).randbytes(60_000).hex()  # answers that stay long are files beside the database
+        texts = [letter + noise for letter in "abc"]
+        models = [Cached(Scripted(texts), cache, notify=notes.append) for _ in range(2)]
+        models[0].complete(request(sample=9))
+        damage(tmp_path / "answers")
+        answers = [model.complete(request(sample=n)).text for model in models for n in (1, 2)]
+        assert "".join(answer[0] for answer in answers) == "bcab"
+        assert cache.given_up
+        with pytest.raises(CacheError, match="--no-cache"):
+            cache.put("scripted", request(), Scripted(texts).complete(request()))
+    assert len(notes) == 1
+    assert "going on without it" in notes[0]
+
+
+def test_a_cache_that_somebody_holds_is_not_waited_for_for_ever(tmp_path):
+    notes = []
+    with closing(AnswerCache(tmp_path, patience=0.05)) as cache:
+        holder = sqlite3.connect(tmp_path / "cache.db", isolation_level=None)
+        with closing(holder):
+            holder.execute("BEGIN EXCLUSIVE")
+            assert Cached(Scripted("a"), cache, notify=notes.append).complete(request()).text == "a"
+    assert len(notes) == 1
+
+
+def test_a_broken_cache_ends_an_offline_run(tmp_path):
+    with closing(AnswerCache(tmp_path / "answers")) as cache:
+        _overwrite(tmp_path / "answers")
+        with pytest.raises(CacheError, match="cannot be used"):
+            Cached(Scripted("a"), cache, offline=True).complete(request())
+
+
+def test_a_damaged_answer_is_as_good_as_absent(tmp_path):
+    with closing(AnswerCache(tmp_path)) as cache:
+        Cached(Scripted("a"), cache).complete(request())
+        with closing(sqlite3.connect(tmp_path / "cache.db", isolation_level=None)) as other:
+            other.execute("UPDATE Cache SET value = x'00'")
+        assert cache.get("scripted", request()) is None
+
+
+@pytest.mark.parametrize("content", [None, b"no folder", b"no database " * 1000])
+def test_unusable_cache_folder_is_named(tmp_path, content):
+    folder = tmp_path / "answers"
+    if content == b"no folder":
+        folder.write_bytes(content)
+    else:
+        folder.mkdir()
+        (folder / "cache.db").mkdir() if content is None else (folder / "cache.db").write_bytes(content)
+    with pytest.raises(CacheError, match=r"answers cannot be used .*--no-cache"):
+        AnswerCache(folder)
+
+
+def test_what_is_only_a_shortcut_may_fail_to_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    ladder = Ladder(tmp_path / "file" / "ladder")
+    ladder.remember("e", "m", "text")
+    assert ladder.rungs("e", "m") == ("text",)
+    check_file(model_file(), tmp_path / "file" / "stamp")
+
+
+def test_missing_runtime_says_what_to_type(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(LocalModelError, match=r"xllamacpp.*prompt-forge setup"):
+        check_runtime()
+
+
+def test_a_runtime_that_does_not_load_says_what_to_install(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "xllamacpp", None)
+    with pytest.raises(LocalModelError, match="libgomp1"):
+        start_server(tmp_path, threads=1, context=256, token="t")
+
+
+def test_a_server_that_does_not_start_says_so(tmp_path):
+    pytest.importorskip("xllamacpp")
+    (tmp_path / "m.gguf").write_bytes(b"GGUF no model")
+    with pytest.raises(LocalModelError, match=r"does not start.*doctor"):
+        start_server(tmp_path / "m.gguf", threads=1, context=256, token="t")
+
+
+def test_a_model_file_of_the_right_size_and_wrong_content_is_named(tmp_path):
+    with (tmp_path / "m.gguf").open("wb") as stream:
+        stream.truncate(MODEL_BYTES)
+    with pytest.raises(LocalModelError, match=f"sha256.*{MODEL_SHA256[:12]}"):
+        check_file(tmp_path / "m.gguf", tmp_path / "stamp")
+    assert not (tmp_path / "stamp").exists()
+
+
+def test_a_passed_check_is_remembered_until_the_file_changes(tmp_path):
+    copy = tmp_path / "m.gguf"
+    copy.hardlink_to(model_file()) if _same_disk(tmp_path) else shutil.copy(model_file(), copy)
+    check_file(copy, tmp_path / "stamp")
+    mark = (tmp_path / "stamp").read_text()
+    check_file(copy, tmp_path / "stamp")
+    assert (tmp_path / "stamp").read_text() == mark
+    copy.unlink()
+    with copy.open("wb") as stream:
+        stream.truncate(MODEL_BYTES)
+    with pytest.raises(LocalModelError):
+        check_file(copy, tmp_path / "stamp")
+
+
+def _same_disk(folder):
+    return model_file().stat().st_dev == folder.stat().st_dev
+
+
+def test_a_log_that_cannot_be_written_is_named(tmp_path):
+    with pytest.raises(SettingsError, match=r"the log .* cannot be written"):
+        ExchangeLog(tmp_path, Redactor()).append({})
