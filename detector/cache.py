@@ -1,0 +1,137 @@
+"""What the model sees in an image, kept on disk, so that a new description version touches no image tower."""
+
+import hashlib
+import os
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from descriptions.files import atomic_write
+from detector.errors import DetectorError
+from detector.model.filo import FiLo
+from detector.scoring import Encoded
+
+DEFAULT_LIMIT = 20 * 2**30
+"""Bytes a cache may take; an image at ViT-L size and 518 pixels takes 15 MB."""
+
+_IMAGE_SIDE = ("clip.visual.", "decoder_linear.", "decoder_cov.")
+_SUFFIX = ".safetensors"
+
+
+class CacheError(DetectorError):
+    """A cache folder that cannot be used."""
+
+
+def default_folder() -> Path:
+    """Where features are kept unless a folder is named: the user's cache directory."""
+    from platformdirs import user_cache_path
+
+    return user_cache_path("filo-forge") / "features"
+
+
+def rounded(encoded: Encoded) -> Encoded:
+    """Features as the cache keeps them: rounded to half precision, in single precision.
+
+    Applied whether a cache is used or not, so that no result depends on what happens to be cached.
+    """
+    return Encoded(encoded.embedding.half().float(), tuple(level.half().float() for level in encoded.patches))
+
+
+def image_fingerprint(model: FiLo) -> str:
+    """SHA-256 over everything that decides the features of an image: weights that see images, and sizes.
+
+    Contexts, adapter and text tower are left out: training them again keeps the cache valid.
+    """
+    digest = hashlib.sha256(model.config.model_dump_json().encode())
+    for name, tensor in sorted(model.state_dict().items()):
+        if name.startswith(_IMAGE_SIDE):
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def image_key(image: bytes, fingerprint: str) -> str:
+    """Name of one image's features: its file, byte for byte, and the model that reads it."""
+    return hashlib.sha256(fingerprint.encode() + hashlib.sha256(image).digest()).hexdigest()
+
+
+class FeatureCache:
+    """One safetensors file an image.
+
+    Many processes may share a folder: files appear whole or not at all, a damaged or vanished one counts as absent.
+    When the limit is reached, features that this process has neither read nor written go first, the longest unused
+    before others; what is left over is simply not kept, so that a data set larger than the cache still gains.
+
+    Args:
+        folder: created when missing.
+        limit: bytes to keep at most; 0 keeps nothing.
+
+    Raises:
+        CacheError: the folder cannot be created.
+    """
+
+    def __init__(self, folder: Path, limit: int = DEFAULT_LIMIT) -> None:
+        self.folder, self.limit = folder, limit
+        self.hits = self.misses = 0
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CacheError(
+                f"cache folder {folder}: {error.strerror}", expected="a folder", hint="pass --cache-dir or --no-cache"
+            ) from error
+        self._started = time.time()
+        self._bytes = sum(size for _, size, _ in self._files())
+
+    def get(self, key: str) -> Encoded | None:
+        """Features kept under `key`, as `rounded` gives them, or None."""
+        path = self._path(key)
+        try:
+            tensors = load(path.read_bytes())
+            levels = [tensors[f"patches.{index}"] for index in range(len(tensors) - 1)]
+            found = Encoded(tensors["embedding"].float(), tuple(level.float() for level in levels))
+            os.utime(path)
+        except (OSError, SafetensorError, KeyError):
+            self.misses += 1
+            return None
+        self.hits += 1
+        return found
+
+    def put(self, key: str, encoded: Encoded) -> None:
+        """Keep one image's features; a full disk or folder is no error, the features are then not kept."""
+        tensors = {f"patches.{index}": level for index, level in enumerate(encoded.patches)}
+        tensors["embedding"] = encoded.embedding
+        content = save({name: tensor.half().cpu().contiguous() for name, tensor in tensors.items()})
+        if self._bytes + len(content) > self.limit:
+            self._evict(len(content))
+        if self._bytes + len(content) > self.limit:
+            return
+        with suppress(OSError):
+            atomic_write(self._path(key), content)
+            self._bytes += len(content)
+
+    def _path(self, key: str) -> Path:
+        return self.folder / key[:2] / f"{key}{_SUFFIX}"
+
+    def _files(self) -> Iterator[tuple[float, int, Path]]:
+        """Time of last use, size and path of everything in the folder, leftovers of killed writers included."""
+        for path in self.folder.glob("??/*"):
+            with suppress(OSError):
+                stat = path.stat()
+                yield stat.st_mtime, stat.st_size, path
+
+    def _evict(self, needed: int) -> None:
+        """Make room for `needed` bytes, and a tenth of the limit more so that the folder is not listed each time."""
+        files = sorted(self._files())
+        self._bytes = sum(size for _, size, _ in files)
+        room = self.limit - max(needed, self.limit // 10)
+        for used, size, path in files:
+            if self._bytes <= room or used >= self._started:
+                break
+            with suppress(OSError):
+                path.unlink()
+            self._bytes -= size
