@@ -4,8 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from descriptions.errors import nearest
 from detector.errors import DetectorError
 from detector.model.config import ModelConfig
@@ -109,19 +107,3 @@ def _require_readable(clip: Any, config: ModelConfig) -> None:
             f"feature_levels {config.feature_levels}",
             expected=f"levels up to {depth}, the number of blocks of {config.backbone!r}",
         )
-
-
-def move(model: FiLo, device: str = "cpu", precision: str = "fp32") -> FiLo:
-    """`model` on a device and in a precision (`fp32`, `bf16` or `fp16`).
-
-    Raises:
-        DetectorError: an unknown precision, or a device that is not there.
-    """
-    types = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-    if precision not in types:
-        raise DetectorError(f"precision {precision!r}", expected=", ".join(types), hint=nearest(precision, [*types]))
-    try:
-        return model.to(device=device, dtype=types[precision])
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise DetectorError(f"device {device!r}: {reason}", expected="cpu, cuda or cuda:N", hint="use cpu") from error

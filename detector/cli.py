@@ -5,7 +5,7 @@ from typing import NoReturn
 import typer
 
 from descriptions.terminal import run
-from detector.commands import data
+from detector.commands import data, import_checkpoint
 
 app = typer.Typer(
     name="detector",
@@ -22,6 +22,7 @@ def _root() -> None:
 
 
 app.add_typer(data.app, name="data")
+app.command("import-checkpoint")(import_checkpoint.import_checkpoint)
 
 
 def main() -> NoReturn:

@@ -172,13 +172,13 @@ class FiLo(nn.Module):
     def anomaly_maps(self, patch_embeddings: PatchEmbeddings, text: TextFeatures) -> Maps:
         """One softmaxed map a decoder, enlarged to image size before the softmax (FiLo equation 7)."""
         rows = torch.stack([text.normal, text.abnormal], dim=-1) * (LOGIT_SCALE * self._row_scale)
-        size = (self.config.image_size, self.config.image_size)
-        maps = []
-        for level in patch_embeddings:
-            side = math.isqrt(level.shape[1])
-            logits = (level @ rows).transpose(1, 2).unflatten(2, (side, side))
-            maps.append(F.interpolate(logits, size=size, mode="bilinear", align_corners=True).softmax(1))
-        return tuple(maps)
+        with torch.autocast(rows.device.type, enabled=False):
+            return tuple(self._map(level @ rows) for level in patch_embeddings)
+
+    def _map(self, logits: Float[Tensor, "batch patches 2"]) -> Float[Tensor, "batch 2 height width"]:
+        size, side = self.config.image_size, math.isqrt(logits.shape[1])
+        grid = logits.transpose(1, 2).unflatten(2, (side, side))
+        return F.interpolate(grid, size=(size, size), mode="bilinear", align_corners=True).softmax(1)
 
     def forward(
         self,

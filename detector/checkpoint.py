@@ -1,0 +1,207 @@
+"""Checkpoints: safetensors files that carry what their weights mean.
+
+A checkpoint holds either the trained parts only (the backbone is then named by a digest, and must be given again), or
+the whole model, CLIP included. Both carry the configuration and the hashes of the descriptions trained with.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from descriptions.errors import nearest
+from detector.build import build_model
+from detector.model.config import ModelConfig
+from detector.model.filo import FiLo
+from detector.weights import WeightsError, load_strictly, read_weights
+
+CLIP = "clip."
+"""Prefix of the frozen parameters."""
+PRESETS = Path(__file__).parent / "presets"
+WEIGHTS = "model.safetensors"
+"""Name of a preset's whole checkpoint, where it brings one."""
+
+
+class CheckpointError(WeightsError):
+    """A checkpoint that does not say what it is, or does not fit the model it is loaded into."""
+
+
+class CheckpointInfo(BaseModel):
+    """What a checkpoint says about itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    config: ModelConfig
+    """Architecture, variant, size and pixel normalisation."""
+    contents: Literal["trained", "whole"] = "whole"
+    """`trained`: all but CLIP; `whole`: everything."""
+    backbone_digest: str = ""
+    """Digest of the CLIP weights it was trained around."""
+    descriptions: dict[str, str] = {}
+    """Content hash of the descriptions trained with, by category."""
+    training: dict[str, Any] = {}
+    """How it came about: data set, steps, seed, or where it was imported from."""
+
+
+def save_checkpoint(
+    model: FiLo,
+    path: Path,
+    *,
+    whole: bool = False,
+    descriptions: Mapping[str, str] | None = None,
+    training: Mapping[str, Any] | None = None,
+    dtype: torch.dtype | None = None,
+) -> None:
+    """Write a checkpoint; `path` is either the whole of it or untouched.
+
+    Args:
+        model: what to save.
+        path: target, `.safetensors`.
+        whole: include CLIP.
+        descriptions: content hashes by category.
+        training: how the weights came about; JSON values.
+        dtype: store in this type, such as half precision for a bundled model.
+    """
+    info = CheckpointInfo(
+        config=model.config,
+        contents="whole" if whole else "trained",
+        backbone_digest=backbone_digest(model.clip),
+        descriptions=dict(descriptions or {}),
+        training=dict(training or {}),
+    )
+    state = model.state_dict()
+    tensors = {name: t.to(dtype=dtype).contiguous() for name, t in state.items() if whole or not name.startswith(CLIP)}
+    _write(tensors, info.model_dump(mode="json"), path)
+
+
+def _write(tensors: dict[str, Tensor], info: dict[str, Any], path: Path) -> None:
+    """Straight to a file beside the target and then renamed: gigabytes need not pass through memory twice."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    os.close(handle)
+    staged = Path(name)
+    try:
+        save_file(tensors, staged, metadata={key: json.dumps(value) for key, value in info.items()})
+        staged.replace(path)
+    finally:
+        staged.unlink(missing_ok=True)
+
+
+def read_info(path: Path) -> CheckpointInfo:
+    """What a checkpoint says about itself, without reading its weights.
+
+    Raises:
+        CheckpointError: no such file, or not a checkpoint of this project.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"no checkpoint {path}", expected="a .safetensors file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+        return CheckpointInfo.model_validate({key: json.loads(value) for key, value in metadata.items()})
+    except (SafetensorError, ValidationError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} is not a checkpoint of this project",
+            expected="a .safetensors file with its configuration",
+            hint="released FiLo checkpoints: type `detector import-checkpoint FILE --out NEW.safetensors`",
+        ) from error
+
+
+def load_checkpoint(path: Path, pretrained: str | Path | None = None) -> FiLo:
+    """The model a checkpoint holds, in fp32 on the CPU.
+
+    Args:
+        path: the checkpoint.
+        pretrained: CLIP weights, needed when the checkpoint holds the trained parts only.
+
+    Raises:
+        CheckpointError: CLIP weights are needed and missing, or are not those it was trained around.
+        WeightsError: damaged weights.
+    """
+    info = read_info(path)
+    if info.contents == "whole":
+        model = build_model(info.config)
+        load_strictly(model, read_weights(path), str(path))
+        return model
+    if pretrained is None:
+        raise CheckpointError(
+            f"{path} holds the trained parts only",
+            expected=f"the weights of {info.config.backbone!r} beside it",
+            hint="pass --pretrained with a name or a file",
+        )
+    model = build_model(info.config, pretrained)
+    load_trained(model, path)
+    return model
+
+
+def load_trained(model: FiLo, path: Path) -> CheckpointInfo:
+    """Load the trained parts of a checkpoint into a model that has its backbone already.
+
+    Raises:
+        CheckpointError: the checkpoint is of another configuration or backbone; both sides are named.
+    """
+    info = read_info(path)
+    ours, theirs = model.config.model_dump(), info.config.model_dump()
+    for field in (name for name in ours if name not in ("backbone", "architecture") and ours[name] != theirs[name]):
+        raise CheckpointError(f"{path} has {field} {theirs[field]}", expected=f"{ours[field]}, as the model has it")
+    digest = backbone_digest(model.clip)
+    if info.backbone_digest and info.backbone_digest != digest:
+        raise CheckpointError(
+            f"{path} was trained around {info.config.backbone!r} weights {info.backbone_digest[:12]}",
+            expected=f"{digest[:12]}, the weights of this model's {model.config.backbone!r}",
+        )
+    weights = read_weights(path)
+    trained = {name: tensor for name, tensor in weights.items() if not name.startswith(CLIP)}
+    kept = {name: tensor for name, tensor in model.state_dict().items() if name.startswith(CLIP)}
+    load_strictly(model, kept | trained, str(path))
+    return info
+
+
+def backbone_digest(clip: nn.Module) -> str:
+    """SHA-256 over CLIP's vectors (norms, biases, class token): cheap, and no two sets of weights share them."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(clip.state_dict().items()):
+        if tensor.ndim <= 1:
+            digest.update(name.encode())
+            digest.update(tensor.detach().float().cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def preset_config(name: str) -> ModelConfig:
+    """Configuration of a preset.
+
+    Raises:
+        CheckpointError: no such preset.
+    """
+    known = sorted(path.parent.name for path in PRESETS.glob("*/config.json"))
+    if name not in known:
+        raise CheckpointError(f"preset {name!r}", expected=" or ".join(known), hint=nearest(name, known))
+    return ModelConfig.model_validate_json((PRESETS / name / "config.json").read_text(encoding="utf-8"))
+
+
+def load_preset(name: str, pretrained: str | Path | None = None) -> FiLo:
+    """A preset's model: with its own weights where it brings them, else with `pretrained` CLIP weights.
+
+    Raises:
+        CheckpointError: no such preset, or one that needs `pretrained`.
+    """
+    config = preset_config(name)
+    own = PRESETS / name / WEIGHTS
+    if pretrained is None and own.is_file():
+        return load_checkpoint(own)
+    if pretrained is None:
+        raise CheckpointError(
+            f"preset {name!r} brings no weights",
+            expected="a checkpoint, or CLIP weights",
+            hint="pass --checkpoint FILE, or --pretrained with a name (openai) or a file",
+        )
+    return build_model(config, pretrained)
