@@ -4,8 +4,6 @@ DetectorError
 +-- DeviceError         a processor this machine does not have
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Literal, get_args
 
 import torch
@@ -40,26 +38,19 @@ def resolve_device(name: str = "auto") -> torch.device:
     return device
 
 
-def resolve_precision(name: str, device: torch.device) -> torch.dtype:
+def resolve_precision(name: str, device: torch.device) -> str:
     """`auto` is bfloat16 on a GPU and float32 elsewhere.
 
     Raises:
-        DeviceError: an unknown name, or half precision on the CPU, which is slower than float32 there.
+        DeviceError: an unknown name, or fp16 on the CPU, which lacks parts of it.
     """
     if name not in get_args(Precision):
         raise DeviceError(f"precision {name!r}", expected=" or ".join(get_args(Precision)))
-    if name == "auto":
-        name = "bf16" if device.type == "cuda" else "fp32"
     if name == "fp16" and device.type == "cpu":
         raise DeviceError("fp16 on the CPU", expected="fp32 or bf16", hint="type --precision fp32")
-    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[name]
-
-
-@contextmanager
-def computing(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
-    """Inference in the given precision."""
-    with torch.inference_mode(), torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-        yield
+    if name == "auto":
+        return "bf16" if device.type == "cuda" else "fp32"
+    return name
 
 
 def resolve_batch_size(asked: int | None, device: torch.device) -> int:
