@@ -1,0 +1,205 @@
+"""A training run as a person asks for it: folders and descriptions in, a checkpoint and its record out."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import torch
+from lightning_fabric import Fabric
+
+from descriptions.errors import nearest
+from descriptions.refs import parse_ref, slug
+from descriptions.schema import DescriptionFile
+from descriptions.store import Store
+from detector.data import Sample, open_data
+from detector.model.filo import FiLo
+from detector.prompts import build_prompts
+from detector.train.config import TrainConfig
+from detector.train.engine import Trainer
+from detector.train.errors import ProtocolError, TrainingDataError
+from detector.train.log import Report
+from detector.train.memo import FeatureMemo
+from detector.train.order import held_out
+from detector.train.source import FiLoSource, require_trainable
+from detector.train.stages import filo_stages
+from detector.train.state import Progress
+
+SplitName = Literal["train", "test", "all"]
+
+
+class Material(NamedTuple):
+    """What a run learns from."""
+
+    samples: tuple[Sample, ...]
+    descriptions: dict[str, DescriptionFile]
+    """By category of the data set."""
+    split: SplitName
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        """Content hash of every description version, by `category@version`."""
+        return {file.ref: file.content_hash for file in self.descriptions.values()}
+
+
+def gather(
+    root: Path,
+    split: SplitName,
+    *,
+    categories: Sequence[str] = (),
+    refs: Sequence[str] = (),
+    store: Store,
+    unseen: Iterable[str] = (),
+) -> Material:
+    """List images and load descriptions.
+
+    Args:
+        root: data set, in any layout.
+        split: part of it that is trained on; the release uses `test`, where the defects are.
+        categories: only these; none means all.
+        refs: description versions such as `capsule@2`; categories without one take their latest.
+        store: library of descriptions.
+        unseen: categories the model will be judged on, which it must not see.
+
+    Raises:
+        ProtocolError: a category is to be unseen and would be trained on without having been asked for by name.
+        TrainingDataError: no image in the split.
+        UnknownCategoryError: a category has no description.
+    """
+    data = open_data(root, categories)
+    require_unseen(data.categories, unseen, named=categories)
+    samples = data.select(split=None if split == "all" else split)
+    if not samples:
+        raise TrainingDataError(f"{root} has no images in split {split!r}", expected="train, test or all")
+    present = sorted({sample.category for sample in samples})
+    chosen = _chosen(refs, present)
+    return Material(samples, {name: store.load(chosen.get(name, slug(name))) for name in present}, split)
+
+
+def require_unseen(trained: Iterable[str], unseen: Iterable[str], *, named: Iterable[str] = ()) -> None:
+    """The zero-shot protocol: what a model is judged on, it has not seen.
+
+    Args:
+        trained: categories of the training data.
+        unseen: categories of the evaluation data.
+        named: categories asked for by name, which are trained on all the same.
+
+    Raises:
+        ProtocolError: an overlap nobody asked for.
+    """
+    overlap = sorted({slug(name) for name in trained} & {slug(name) for name in unseen} - {slug(n) for n in named})
+    if overlap:
+        raise ProtocolError(
+            f"{', '.join(overlap)} would be trained on and evaluated",
+            expected="disjoint categories (the zero-shot protocol)",
+            hint=f"name what to train on with --category, such as --category {overlap[0]} to train on it all the same",
+        )
+
+
+def _chosen(refs: Sequence[str], categories: Sequence[str]) -> dict[str, str]:
+    """Reference by category of the data set."""
+    by_slug = {slug(name): name for name in categories}
+    chosen = {}
+    for ref in refs:
+        wanted = parse_ref(ref).category
+        if wanted not in by_slug:
+            raise TrainingDataError(
+                f"descriptions {ref} belong to no training category",
+                expected=", ".join(by_slug),
+                hint=nearest(wanted, list(by_slug)),
+            )
+        chosen[by_slug[wanted]] = ref
+    return chosen
+
+
+def fingerprint(config: TrainConfig, model: FiLo, material: Material, processes: int) -> str:
+    """SHA-256 (hex) of everything the resulting weights depend on."""
+    digest = hashlib.sha256(config.content_hash.encode())
+    digest.update(model.config.model_dump_json().encode())
+    digest.update(repr((processes, material.split, sorted(material.hashes.items()))).encode())
+    for sample in material.samples:
+        digest.update(f"{sample.category}/{sample.defect}/{sample.image.name}/{sample.image.stat().st_size}".encode())
+    return digest.hexdigest()
+
+
+class Result(NamedTuple):
+    """A finished run."""
+
+    model: FiLo
+    progress: Progress
+
+
+def train(
+    build: Callable[[], FiLo],
+    material: Material,
+    config: TrainConfig,
+    out: Path,
+    *,
+    resume: bool = False,
+    fabric: Fabric | None = None,
+    listener: Callable[[Report], None] = lambda _: None,
+) -> Result:
+    """Train both stages.
+
+    Args:
+        build: makes the model; called after seeding, so that fresh decoders are the same in a resumed run.
+        material: images and descriptions.
+        config: the preset, possibly changed.
+        out: receives states and metrics.
+        resume: continue the run in `out`.
+        fabric: devices and precision; by default one process on the CPU or GPU at hand.
+        listener: told about every step.
+
+    Raises:
+        TrainError: see `detector.train.errors`.
+    """
+    require_trainable(material.samples, main=config.main_epochs > 0, adapter=config.adapter_epochs > 0)
+    fabric = fabric or make_fabric(config)
+    fabric.launch()
+    torch.manual_seed(config.seed)
+    model = build().train()
+    model.to(fabric.device)
+    trainer = Trainer(
+        config,
+        out,
+        make_source(model, material, config, fabric.device),
+        filo_stages(model, config),
+        fingerprint=fingerprint(config, model, material, fabric.world_size),
+        fabric=fabric,
+        listener=listener,
+    )
+    progress = trainer.run(resume=resume)
+    return Result(model.cpu().eval(), progress)
+
+
+def make_source(model: FiLo, material: Material, config: TrainConfig, device: torch.device) -> FiLoSource:
+    """Batches of `material` for `model`; features are kept where pictures never change."""
+    split = held_out([(s.category, s.defective) for s in material.samples], config.validation_fraction, config.seed)
+    tokens = model.config.context_tokens
+    prompts = {name: build_prompts(file, context_tokens=tokens) for name, file in material.descriptions.items()}
+    memo = None if config.augments else FeatureMemo(model.encode_image)
+    return FiLoSource(material.samples, split, prompts, config, model.config, memo=memo, device=device)
+
+
+def make_fabric(config: TrainConfig, device: str = "auto", devices: int = 1) -> Fabric:
+    """Devices and precision: bf16 on a GPU unless the configuration says otherwise."""
+    accelerator = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    automatic = "bf16-mixed" if accelerator == "cuda" else "32-true"
+    precision: Any = automatic if config.precision == "auto" else config.precision
+    return Fabric(
+        accelerator=accelerator, devices=devices, strategy="ddp" if devices > 1 else "auto", precision=precision
+    )
+
+
+def summary(material: Material, config: TrainConfig, model: FiLo) -> Mapping[str, Any]:
+    """What the run record says about a run."""
+    counts = {"good": sum(not s.defective for s in material.samples), "defective": 0}
+    counts["defective"] = len(material.samples) - counts["good"]
+    return {
+        "split": material.split,
+        "categories": sorted(material.descriptions),
+        "images": counts,
+        "descriptions": material.hashes,
+        "config": config.model_dump(mode="json"),
+        "model": model.config.model_dump(mode="json"),
+    }
