@@ -32,11 +32,14 @@ SENSES = {
     "sound": "sound sounds noise noisy rattle rattles rattling squeak squeaks squeaking audible hum humming",
     "taste": "taste tastes bitter sour flavour flavor",
     "touch": "feel feels hardness softness stiffness stickiness tactile",
-    "temperature and weight": "temperature hot warm cold heavy lightweight weight heavier lighter",
+    "temperature or weight": "temperature overheated overheating overweight underweight",
     "time or function": "expired outdated slow slowly late delayed intermittent intermittently malfunction "
-    "malfunctioning unresponsive overheating voltage conductivity toxic",
+    "malfunctioning unresponsive voltage conductivity toxic",
 }
 """Words for what no camera sees, by the sense that would be needed."""
+
+MAYBE_UNSEEN = _set("hard soft brittle sticky stiff hot warm cold weight lightweight old age aged stale")
+"""Words that mostly name what is felt, but may be part of a visible defect (`cold solder joint`)."""
 
 GENERIC = _set(
     "abnormal abnormality anomalies anomaly anomalous bad broken damage damaged damages defect defective defects "
@@ -154,6 +157,12 @@ def _not_visible(description: DescriptionFile, _: Context) -> Iterator[Problem]:
                 break
 
 
+def _maybe_not_visible(description: DescriptionFile, _: Context) -> Iterator[Problem]:
+    for entry in _enabled(description):
+        if hit := [word for word in words(entry.text) if word in MAYBE_UNSEEN]:
+            yield Problem(entry.id, f"{hit[0]!r} may not be visible; say what it looks like")
+
+
 def _clip_length(description: DescriptionFile, context: Context) -> Iterator[Problem]:
     for entry in _enabled(description):
         prompt = f"abnormal {description.object_name} with {entry.text} at {LONGEST_POSITION}."
@@ -264,6 +273,7 @@ RULES: tuple[Rule, ...] = (
     Rule("clip-length", "error", _clip_length),
     Rule("separator", "error", _separator, fixable=True),
     Rule("duplicate", "error", _duplicate, fixable=True),
+    Rule("maybe-not-visible", "warning", _maybe_not_visible),
     Rule("near-duplicate", "warning", _near_duplicate),
     Rule("names-category", "warning", _names_category),
     Rule("names-position", "warning", _names_position),

@@ -100,6 +100,8 @@ class Store:
         known = self.versions(category)
         if not known:
             self._unknown_category(category)
+        if version == LATEST:
+            return Ref(category, known[-1])
         if isinstance(version, str):
             labels = self.labels(category)
             if version not in labels:
@@ -139,17 +141,16 @@ class Store:
             UnsafePathError: the category's folder is a link out of the library.
         """
         self._writable()
+        with self._friendly():
+            self._inside(description.category).mkdir(parents=True, exist_ok=True)
         version = max(self.versions(description.category), default=0)
         while True:
             version += 1
             numbered = description.revised(version=version)
-            try:
-                atomic_write(self.path(description.category, version), dump_description(numbered), exclusive=True)
-            except FileExistsError:  # another writer was faster
-                continue
-            except OSError as error:
-                raise ReadOnlyLibraryError(f"{self.root} cannot be written to ({error.strerror})") from error
-            return numbered
+            path, text = self.path(description.category, version), dump_description(numbered)
+            with self._friendly(), suppress(FileExistsError):  # another writer was faster
+                atomic_write(path, text, exclusive=True)
+                return numbered
 
     def labels(self, category: str) -> dict[str, int]:
         """Labels of a category and the versions they point at, `latest` first.
@@ -166,7 +167,7 @@ class Store:
         for label, version in content.items():
             if label == LATEST or not isinstance(label, str) or not NAME.fullmatch(label):
                 raise InvalidFileError(f"{path}: label {label!r}", expected="a lower-case name other than latest")
-            if version not in versions:
+            if isinstance(version, bool) or version not in versions:
                 raise InvalidFileError(f"{path}: {label}: {version!r}", expected=f"one of the versions {versions}")
         return latest | {str(label): int(version) for label, version in content.items()}
 
@@ -177,12 +178,14 @@ class Store:
             BadReferenceError: the label is no name, or `latest`, which moves by itself.
         """
         self._writable()
-        if label == LATEST or not NAME.fullmatch(label):
+        if label == LATEST or not NAME.fullmatch(label) or re.fullmatch(r"v?[0-9]+", label):
             raise BadReferenceError(
-                f"label {label!r}", expected="a lower-case name other than latest", hint=f"type {ref} reviewed"
+                f"label {label!r}",
+                expected="a lower-case name other than latest, and no number",
+                hint=f"type {ref} reviewed",
             )
         target = self.resolve(ref)
-        with self._locked(target.category):
+        with self._friendly(), self._locked(target.category):
             labels = self.labels(target.category) | {label: int(target.version)}
             labels.pop(LATEST)
             atomic_write(self._inside(target.category, _LABELS), dump_mapping(labels))
@@ -198,6 +201,14 @@ class Store:
             yield
         finally:
             os.close(handle)
+
+    @contextmanager
+    def _friendly(self) -> Iterator[None]:
+        """What the file system refuses becomes one line."""
+        try:
+            yield
+        except OSError as error:
+            raise ReadOnlyLibraryError(f"{self.root} cannot be written to ({error.strerror})") from error
 
     def _writable(self) -> None:
         if self.read_only:

@@ -5,6 +5,7 @@ built from it. Writing changes only what differs, so comments, key order and quo
 """
 
 import io
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -52,11 +53,13 @@ def read_bytes(path: Path) -> bytes:
     """The file's content, refused unread when it is too large.
 
     Raises:
-        InvalidFileError: larger than `MAX_BYTES`, or unreadable.
+        InvalidFileError: no regular file, larger than `MAX_BYTES`, or unreadable.
     """
     try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise InvalidFileError(f"{path}: cannot be read (not a regular file)")
+        if (size := status.st_size) > MAX_BYTES:
             raise InvalidFileError(f"{path}: {size:,} bytes", expected=f"at most {MAX_BYTES:,} bytes of YAML")
         return path.read_bytes()
     except OSError as error:

@@ -104,10 +104,19 @@ def _in_file(file: Path, root: Path) -> Iterator[Found]:
         return  # a file Python cannot read holds no dictionary; `find` complains when none is left
     for node in ast.walk(tree):
         if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Dict):
-            phrases = _phrases(node.value)
-            if phrases and sum(map(len, phrases.values())) >= MIN_PHRASES * len(phrases):
-                target = node.targets[0] if isinstance(node, ast.Assign) else node.target
-                yield Found(_name(target), f"{file.relative_to(root).as_posix()}:{node.lineno}", phrases)
+            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+            for name, literal in _literals(_name(target), node.value):
+                phrases = _phrases(literal)
+                if phrases and sum(map(len, phrases.values())) >= MIN_PHRASES * len(phrases):
+                    yield Found(name, f"{file.relative_to(root).as_posix()}:{literal.lineno}", phrases)
+
+
+def _literals(name: str, node: ast.Dict) -> Iterator[tuple[str, ast.Dict]]:
+    """The dictionary itself, and those inside it by their dotted names."""
+    yield name, node
+    for key, value in zip(node.keys, node.values, strict=True):
+        if isinstance(value, ast.Dict):
+            yield from _literals(f"{name}.{_text(key)}", value)
 
 
 def _name(target: ast.expr) -> str:

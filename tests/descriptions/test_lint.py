@@ -23,6 +23,8 @@ EXAMPLES = [
     ("not-visible", "rattling thread", "loose thread"),
     ("not-visible", "bitter taste", "white powder residue"),
     ("not-visible", "temperature rise", "charred edge"),
+    ("not-visible", "feels rough", "rough patch"),
+    ("maybe-not-visible", "soft shell", "sagging shell"),
     ("generic", "some other damage", "other thread torn off"),
     ("generic", "defective metal nut", "flattened thread"),
     ("clip-length", "ox " * 60 + "mark", "long thin scratch"),

@@ -23,7 +23,7 @@ from descriptions.errors import (
 from descriptions.refs import Ref, parse_ref, slug
 from descriptions.schema import Anomaly, DescriptionFile, Parameters, Provenance
 from descriptions.store import PACKAGED, Store
-from descriptions.yaml_io import MAX_BYTES, dump_description, parse_description
+from descriptions.yaml_io import MAX_BYTES, dump_description, parse_description, read_bytes
 
 HAND_WRITTEN = """\
 # reviewed with the line lead
@@ -314,3 +314,43 @@ def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
 def test_revised_validates() -> None:
     with pytest.raises(ValidationError):
         capsule(object_name="")
+
+
+def test_a_file_in_place_of_a_category_is_no_endless_loop(tmp_path: Path) -> None:
+    (tmp_path / "capsule").write_text("not a folder")
+    with pytest.raises(ReadOnlyLibraryError, match="File exists"):
+        Store(tmp_path).save(capsule())
+
+
+def test_labels_that_look_like_numbers_are_refused(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.save(capsule())
+    for label in ("2", "v2"):
+        with pytest.raises(BadReferenceError, match="no number"):
+            store.set_label("capsule", label)
+
+
+def test_broken_labels_do_not_hide_the_latest_version(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.save(capsule())
+    (tmp_path / "capsule" / "labels.yaml").write_text("reviewed: true\n")
+    assert store.load("capsule").version == 1
+    with pytest.raises(InvalidFileError, match="reviewed: True"):
+        store.load("capsule@reviewed")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "capsule").mkdir()
+    os.mkfifo(tmp_path / "capsule" / "v1.yaml")
+    with pytest.raises(InvalidFileError, match="not a regular file"):
+        Store(tmp_path).load("capsule")
+
+
+def test_dates_and_offsets(tmp_path: Path) -> None:
+    text = dump_description(capsule()).replace("created:", "created: 2026-11-01T08:00:00+02:00 #")
+    assert parse_description(text.encode(), "x").created == datetime(2026, 11, 1, 6, tzinfo=UTC)
+
+
+def test_a_file_that_is_gone_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InvalidFileError, match="No such file"):
+        read_bytes(tmp_path / "v1.yaml")

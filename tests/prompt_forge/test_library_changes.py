@@ -155,6 +155,7 @@ class Model:
         }
         mixed = {"a": "b, c, d", "e": 1}
         other: dict = {"capsule": "squeezed side, leak of powder"}
+        nested = {"mvtec": {"tile": ("gray stroke", "oil")}, "visa": {}}
         spread = {**other, "x": "y, z"}
 """
 
@@ -171,7 +172,7 @@ def checkout(tmp_path: Path) -> Path:
 
 def test_dictionaries_are_found_by_their_shape(checkout: Path) -> None:
     found = find(checkout)
-    assert [(one.name, one.size) for one in found] == [("details", 8), ("other", 2)]
+    assert [(one.name, one.size) for one in found] == [("details", 8), ("other", 2), ("nested.mvtec", 2)]
     assert found[0].place.startswith("models/FiLo.py:")
     assert choose(found, "other").phrases == {"capsule": ("squeezed side", "leak of powder")}
     nut, capsule = to_descriptions(found[0])
