@@ -33,7 +33,11 @@ class CacheError(PromptForgeError):
 
 
 class ModelError(PromptForgeError):
-    """No whole, acceptable answer came from the language model."""
+    """No whole, acceptable answer came from the language model. `usage` says what it cost all the same."""
+
+    def __init__(self, came: str, *, expected: str = "", hint: str = "", usage: Usage | None = None) -> None:
+        super().__init__(came, expected=expected, hint=hint)
+        self.usage = usage or Usage()
 
 
 class EndpointError(ModelError):
@@ -53,11 +57,7 @@ class ContextTooLongError(EndpointError):
 
 
 class IncompleteError(ModelError):
-    """The answer was cut short or empty; never parsed. `usage` says what it cost all the same."""
-
-    def __init__(self, came: str, *, expected: str = "", hint: str = "", usage: Usage | None = None) -> None:
-        super().__init__(came, expected=expected, hint=hint)
-        self.usage = usage or Usage()
+    """The answer was cut short or empty; never parsed."""
 
 
 class RejectedAnswerError(ModelError):

@@ -3,7 +3,7 @@
 import threading
 from dataclasses import dataclass
 
-from prompt_forge.errors import BudgetError, IncompleteError
+from prompt_forge.errors import BudgetError, ModelError
 from prompt_forge.llm.types import Completion, LanguageModel, Request, Usage
 
 _CHARACTERS_PER_TOKEN = 3
@@ -42,9 +42,9 @@ class Budget:
         self._lock = threading.Lock()
         self._reserved = Usage()
         self.spent = Usage()
-        """Tokens of the calls made so far; cached answers cost nothing."""
+        """Tokens of the calls so far, failed ones included; cached answers cost nothing."""
         self.calls = 0
-        """Calls made so far."""
+        """Calls that brought a whole answer."""
 
     @property
     def cost(self) -> float:
@@ -67,12 +67,12 @@ class Budget:
                 raise BudgetError(came, expected=f"at most {self._max_cost:g}", hint="raise --max-cost")
             self._reserved = _minus(after, self.spent)
 
-    def settle(self, amount: Usage, used: Usage) -> None:
-        """Replace the reserved `amount` by what was `used`."""
+    def settle(self, amount: Usage, used: Usage, *, answered: bool) -> None:
+        """Replace the reserved `amount` by what was `used`, for a call that was `answered` or failed."""
         with self._lock:
             self._reserved = _minus(self._reserved, amount)
             self.spent += used
-            self.calls += 1
+            self.calls += answered
 
 
 def _minus(left: Usage, right: Usage) -> Usage:
@@ -105,14 +105,15 @@ class Budgeted:
         Raises:
             BudgetError: the call could exceed a limit; it is not made.
         """
-        amount, used = estimate(request), Usage()
+        amount = estimate(request)
         self._budget.reserve(amount)
+        used, answered = Usage(), False
         try:
             completion = self._inner.complete(request)
-            used = completion.usage
-        except IncompleteError as error:
+            used, answered = completion.usage, True
+        except ModelError as error:
             used = error.usage
             raise
         finally:
-            self._budget.settle(amount, used)
+            self._budget.settle(amount, used, answered=answered)
         return completion

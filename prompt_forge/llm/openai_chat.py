@@ -15,7 +15,7 @@ from openai import APIStatusError, DefaultHttpxClient, OpenAI, OpenAIError
 from openai.types.chat import ChatCompletion
 from pydantic import SecretStr
 
-from prompt_forge.errors import EndpointError, IncompleteError, SettingsError
+from prompt_forge.errors import EndpointError, IncompleteError, ModelError, SettingsError
 from prompt_forge.llm.failures import explain, too_long, unknown_model
 from prompt_forge.llm.ladder import REFUSALS, Ladder, messages_for, response_format
 from prompt_forge.llm.redact import Redactor
@@ -128,7 +128,11 @@ class OpenAIChat:
             rungs = self._ladder.rungs(self._endpoint, request.model)
         spent = Usage()
         for mode in rungs:
-            reply = self._try(request, mode)
+            try:
+                reply = self._try(request, mode)
+            except ModelError as error:
+                error.usage = spent + error.usage  # an ignored schema was paid for, whatever the next rung brings
+                raise
             if reply is None:
                 continue
             spent += reply.usage
@@ -167,16 +171,17 @@ class OpenAIChat:
         raise failure
 
     def _send(self, request: Request, mode: Mode) -> object:
+        limit_name = self._limit_name
         self._pause()
         try:
-            return self._client.chat.completions.create(**self._parameters(request, mode))
+            return self._client.chat.completions.create(**self._parameters(request, mode, limit_name))
         except APIStatusError as error:
-            if error.status_code != 400 or error.param != "max_tokens" or self._limit_name != "max_tokens":
+            if error.status_code != 400 or error.param != "max_tokens" or limit_name != "max_tokens":
                 raise
-            self._limit_name = "max_completion_tokens"  # newer OpenAI models know the limit by this name only
-        return self._client.chat.completions.create(**self._parameters(request, mode))
+        self._limit_name = "max_completion_tokens"  # newer OpenAI models know the limit by this name only
+        return self._send(request, mode)
 
-    def _parameters(self, request: Request, mode: Mode) -> dict[str, Any]:
+    def _parameters(self, request: Request, mode: Mode, limit_name: str) -> dict[str, Any]:
         sampling = request.sampling
         messages = [message.model_dump() for message in messages_for(request, mode)]
         optional = {
@@ -190,7 +195,7 @@ class OpenAIChat:
             "model": request.model,
             "messages": messages,
             "temperature": sampling.temperature,
-            self._limit_name: sampling.max_tokens,
+            limit_name: sampling.max_tokens,
             **{name: value for name, value in optional.items() if value is not None},
         }
 

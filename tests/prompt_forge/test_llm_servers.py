@@ -12,9 +12,11 @@ from prompt_forge.errors import (
     ContextTooLongError,
     EndpointError,
     IncompleteError,
+    ModelError,
     SettingsError,
 )
-from prompt_forge.llm.ladder import Ladder
+from prompt_forge.llm.budget import Budget, Budgeted
+from prompt_forge.llm.ladder import DAY, Ladder
 from prompt_forge.llm.openai_chat import OpenAIChat, address
 from prompt_forge.llm.retry import RetryPolicy
 from prompt_forge.llm.types import Message, Request, Sampling
@@ -187,8 +189,55 @@ def test_a_wait_that_is_too_long_is_not_begun():
 
 
 def test_newer_models_get_the_limit_by_its_new_name():
+    turns = []
     with serve(lambda body: error(400, param="max_tokens") if "max_tokens" in body else chat("ok")) as server:
-        assert client(server.url).complete(request()).text == "ok"
+        newer = client(server.url, pause=lambda: turns.append(1))
+        assert newer.complete(request()).text == "ok"
+        assert len(turns) == 2  # asking again is a request like any other
+        newer.complete(request())
+    assert ["max_completion_tokens" in body for body in server.requests] == [False, True, True]
+
+
+def test_a_failure_that_passed_does_not_lower_the_structure_for_ever(tmp_path):
+    now = [1e9]
+
+    def ladder():
+        return Ladder(tmp_path / "l", clock=lambda: now[0])
+
+    replies = iter([error(500, "busy"), chat("{}"), chat("{}"), chat("{}"), chat("{}")])
+    with serve(lambda body: next(replies)) as server:
+        known = ladder()
+        assert client(server.url, ladder=known).complete(request(True)).mode == "json_object"
+        now[0] += DAY - 1
+        assert client(server.url, ladder=known).complete(request(True)).mode == "json_object"
+        now[0] += 2
+        assert client(server.url, ladder=ladder()).complete(request(True)).mode == "json_schema"
+        assert client(server.url, ladder=known).complete(request(True)).mode == "json_schema"
+
+
+def test_nothing_is_learned_from_a_server_that_only_fails(tmp_path):
+    with serve(lambda body: error(500)) as server:
+        ladder = Ladder(tmp_path / "l")
+        with pytest.raises(EndpointError):
+            client(server.url, ladder=ladder, retries=0).complete(request(True))
+        assert ladder.remembered(server.url, "m") is None
+    assert not (tmp_path / "l").exists()
+
+
+@pytest.mark.parametrize("last", [chat("cut", "length"), error(503), Reply(raw=b"{")])
+def test_tokens_of_an_ignored_schema_are_counted_although_the_next_rung_fails(last):
+    replies = iter([chat("Sure!"), last])
+    budget = Budget()
+    with serve(lambda body: next(replies)) as server, pytest.raises(ModelError) as caught:
+        Budgeted(client(server.url, retries=0), budget).complete(request(True))
+    assert budget.spent.total == caught.value.usage.total == (24 if last.status == 200 and last.body else 12)
+    assert budget.calls == 0
+
+
+@pytest.mark.parametrize("kept", ["[]", "{", '{"e m": "text"}', '{"e m": ["prose", 1]}', '{"e m": ["text", 5e9]}'])
+def test_a_ladder_file_that_makes_no_sense_is_as_good_as_absent(tmp_path, kept):
+    (tmp_path / "l").write_text(kept)
+    assert Ladder(tmp_path / "l").remembered("e", "m") is None
 
 
 @pytest.mark.parametrize("url", ["ftp://x", "nonsense", "http://u:p@x/v1", "http://x:abc/v1"])

@@ -79,6 +79,9 @@ def test_budget_stops_before_the_call():
     with pytest.raises(IncompleteError):
         Budgeted(Scripted([IncompleteError("cut", usage=Usage(prompt_tokens=4))]), budget).complete(small)
     assert budget.spent.prompt_tokens == 5
+    with pytest.raises(RecordingError):
+        Budgeted(Scripted([]), budget).complete(request(sampling=Sampling(max_tokens=1)))
+    assert budget.calls == 1
 
 
 def test_rate_spaces_calls():
