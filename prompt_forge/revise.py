@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from descriptions.schema import Anomaly, DescriptionFile
+from descriptions.store import Store
 
 
 def successor(parent: DescriptionFile, changed: DescriptionFile | None = None, **changes: Any) -> DescriptionFile:
@@ -20,6 +22,19 @@ def successor(parent: DescriptionFile, changed: DescriptionFile | None = None, *
     """
     now = datetime.now(UTC).replace(microsecond=0)
     return (changed or parent).revised(**{"parent": parent.version, "created": now, **changes})
+
+
+def save_beside(origin: Store, folder: Path | None, description: DescriptionFile) -> DescriptionFile:
+    """Save a successor where commands may write.
+
+    Args:
+        origin: the library its parent was read from.
+        folder: the value of `--descriptions-dir`.
+        description: the successor. Its parent is forgotten when it came from the packaged library, because numbers
+            only mean something within one library.
+    """
+    target = Store.open(folder, writable=True)
+    return target.save(description if target.root == origin.root else description.revised(parent=None))
 
 
 def by_a_person(before: DescriptionFile, after: Iterable[Anomaly]) -> tuple[Anomaly, ...]:

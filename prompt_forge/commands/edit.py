@@ -20,7 +20,7 @@ def edit(ref: RefArgument, descriptions_dir: DescriptionsDir = None) -> None:
     from descriptions.store import Store
     from prompt_forge.console import print_line, say
     from prompt_forge.editing import start
-    from prompt_forge.revise import by_a_person, successor
+    from prompt_forge.revise import by_a_person, save_beside, successor
 
     store = Store.open(descriptions_dir)
     original = store.load(ref)
@@ -29,7 +29,7 @@ def edit(ref: RefArgument, descriptions_dir: DescriptionsDir = None) -> None:
         say("nothing changed; no version saved")
         return
     entries = by_a_person(original, edited.anomalies)
-    saved = Store.open(descriptions_dir, writable=True).save(successor(original, edited, anomalies=entries))
+    saved = save_beside(store, descriptions_dir, successor(original, edited, anomalies=entries))
     print_line(f"saved {saved.ref}; see prompt-forge diff {original.ref} {saved.ref}")
 
 

@@ -25,10 +25,11 @@ def prune(
     """
     from descriptions.store import Store
     from prompt_forge.console import print_json, print_line
-    from prompt_forge.revise import successor
+    from prompt_forge.revise import save_beside, successor
     from prompt_forge.scores import read_contributions
 
-    original = Store.open(descriptions_dir).load(ref)
+    store = Store.open(descriptions_dir)
+    original = store.load(ref)
     worth = read_contributions(run, original).by_id
     bad = [verdict for verdict, asked in (("hurts", hurts), ("no evidence", no_evidence)) if asked]
     out = [e for e in original.anomalies if e.enabled and not e.locked and e.id in worth and worth[e.id].verdict in bad]
@@ -36,7 +37,7 @@ def prune(
     if out and not dry_run:
         gone = {entry.id for entry in out}
         entries = tuple(e.model_copy(update={"enabled": False}) if e.id in gone else e for e in original.anomalies)
-        saved = Store.open(descriptions_dir, writable=True).save(successor(original, anomalies=entries))
+        saved = save_beside(store, descriptions_dir, successor(original, anomalies=entries))
     if as_json:
         print_json({"ref": saved.ref, "disabled": [{"id": entry.id, "text": entry.text} for entry in out]})
         return

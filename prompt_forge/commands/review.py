@@ -22,18 +22,19 @@ def review(
     from descriptions.store import Store
     from prompt_forge.console import print_line, say
     from prompt_forge.reviewing import Review
-    from prompt_forge.revise import successor
+    from prompt_forge.revise import save_beside, successor
 
-    original = Store.open(descriptions_dir).load(ref)
+    store = Store.open(descriptions_dir)
+    original = store.load(ref)
     outcome = Review(original, _ask, say).run()
     if outcome.description == original:
         say("nothing decided; no version saved")
         return
-    store = Store.open(descriptions_dir, writable=True)
-    saved = store.save(successor(original, outcome.description))
+    saved = save_beside(store, descriptions_dir, successor(original, outcome.description))
     print_line(f"saved {saved.ref} ({saved.status}, {outcome.seen} decided, {len(saved.enabled_texts)} enabled)")
     if label and outcome.complete:
-        print_line(f"{store.set_label(saved.ref, label)} is now {saved.category}@{label}")
+        target = Store.open(descriptions_dir, writable=True).set_label(saved.ref, label)
+        print_line(f"{target} is now {saved.category}@{label}")
     elif not outcome.complete:
         say(f"not every entry was decided; go on with: prompt-forge review {saved.ref}")
 

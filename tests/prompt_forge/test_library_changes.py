@@ -216,3 +216,18 @@ def test_export_in_three_forms(store: Store, tmp_path: Path) -> None:
     prompt_forge(store, "export", "capsule", "--format", "csv", "--all", "--out", out)
     rows = list(csv.DictReader(io.StringIO(out.read_text())))
     assert [(row["id"], row["enabled"]) for row in rows][-1] == ("dent", "False")
+
+
+def test_an_edit_of_the_packaged_library_is_saved_in_the_working_folder(
+    store: Store, editor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("descriptions.store.PACKAGED", store.root)
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    editor("text = text.replace('round dent', 'oval dent')")
+    result = CliRunner().invoke(app, ["edit", "capsule"])
+    assert result.exit_code == 0, result.exception
+    saved = Store(work / "descriptions").load("capsule@1")
+    assert saved.parent is None
+    assert store.versions("capsule") == [1]
