@@ -1,11 +1,13 @@
 """`prompt-forge generate`: from a category name to a draft description file."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from prompt_forge.commands.options import AsJson, DescriptionsDir
+from prompt_forge.console import print_json, print_line, say
 
 if TYPE_CHECKING:
     from descriptions.store import Store
@@ -46,8 +48,8 @@ def generate(
     force: Annotated[
         bool, typer.Option("--force", help="Also where the version exists.", rich_help_panel=_RUN)
     ] = False,
-    descriptions_dir: Annotated[Path | None, typer.Option(help="Library folder.", rich_help_panel=_RUN)] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.", rich_help_panel=_RUN)] = False,
+    descriptions_dir: DescriptionsDir = None,
+    as_json: AsJson = False,
 ) -> None:
     """Let a language model describe the anomalies of a product; saved as a new draft version.
 
@@ -82,7 +84,7 @@ def generate(
         "refresh": refresh or None,
         "cache": False if no_cache else None,
     }
-    with open_askers(settings, load(ModelSettings, "model", whom), models, _say) as askers:
+    with open_askers(settings, load(ModelSettings, "model", whom), models, say) as askers:
         if dry_run:
             _show_prompts(askers, products, as_json=as_json)
             return
@@ -93,10 +95,6 @@ def generate(
 
 def _listed(text: str) -> list[str]:
     return [item for item in text.split(",") if item.strip()]
-
-
-def _say(line: str) -> None:
-    typer.echo(line, err=True)
 
 
 def _run(
@@ -122,25 +120,23 @@ def _run(
             if not as_json:
                 _show(result)
     if as_json:
-        typer.echo(json.dumps(_document(results), ensure_ascii=False))
+        print_json(_document(results))
     elif len(results) > 1:
-        typer.echo(_total(results))
+        print_line(_total(results))
     return results
 
 
 def _show(result: "Result") -> None:
-    from descriptions.terminal import printable
-
     if result.status == "failed":
-        typer.echo(printable(f"failed     {result.category}: {result.error}"), err=True)
+        say(f"failed {result.category}: {result.error}")
         return
-    line = f"{result.status:<10} {result.path}  {result.enabled} of {result.entries} entries enabled"
+    line = f"{result.status} {result.path}: {result.enabled} of {result.entries} entries enabled"
     if result.status == "present":
-        line += "  (same model, template and settings; --force asks again)"
+        line += " (same model, template and settings; --force asks again)"
     else:
         answers = f"{result.calls} model calls" if result.calls else "all from the cache"
-        line += f"  {result.seconds:.1f} s  {result.tokens} tokens  {answers}"
-    typer.echo(printable(line))
+        line += f", {result.seconds:.1f} s, {result.tokens} tokens, {answers}"
+    print_line(line)
 
 
 def _total(results: "list[Result]") -> str:
@@ -164,7 +160,7 @@ def _document(results: "list[Result]") -> dict[str, object]:
 def _finish(results: "list[Result]") -> None:
     failed = [result for result in results if result.status == "failed"]
     if failed:
-        _say(f"{len(failed)} of {len(results)} products failed; the same command tries only these again")
+        say(f"{len(failed)} of {len(results)} products failed; the same command tries only these again")
         raise typer.Exit(1)
 
 
@@ -174,7 +170,7 @@ def _show_prompts(askers: "Sequence[Asker]", products: "Sequence[Product]", *, a
 
     previews = list(preview(askers, products))
     if as_json:
-        typer.echo(json.dumps([one.model_dump() for one in previews], ensure_ascii=False))
+        print_json([one.model_dump() for one in previews])
         return
     for one in previews:
         typer.echo(f"# {one.category}: {one.requests} requests to {one.model}, template {one.template}")

@@ -1,18 +1,18 @@
 """`prompt-forge templates`: which questions there are, and how to bring your own."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-templates = typer.Typer(name="templates", no_args_is_help=True, help="List, show, copy and check prompt templates.")
+from prompt_forge.commands.options import AsJson
+from prompt_forge.console import print_json, print_line
 
-_JSON = typer.Option("--json", help="One JSON document on stdout.")
+templates = typer.Typer(name="templates", no_args_is_help=True, help="List, show, copy and check prompt templates.")
 
 
 @templates.command("list")
-def list_templates(as_json: Annotated[bool, _JSON] = False) -> None:
+def list_templates(as_json: AsJson = False) -> None:
     """List the templates and where each comes from.
 
     Example: `prompt-forge templates list`
@@ -30,14 +30,14 @@ def list_templates(as_json: Annotated[bool, _JSON] = False) -> None:
             }
             for one in found
         ]
-        typer.echo(json.dumps(rows, ensure_ascii=False))
+        print_json(rows)
         return
     for one in found:
         typer.echo(f"{one.id:<16} {one.layer:<9} {one.front.answer:<7} {one.front.purpose}")
 
 
 @templates.command()
-def show(name: str, as_json: Annotated[bool, _JSON] = False) -> None:
+def show(name: str, as_json: AsJson = False) -> None:
     """Print a template as it is.
 
     Example: `prompt-forge templates show structured`
@@ -47,7 +47,7 @@ def show(name: str, as_json: Annotated[bool, _JSON] = False) -> None:
     template = Templates.find().get(name)
     if as_json:
         head = template.front.model_dump()
-        typer.echo(json.dumps({**head, "body": template.body, "sha256": template.sha256}, ensure_ascii=False))
+        print_json({**head, "body": template.body, "sha256": template.sha256})
     else:
         typer.echo(template.path.read_text(encoding="utf-8"), nl=False)
 
@@ -82,9 +82,9 @@ def check(paths: Annotated[list[Path] | None, typer.Argument(help="Files; all te
     for path in paths or [path for _, path in Templates.find().paths.values()]:
         try:
             turns = render(read(path))
-            typer.echo(f"ok     {path} ({len(turns)} turns)")
+            print_line(f"ok {path} ({len(turns)} turns)")
         except ForgeError as error:
             wrong += 1
-            typer.echo(f"wrong  {error}")
+            print_line(f"wrong {error}")
     if wrong:
         raise typer.Exit(1)

@@ -32,6 +32,7 @@ from prompt_forge.llm.types import Usage
 from prompt_forge.prepare import GenerateSettings, Wanted, pick_products, pick_template
 from prompt_forge.strategies import Recipe, first_requests, propose
 from prompt_forge.templates import Templates
+from tests.support.servers import Reply, chat, error, serve
 
 TEMPLATES = Templates.find()
 KNOWN = load_catalog()
@@ -322,3 +323,74 @@ def test_a_killed_run_of_all_products_is_finished_by_the_next(tmp_path: Path) ->
     assert all(store.path(name, 1).read_bytes() == content for name, content in before.items())
     assert store.categories() == sorted(KNOWN)
     assert [finding for name in KNOWN for finding in lint(store.load(name)) if finding.level == "error"] == []
+
+
+KEY = "sk-secret-abcdefgh12345678"
+
+
+@pytest.fixture
+def keyed(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    return project
+
+
+def generate(*arguments: str) -> object:
+    return CliRunner().invoke(app, ["generate", *arguments])
+
+
+def slowly(text: str) -> Reply:
+    reply = chat(text)
+    reply.delay = 0.3
+    return reply
+
+
+def test_an_endpoint_that_refuses_schemas_still_serves(keyed: Path) -> None:
+    def obey(body: dict) -> Reply:
+        return error(500, "Input should be 'text' or 'json_object'") if "response_format" in body else chat(GOOD)
+
+    with serve(obey) as server:
+        result = generate("--category", "capsule", "--base-url", server.url, "--model", "m")
+    assert result.exit_code == 0, result.output
+    saved = Store(Path("descriptions")).load("capsule")
+    assert saved.provenance is not None
+    assert (saved.provenance.model, saved.provenance.mode, saved.provenance.template) == ("m", "text", "structured")
+    everything = b"".join(path.read_bytes() for path in keyed.rglob("*") if path.is_file())
+    assert KEY.encode() not in everything
+    assert KEY not in result.output
+
+
+def test_an_ensemble_over_one_endpoint(keyed: Path) -> None:
+    with serve(lambda body: chat(GOOD if body["model"] == "a" else answer("brown stains", "deep crack"))) as server:
+        asked = ["--category", "pill", "--base-url", server.url, "--model", "a", "--model", "b", "--json"]
+        result = json.loads(generate(*asked).stdout)
+    assert result["calls"] == 2
+    support = {entry.text: entry.support for entry in Store(Path("descriptions")).load("pill").anomalies}
+    assert support == {"brown stain": 2, "long dark scratch": 1, "round dent": 1, "deep crack": 1}
+
+
+def test_a_wrong_key_and_a_spent_budget_end_the_run(keyed: Path) -> None:
+    with serve(lambda body: error(401, "bad key")) as server:
+        refused = generate("--all", "--base-url", server.url, "--model", "m", "--concurrency", "1")
+        assert (refused.exit_code, len(server.requests)) == (1, 1)
+    with serve(lambda body: chat(GOOD)) as server:
+        asked = ["--category", "pill", "--category", "screw", "--base-url", server.url, "--model", "m"]
+        spent = generate(*asked, "--concurrency", "1", "--max-tokens-total", "500")
+    assert spent.exit_code == 1
+    assert "raise --max-tokens-total" in spent.stderr
+    assert KEY not in refused.output + spent.output
+
+
+def test_ctrl_c_leaves_whole_files_and_says_so(keyed: Path) -> None:
+    program = "from prompt_forge.cli import main; main()"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    with serve(lambda body: slowly(GOOD)) as server:
+        command = [sys.executable, "-c", program, "generate", "--all", "--base-url", server.url, "--model", "m"]
+        going = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert going.stdout is not None
+        going.stdout.readline()
+        going.send_signal(signal.SIGINT)
+        _, said = going.communicate(timeout=60)
+    assert (going.returncode, "Traceback" in said) == (130, False)
+    store = Store(Path("descriptions"))
+    assert 1 <= len(store.categories()) < 27
+    assert all(store.load(name).enabled_texts for name in store.categories())
