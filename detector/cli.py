@@ -5,7 +5,7 @@ from typing import NoReturn
 import typer
 
 from descriptions.terminal import run
-from detector.commands import data, import_checkpoint
+from detector.commands import data, detect, import_checkpoint
 
 app = typer.Typer(
     name="detector",
@@ -21,6 +21,7 @@ def _root() -> None:
     """Keeps `detector COMMAND` a group however many commands there are."""
 
 
+app.command()(detect.detect)
 app.add_typer(data.app, name="data")
 app.command("import-checkpoint")(import_checkpoint.import_checkpoint)
 

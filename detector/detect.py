@@ -21,7 +21,6 @@ from PIL import Image
 from descriptions.errors import ForgeError
 from descriptions.schema import DescriptionFile
 from descriptions.store import Store
-from detector.build import move
 from detector.device import resolve_batch_size, resolve_device, resolve_precision
 from detector.images import limit_size, to_image
 from detector.localize.base import Localizer
@@ -100,7 +99,7 @@ class Detector:
         workers: int = 2,
     ) -> None:
         self.device = resolve_device(device)
-        self.model = move(model, str(self.device), resolve_precision(precision, self.device)).eval()
+        self.model = model.to(device=self.device, dtype=resolve_precision(precision, self.device)).eval()
         self.store, self.settings = store or Store.open(), settings or ScoringSettings()
         self.localizer = localizer
         if self.settings.localizer == "grounding-dino" and localizer is None:
@@ -110,18 +109,32 @@ class Detector:
         self._prompts = lru_cache(maxsize=64)(self._build_prompts)
 
     @classmethod
-    def from_pretrained(cls, preset: str | None = None, **options: Any) -> "Detector":
-        """From a preset, `mini` by default; see the class for the options."""
+    def from_pretrained(
+        cls, preset: str | None = None, *, pretrained: str | Path | None = None, **options: Any
+    ) -> "Detector":
+        """From a preset, `mini` by default; see the class for the options.
+
+        Args:
+            preset: name.
+            pretrained: other CLIP weights, by open_clip tag or file, where the preset brings none.
+            options: of the class.
+        """
         from detector.presets import load_preset
 
-        return cls(load_preset(preset), **options)
+        return cls(load_preset(preset, pretrained), **options)
 
     @classmethod
-    def from_checkpoint(cls, path: str | Path, **options: Any) -> "Detector":
-        """From a whole-model checkpoint; see the class for the options."""
-        from detector.checkpoint import load_model
+    def from_checkpoint(cls, path: str | Path, *, pretrained: str | Path | None = None, **options: Any) -> "Detector":
+        """From a checkpoint; see the class for the options.
 
-        return cls(load_model(Path(path)), **options)
+        Args:
+            path: of the whole model, or of the trained parts.
+            pretrained: CLIP weights, needed for the trained parts only.
+            options: of the class.
+        """
+        from detector.checkpoint import load_checkpoint
+
+        return cls(load_checkpoint(Path(path), pretrained), **options)
 
     def detect(self, images: Any, category: str) -> list[Detection]:
         """Look at one image or a list of them: paths, PIL images, arrays or tensors.

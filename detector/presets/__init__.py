@@ -8,35 +8,24 @@ DetectorError
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from descriptions.errors import nearest
 from detector.errors import DetectorError
 
 if TYPE_CHECKING:
-    from detector.model.config import ModelConfig
     from detector.model.filo import FiLo
 
 FOLDER = Path(__file__).resolve().parent
 DEFAULT = "mini"
+WEIGHTS = "model.safetensors"
+"""The whole model, in our own checkpoint format."""
 PRETRAINED = {"vitl": "openai"}
-"""CLIP weights, by open_clip tag, of presets that hold none."""
+"""CLIP weights, by open_clip tag, of presets that bring none."""
 
 
 class PresetError(DetectorError):
     """An unknown preset, or one whose files are not installed."""
-
-
-class Preset(NamedTuple):
-    """Where a preset's parts are."""
-
-    name: str
-    config: Path | None
-    """`ModelConfig` as JSON; None where the checkpoint carries it."""
-    checkpoint: Path | None
-    """Whole model; None where CLIP comes from `pretrained` and the rest is untrained."""
-    pretrained: str | None
-    """open_clip tag."""
 
 
 def names() -> list[str]:
@@ -45,49 +34,37 @@ def names() -> list[str]:
     return sorted(found, key=lambda name: name != DEFAULT)
 
 
-def resolve_preset(name: str | None = None) -> Preset:
-    """The preset of that name, `mini` by default.
+def resolve_preset(name: str | None = None) -> Path:
+    """The folder of a preset, `mini` by default.
 
     Raises:
-        PresetError: unknown, or its files are missing from this installation.
+        PresetError: unknown, or its weights are missing from this installation.
     """
     name = name or DEFAULT
     if name not in names():
         raise PresetError(f"preset {name!r}", expected=f"one of: {', '.join(names())}", hint=nearest(name, names()))
-    checkpoint, config = FOLDER / name / "model.safetensors", FOLDER / name / "config.json"
-    pretrained = PRETRAINED.get(name)
-    if not checkpoint.is_file() and (pretrained is None or not config.is_file()):
+    if not (FOLDER / name / WEIGHTS).is_file() and name not in PRETRAINED:
         raise PresetError(
-            f"the files of preset {name!r} are not installed", hint="type --checkpoint FILE, or --preset vitl"
+            f"the weights of preset {name!r} are not installed", hint="type --checkpoint FILE, or --preset vitl"
         )
-    return Preset(name, config if config.is_file() else None, checkpoint if checkpoint.is_file() else None, pretrained)
+    return FOLDER / name
 
 
-def load_preset(name: str | None = None) -> "FiLo":
+def load_preset(name: str | None = None, pretrained: str | Path | None = None) -> "FiLo":
     """The preset's model in fp32 on the CPU.
+
+    Args:
+        name: `mini` by default.
+        pretrained: other CLIP weights, by open_clip tag or file, for presets that bring none.
 
     Raises:
         PresetError: see `resolve_preset`.
         WeightsError: weights that cannot be fetched or do not fit.
     """
-    preset = resolve_preset(name)
-    if preset.checkpoint is not None:
-        from detector.checkpoint import load_model
+    from detector.checkpoint import load_checkpoint
+    from detector.checkpoint import load_preset as build_preset
 
-        return load_model(preset.checkpoint)
-    from detector.build import build_model
-
-    return build_model(preset_config(preset), preset.pretrained)
-
-
-def preset_config(preset: Preset) -> "ModelConfig":
-    """The preset's `config.json`.
-
-    Raises:
-        PresetError: it has none; its checkpoint carries the configuration.
-    """
-    from detector.model.config import ModelConfig
-
-    if preset.config is None:
-        raise PresetError(f"preset {preset.name!r} has no config.json", expected="the configuration in its checkpoint")
-    return ModelConfig.model_validate_json(preset.config.read_text(encoding="utf-8"))
+    folder = resolve_preset(name)
+    if (folder / WEIGHTS).is_file():
+        return load_checkpoint(folder / WEIGHTS)
+    return build_preset(folder.name, pretrained or PRETRAINED[folder.name])

@@ -27,9 +27,9 @@ def test_no_apple_gpu():
 
 
 def test_precision():
-    assert resolve_precision("auto", CPU) == "fp32"
-    assert resolve_precision("auto", torch.device("cuda")) == "bf16"
-    assert resolve_precision("bf16", CPU) == "bf16"
+    assert resolve_precision("auto", CPU) == torch.float32
+    assert resolve_precision("auto", torch.device("cuda")) == torch.bfloat16
+    assert resolve_precision("bf16", CPU) == torch.bfloat16
     for name in ("fp8", "fp16"):
         with pytest.raises(DeviceError):
             resolve_precision(name, CPU)

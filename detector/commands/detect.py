@@ -1,0 +1,55 @@
+"""`detector detect`."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+_EXAMPLE = """Find defects in photos.
+
+Example: `detector detect photos/ --category capsule --out runs/capsule`
+
+PATHS are files, folders, quoted globs, or `-` for a list on standard input. Bad files are listed and the rest is done
+(exit code 1).
+"""
+
+
+def detect(
+    paths: Annotated[list[str], typer.Argument(help="Files, folders, globs, or - for a list.", show_default=False)],
+    category: Annotated[str, typer.Option(help="capsule, capsule@2 or capsule@reviewed.", show_default=False)],
+    descriptions_dir: Annotated[Path | None, typer.Option(help="Folder of description files.")] = None,
+    preset: Annotated[str | None, typer.Option(help="mini (bundled, default) or vitl.")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="A checkpoint instead of a preset.")] = None,
+    pretrained: Annotated[str | None, typer.Option(help="CLIP weights: an open_clip tag or a file.")] = None,
+    localizer: Annotated[
+        Literal["self", "none", "grounding-dino"], typer.Option(help="Who says where the anomaly may be.")
+    ] = "self",
+    dino_weights: Annotated[Path | None, typer.Option(help="Grounding DINO checkpoint.")] = None,
+    dino_text: Annotated[str, typer.Option(help="Folder with BERT's vocab.txt, or a hub name.")] = "bert-base-uncased",
+    gate: Annotated[Literal["soft", "hard", "none"], typer.Option(help="The map outside the boxes.")] = "soft",
+    threshold: Annotated[str, typer.Option(help="auto, a number, or from-eval:RUN.")] = "auto",
+    out: Annotated[Path | None, typer.Option(help="Folder for pictures, tables and report.html.")] = None,
+    form: Annotated[Literal["table", "json", "csv"], typer.Option("--format", help="What goes to stdout.")] = "table",
+    tile: Annotated[int | None, typer.Option(min=32, help="Cut larger images into windows of so many pixels.")] = None,
+    max_size: Annotated[int, typer.Option(min=16, help="Shrink larger images to this long side.")] = 4096,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
+    batch_size: Annotated[str, typer.Option(help="Images a step, or auto.")] = "auto",
+    workers: Annotated[int, typer.Option(min=1, help="Threads that read images.")] = 2,
+    resume: Annotated[bool, typer.Option(help="Go on where a stopped run with the same --out ended.")] = False,
+) -> None:
+    """See `_EXAMPLE`, which is what --help shows."""
+    from detector.detect_run import DetectRequest, run_detect
+    from detector.scoring import ScoringSettings
+
+    request = DetectRequest(
+        paths=tuple(paths), category=category, descriptions_dir=descriptions_dir, preset=preset,
+        checkpoint=checkpoint, pretrained=pretrained,
+        settings=ScoringSettings(localizer=localizer, gate=gate), dino_weights=dino_weights, dino_text=dino_text,
+        threshold=threshold, out=out, form=form, tile=tile, max_size=max_size, device=device, precision=precision,
+        batch_size=batch_size, workers=workers, resume=resume,
+    )  # fmt: skip
+    raise typer.Exit(run_detect(request))
+
+
+detect.__doc__ = _EXAMPLE

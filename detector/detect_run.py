@@ -1,0 +1,224 @@
+"""What `detector detect` does: one run over many images, kept image by image, shown at the end."""
+
+import hashlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from descriptions.errors import ForgeError
+from descriptions.files import atomic_write
+from descriptions.store import Store
+from descriptions.terminal import INTERRUPTED
+from detector import console
+from detector.detect import Detection, Detector, Failure
+from detector.detections import Journal, Row, cannot_write, judged, resolve_threshold, to_csv, to_document, to_row
+from detector.errors import DetectorError
+from detector.images import find_images
+from detector.localize.base import Localizer
+from detector.scoring import ScoringSettings
+
+
+class DetectRequest(BaseModel):
+    """The command line as one value."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    paths: tuple[str, ...]
+    """Files, folders, globs, or `-`."""
+    category: str
+    """Reference to a description version."""
+    descriptions_dir: Path | None = None
+    """Library."""
+    preset: str | None = None
+    """Model by name."""
+    checkpoint: Path | None = None
+    """Model by file."""
+    pretrained: str | None = None
+    """CLIP weights where the model brings none."""
+    settings: ScoringSettings = ScoringSettings()
+    """How to score."""
+    dino_weights: Path | None = None
+    """Grounding DINO checkpoint."""
+    dino_text: str = "bert-base-uncased"
+    """Its vocabulary."""
+    threshold: str = "auto"
+    """See `resolve_threshold`."""
+    out: Path | None = None
+    """Folder for results."""
+    form: Literal["table", "json", "csv"] = "table"
+    """What goes to stdout."""
+    tile: int | None = None
+    """Window side in pixels."""
+    max_size: int = 4096
+    """Long side images are shrunk to."""
+    device: str = "auto"
+    """Processor."""
+    precision: str = "auto"
+    """Number format."""
+    batch_size: str = "auto"
+    """Images a step."""
+    workers: int = 2
+    """Reading threads."""
+    resume: bool = False
+    """Skip images done before."""
+
+
+def run_detect(request: DetectRequest) -> int:
+    """Run and print; returns the exit code.
+
+    Raises:
+        ForgeError: before anything is scored, when the request cannot work.
+    """
+    files = [str(path) for path in find_images(request.paths)]
+    store = Store.open(request.descriptions_dir)
+    description = store.load(request.category)
+    resolve_threshold(request.threshold, (), request.category)
+    detector = _detector(request, store)
+    journal = None
+    if request.out is not None:
+        identity = request.model_dump(
+            mode="json", include={"preset", "checkpoint", "pretrained", "settings", "tile", "max_size"}
+        )
+        journal = Journal(request.out, identity | {"descriptions": description.content_hash}, resume=request.resume)
+    done = dict(journal.rows) if journal else {}
+    rows = [done[path] for path in files if path in done]
+    failed: list[Failure] = []
+    stopped = _collect(detector, request, [path for path in files if path not in done], journal, rows, failed)
+    threshold = resolve_threshold(request.threshold, [row["score"] for row in rows], request.category)
+    rows = judged(rows, threshold)
+    about = {"descriptions": description.ref, "content_hash": description.content_hash, "threshold": threshold}
+    if request.out is not None:
+        _write(request.out, rows, failed, about)
+    _print(request, rows, failed, about)
+    return INTERRUPTED if stopped else 1 if failed else 0
+
+
+def _collect(
+    detector: Detector,
+    request: DetectRequest,
+    files: Sequence[str],
+    journal: Journal | None,
+    rows: list[Row],
+    failed: list[Failure],
+) -> bool:
+    """Score `files` into `rows` and `failed`; True when stopped by Ctrl-C, with what is done kept."""
+    with console.progress(request.category, len(files)) as advance:
+        try:
+            for result in detector.stream(files, request.category):
+                if isinstance(result, Failure):
+                    failed.append(result)
+                else:
+                    row = to_row(result, _draw(request.out, result) if request.out else None)
+                    rows.append(row)
+                    if journal is not None:
+                        journal.add(row)
+                advance()
+        except KeyboardInterrupt:
+            return True
+    return False
+
+
+def _detector(request: DetectRequest, store: Store) -> Detector:
+    if request.batch_size != "auto" and not (request.batch_size.isdigit() and int(request.batch_size)):
+        raise DetectorError(f"batch size {request.batch_size!r}", expected="auto or a number from 1")
+    if request.preset and request.checkpoint:
+        raise DetectorError("both --preset and --checkpoint", expected="one of them")
+    options: dict[str, Any] = {
+        "store": store,
+        "settings": request.settings,
+        "localizer": _localizer(request),
+        "batch_size": None if request.batch_size == "auto" else int(request.batch_size),
+    }
+    options |= request.model_dump(include={"pretrained", "device", "precision", "tile", "max_size", "workers"})
+    if request.checkpoint:
+        return Detector.from_checkpoint(request.checkpoint, **options)
+    return Detector.from_pretrained(request.preset, **options)
+
+
+def _localizer(request: DetectRequest) -> Localizer | None:
+    if request.settings.localizer != "grounding-dino":
+        return None
+    if request.dino_weights is None:
+        raise ForgeError("the localizer grounding-dino needs weights", hint="type --dino-weights FILE")
+    from platformdirs import user_cache_path
+
+    from detector.device import resolve_device
+    from detector.localize.cache import CachedLocalizer
+    from detector.localize.grounding_dino import GroundingDino
+
+    device = str(resolve_device(request.device))
+    dino = GroundingDino.from_checkpoint(request.dino_weights, request.dino_text, device=device)
+    return CachedLocalizer(dino, user_cache_path("filo-forge") / "boxes")
+
+
+def _draw(out: Path, found: Detection) -> str:
+    """Write the picture of one image; returns its name within `out`."""
+    from io import BytesIO
+
+    from detector.render import picture
+
+    name = f"maps/{Path(found.path).stem}-{hashlib.sha256(found.path.encode()).hexdigest()[:8]}.png"
+    low, high = float(found.heat.min()), float(found.heat.max())
+    top = found.descriptions[0] if found.descriptions else None
+    where = f"{found.score:.3f}" + (f" · {found.region}" if found.region else "") + f" · map {low:.2f} to {high:.2f}"
+    subtitle = f"{top.text} ({top.similarity:.2f})" if top else "generic words only"
+    limits = (low, max(high, low + 0.25))
+    sheet = picture(found.image, found.heat, title=where, subtitle=subtitle, boxes=found.boxes, limits=limits)
+    buffer = BytesIO()
+    sheet.save(buffer, "PNG")
+    try:
+        atomic_write(out / name, buffer.getvalue())
+    except OSError as error:
+        raise cannot_write(out, error) from error
+    return name
+
+
+def _write(out: Path, rows: Sequence[Row], failed: Sequence[Failure], about: dict[str, Any]) -> None:
+    """Tables and the page; pictures and the journal are there already."""
+    import json
+
+    from detector.report_detect import write_html
+
+    try:
+        document = json.dumps(to_document(rows, failed, **about), indent=2, ensure_ascii=False)
+        atomic_write(out / "results.json", document + "\n")
+        atomic_write(out / "results.csv", to_csv(rows))
+        write_html(out / "report.html", rows, failed, {"title": f"Detections, {about['descriptions']}", **about})
+    except OSError as error:
+        raise cannot_write(out, error) from error
+
+
+def _print(request: DetectRequest, rows: Sequence[Row], failed: Sequence[Failure], about: dict[str, Any]) -> None:
+    if request.form == "json":
+        console.print_json(to_document(rows, failed, **about))
+        return
+    if request.form == "csv":
+        sys.stdout.write(to_csv(rows))
+    else:
+        _print_table(rows, about["threshold"])
+    for each in failed:
+        console.stderr().print(f"[red]failed:[/] {console.safe(each.error)}", soft_wrap=True)
+    if request.out is not None:
+        console.stderr().print(f"report: {console.safe(request.out / 'report.html')}", soft_wrap=True)
+
+
+def _print_table(rows: Sequence[Row], threshold: float | None) -> None:
+    shown = console.table("", "image", ">score", "verdict", "region", "nearest description", ">similarity")
+    for row in rows:
+        top = row["descriptions"][0] if row["descriptions"] else None
+        shown.add_row(
+            console.safe(row["path"]),
+            f"{row['score']:.3f}",
+            row["verdict"] or "-",
+            row["region"] or "-",
+            console.safe(top["text"]) if top else "-",
+            f"{top['similarity']:.3f}" if top else "",
+        )
+    console.stdout().print(shown)
+    if threshold is None:
+        console.stderr().print("no verdicts: --threshold auto needs eight images; give a number or from-eval:RUN")
+    else:
+        console.stderr().print(f"threshold {threshold:.4f}")
