@@ -106,6 +106,18 @@ def predict(
         found = [peak(heat) for heat in _first_pass(model, encoded, sets, settings)]
     at = [_positions(each) if settings.position else () for each in found]
     text = model.encode_text(encoded.embedding, sets, at)
+    return decide(model, encoded, sets, text, found, settings)
+
+
+def decide(
+    model: FiLo,
+    encoded: Encoded,
+    sets: Sequence[PromptSet],
+    text: TextFeatures,
+    found: Sequence[Localisation],
+    settings: ScoringSettings,
+) -> list[Prediction]:
+    """The last stage of `predict`, for text features that are known already; one set and one place an image."""
     levels = model.anomaly_maps(encoded.patches, text)
     heat = heat_map(levels, settings)
     scores = _image_scores(model, encoded, text, heat, settings)
