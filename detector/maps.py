@@ -56,7 +56,7 @@ def box_mask(boxes: Float[Tensor, "boxes 4"], height: int, width: int) -> Bool[T
     return mask
 
 
-def gate(heat: HeatMap, boxes: list[Float[Tensor, "boxes 4"]], outside: float = OUTSIDE) -> HeatMap:
+def gate(heat: HeatMap, boxes: list[Float[Tensor, "_ 4"]], outside: float = OUTSIDE) -> HeatMap:
     """Heat maps with less weight outside the boxes of each image; an image without boxes keeps its map as it is."""
     height, width = heat.shape[-2:]
     inside = [
