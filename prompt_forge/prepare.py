@@ -7,6 +7,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from descriptions.errors import nearest
 from prompt_forge.catalog import Product, choose, load_catalog, read_products
 from prompt_forge.errors import SettingsError
 from prompt_forge.generate import Asker
@@ -68,6 +69,15 @@ def pick_products(wanted: Wanted) -> list[Product]:
         raise SettingsError(came, expected="one category", hint="write them into a file for --from-file")
     hints: dict[str, Any] = {"object_name": wanted.object_name, "parts": wanted.parts, "families": wanted.families}
     return [choose(known, name, **hints) for name in names]
+
+
+def remarks(products: Sequence[Product]) -> Iterator[str]:
+    """One line for each product of which only the name is known: the answer will be general."""
+    known = list(load_catalog())
+    for product in products:
+        if not product.parts:
+            hint = nearest(product.category, known) or "name its parts with --parts a,b"
+            yield f"{product.category}: not in the catalog, so its parts and kinds of defect are guessed; {hint}"
 
 
 def pick_template(settings: GenerateSettings, *, embedded: bool) -> Template:

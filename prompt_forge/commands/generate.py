@@ -60,10 +60,12 @@ def generate(
     from descriptions.store import Store
     from prompt_forge.config import load
     from prompt_forge.llm.settings import ModelSettings
-    from prompt_forge.prepare import GenerateSettings, Wanted, open_askers, pick_products
+    from prompt_forge.prepare import GenerateSettings, Wanted, open_askers, pick_products, remarks
 
     wanted = Wanted(category or (), every, from_file, object_name, _listed(parts), _listed(families))
     products = pick_products(wanted)
+    for line in remarks(products):
+        say(line)
     asking = {
         "template": template,
         "strategy": strategy,

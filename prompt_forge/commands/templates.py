@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from prompt_forge.commands.options import AsJson
-from prompt_forge.console import print_json, print_line
+from prompt_forge.console import print_json, print_line, print_table
 
 templates = typer.Typer(name="templates", no_args_is_help=True, help="List, show, copy and check prompt templates.")
 
@@ -21,7 +21,7 @@ def list_templates(as_json: AsJson = False) -> None:
 
     found = list(Templates.find())
     if as_json:
-        rows = [
+        full = [
             {
                 **one.front.model_dump(exclude={"families"}),
                 "layer": one.layer,
@@ -30,10 +30,10 @@ def list_templates(as_json: AsJson = False) -> None:
             }
             for one in found
         ]
-        print_json(rows)
+        print_json(full)
         return
-    for one in found:
-        typer.echo(f"{one.id:<16} {one.layer:<9} {one.front.answer:<7} {one.front.purpose}")
+    rows = [(one.id, one.layer, one.front.answer, one.front.purpose) for one in found]
+    print_table(("template", "from", "answer", "purpose"), rows)
 
 
 @templates.command()
@@ -42,6 +42,7 @@ def show(name: str, as_json: AsJson = False) -> None:
 
     Example: `prompt-forge templates show structured`
     """
+    from descriptions.terminal import printable
     from prompt_forge.templates import Templates
 
     template = Templates.find().get(name)
@@ -49,7 +50,7 @@ def show(name: str, as_json: AsJson = False) -> None:
         head = template.front.model_dump()
         print_json({**head, "body": template.body, "sha256": template.sha256})
     else:
-        typer.echo(template.path.read_text(encoding="utf-8"), nl=False)
+        typer.echo(printable(template.path.read_text(encoding="utf-8")), nl=False)
 
 
 @templates.command()
@@ -65,7 +66,7 @@ def new(
     from prompt_forge.templates import copy_template
 
     path = copy_template(like, name, folder)
-    typer.echo(f"wrote {path}; change it, then: prompt-forge templates check {path}")
+    print_line(f"wrote {path}; change it, then: prompt-forge templates check {path}")
 
 
 @templates.command()

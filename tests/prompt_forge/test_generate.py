@@ -29,7 +29,7 @@ from prompt_forge.generate import Asker, Result, Run
 from prompt_forge.llm.local import model_file
 from prompt_forge.llm.scripted import Scripted
 from prompt_forge.llm.types import Usage
-from prompt_forge.prepare import GenerateSettings, Wanted, pick_products, pick_template
+from prompt_forge.prepare import GenerateSettings, Wanted, pick_products, pick_template, remarks
 from prompt_forge.strategies import Recipe, first_requests, propose
 from prompt_forge.templates import Templates
 from tests.support.servers import Reply, chat, error, serve
@@ -247,6 +247,13 @@ def test_wrong_wishes_are_told() -> None:
         pick_template(GenerateSettings(template="structured", strategy="family"), embedded=True)
 
 
+def test_an_unknown_product_is_remarked_on() -> None:
+    products = pick_products(Wanted(["capsul", "gyroscope", "capsule"]))
+    typo, unknown = remarks(products)
+    assert "did you mean capsule?" in typo
+    assert "--parts a,b" in unknown
+
+
 def test_the_template_suits_the_model() -> None:
     picked = [
         pick_template(GenerateSettings(), embedded=True),
@@ -291,15 +298,18 @@ def test_offline_with_an_empty_cache_says_what_to_do(project: Path) -> None:
 @pytest.mark.usefixtures("embedded")
 def test_the_embedded_model_describes_a_capsule(project: Path) -> None:
     invoke = CliRunner().invoke
-    first = invoke(app, ["generate", "--category", "capsule"])
+    command = ["generate", "--category", "capsule", "--count", "8"]
+    first = invoke(app, command)
     assert first.exit_code == 0, first.output
     assert "no model configured" in first.stderr
     saved = Store(project / "descriptions").load("capsule")
     assert len(saved.enabled_texts) >= 6
     assert lint(saved) == []
-    assert "present" in invoke(app, ["generate", "--category", "capsule"]).stdout
-    again = json.loads(invoke(app, ["generate", "--category", "capsule", "--force", "--offline", "--json"]).stdout)
+    assert "present" in invoke(app, command).stdout
+    again = json.loads(invoke(app, [*command, "--force", "--offline", "--json"]).stdout)
     assert (again["calls"], again["results"][0]["status"]) == (0, "unchanged")
+    afresh = json.loads(invoke(app, [*command, "--force", "--no-cache", "--json"]).stdout)
+    assert (afresh["calls"] > 0, afresh["results"][0]["status"]) == (True, "unchanged")
 
 
 @pytest.mark.slow
