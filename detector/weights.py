@@ -1,5 +1,6 @@
 """Reading weight files: never executing what they hold, never half."""
 
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,9 @@ def read_weights(path: Path) -> dict[str, Any]:
 
             return dict(load_file(path))
         if _is_torchscript(path):
-            return dict(torch.jit.load(str(path), map_location="cpu").state_dict())
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # the format is deprecated, OpenAI's files are not going to change
+                return dict(torch.jit.load(str(path), map_location="cpu").state_dict())  # type: ignore[no-untyped-call]
         return dict(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:  # what a damaged file raises depends on where it is damaged
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,5 +1,6 @@
 """Multi-head attention over the packed projections of a stock CLIP block."""
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -10,7 +11,7 @@ Heads = Float[Tensor, "batch heads tokens head_dim"]
 def project_qkv(attn: nn.MultiheadAttention, hidden: Float[Tensor, "batch tokens width"]) -> tuple[Heads, Heads, Heads]:
     """Query, key and value of every head, from the packed in-projection."""
     packed = F.linear(hidden, attn.in_proj_weight, attn.in_proj_bias)
-    query, key, value = packed.unflatten(-1, (3, attn.num_heads, -1)).permute(2, 0, 3, 1, 4)
+    query, key, value = torch.unflatten(packed, -1, (3, attn.num_heads, -1)).permute(2, 0, 3, 1, 4)
     return query, key, value
 
 

@@ -38,7 +38,7 @@ class TextFeatures(NamedTuple):
     """Mean over the normal states."""
     abnormal: Embedding
     """Mean over abnormal states and selected regions."""
-    states: tuple[Float[Tensor, "states embed"], ...]
+    states: tuple[Float[Tensor, "_ embed"], ...]
     """For every image, each abnormal state averaged over the selected regions: descriptions first, then generic."""
 
 
@@ -141,7 +141,7 @@ class FiLo(nn.Module):
         image_feature: Embedding,
         prompts: Sequence[PromptIds],
         positions: Sequence[Positions] | None = None,
-    ) -> list[tuple[Float[Tensor, "prompts embed"], Float[Tensor, "states positions embed"]]]:
+    ) -> list[tuple[Float[Tensor, "_ embed"], Float[Tensor, "_ _ embed"]]]:
         """Text features of every prompt of every image, not normalised: normal, and abnormal by state and region."""
         images = len(image_feature)
         prompts = list(prompts) * images if len(prompts) == 1 else prompts
@@ -152,7 +152,9 @@ class FiLo(nn.Module):
         flat = [(tree, contexts[k][i]) for i, pair in enumerate(trees) for k in (0, 1) for tree in pair[k]]
         done = iter(self.text_tower([tree for tree, _ in flat], torch.stack([context for _, context in flat])))
         encoded = [[torch.cat([next(done) for _ in side]) for side in pair] for pair in trees]
-        return [(n, a.unflatten(0, (len(ids.abnormal), -1))) for (n, a), ids in zip(encoded, prompts, strict=True)]
+        return [
+            (n, torch.unflatten(a, 0, (len(ids.abnormal), -1))) for (n, a), ids in zip(encoded, prompts, strict=True)
+        ]
 
     def _pack(self, texts: Sequence[tuple[int, ...]]) -> list[Any]:
         return pack(texts, self.start_token, self.config.context_tokens)
@@ -177,7 +179,7 @@ class FiLo(nn.Module):
 
     def _map(self, logits: Float[Tensor, "batch patches 2"]) -> Float[Tensor, "batch 2 height width"]:
         size, side = self.config.image_size, math.isqrt(logits.shape[1])
-        grid = logits.transpose(1, 2).unflatten(2, (side, side))
+        grid = torch.unflatten(logits.transpose(1, 2), 2, (side, side))
         return F.interpolate(grid, size=(size, size), mode="bilinear", align_corners=True).softmax(1)
 
     def forward(

@@ -47,9 +47,9 @@ class InteractionDecoder(nn.Module):
 
     def _decode(self, index: int, tokens: Patches) -> Embedded:
         side = math.isqrt(tokens.shape[1])
-        grid = tokens.transpose(1, 2).unflatten(2, (side, side))
+        grid = torch.unflatten(tokens.transpose(1, 2), 2, (side, side))
         if torch.is_grad_enabled():
-            mixed = functools.reduce(torch.add, (conv(grid) for conv in self._shapes(index)))
+            mixed: Tensor = functools.reduce(torch.add, (conv(grid) for conv in self._shapes(index)))
         else:
             kernel, bias = self._merged(index)
             mixed = F.conv2d(grid, kernel, bias, padding="same")

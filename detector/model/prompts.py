@@ -83,10 +83,11 @@ class _Builder:
         self._root = context
 
     def _known(self, ids: Ids) -> Iterator[int]:
-        node: int | None = self._root
+        node = self._root
         for token in ids:
-            if (node := self.children.get((node, token))) is None:
+            if (node, token) not in self.children:
                 return
+            node = self.children[node, token]
             yield node
 
     def missing(self, ids: Ids) -> int:

@@ -21,7 +21,7 @@ class TextTower(nn.Module):
 
     def forward(
         self, trees: Sequence[PromptTree], contexts: Float[Tensor, "trees context width"]
-    ) -> list[Float[Tensor, "prompts embed"]]:
+    ) -> list[Float[Tensor, "_ embed"]]:
         """Features of every prompt of every tree, not normalised.
 
         Args:
@@ -38,7 +38,7 @@ class TextTower(nn.Module):
         sizes = [len(tree.ends) for tree in trees]
         rows = torch.repeat_interleave(torch.arange(len(trees)), torch.tensor(sizes)).to(device)
         ends = torch.cat([tree.ends for tree in trees]).to(device)
-        return list(self._project(hidden[rows, ends]).split(sizes))
+        return list(torch.split(self._project(hidden[rows, ends]), sizes))
 
     def _embed(
         self,

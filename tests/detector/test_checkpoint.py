@@ -1,0 +1,264 @@
+"""Checkpoints: ours and the released ones, and what is said when they do not fit."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from typer.testing import CliRunner
+
+from detector.build import build_model
+from detector.checkpoint import (
+    CheckpointError,
+    backbone_digest,
+    load_checkpoint,
+    load_preset,
+    load_trained,
+    preset_config,
+    read_info,
+    save_checkpoint,
+)
+from detector.cli import app
+from detector.model.filo import FiLo
+from detector.released import from_released, load_released
+from detector.weights import WeightsError, load_pretrained, read_weights
+from tests.support.clip import TINY, tiny_config, tiny_filo, tiny_pixels, tiny_prompts
+from tests.support.golden import golden_set
+
+
+def same_weights(one: FiLo, other: FiLo) -> bool:
+    theirs = other.state_dict()
+    return all(torch.equal(tensor, theirs[name]) for name, tensor in one.state_dict().items())
+
+
+def released_state(model: FiLo, *, after_first_forward: bool = True) -> dict[str, torch.Tensor]:
+    """A state dictionary as the release saves it."""
+    state, single = {}, model.config.single_path_blocks
+    swapped = {"in_proj_weight": "qkv.weight", "in_proj_bias": "qkv.bias"}
+    swapped |= {"out_proj.weight": "proj.weight", "out_proj.bias": "proj.bias"}
+    for name, tensor in model.state_dict().items():
+        head, _, rest = name.partition(".")
+        if head != "clip":
+            state[name] = tensor
+            continue
+        if not rest.startswith(("visual.", "token_embedding.", "logit_scale")):
+            state[f"text_encoder.{rest}"] = tensor
+        block, _, field = rest.removeprefix("visual.transformer.resblocks.").partition(".attn.")
+        if after_first_forward and rest.startswith("visual.") and field and int(block) >= single:
+            rest = f"visual.transformer.resblocks.{block}.attn.{swapped[field]}"
+            if int(block) == single:
+                state[f"clip_model.visual.attn.{swapped[field]}"] = tensor
+        state[f"clip_model.{rest}"] = tensor
+    return state
+
+
+@pytest.fixture
+def tiny_json(tmp_path: Path) -> str:
+    path = tmp_path / "tiny.json"
+    path.write_text(json.dumps(TINY))
+    return str(path)
+
+
+def test_a_whole_checkpoint_is_the_model(tmp_path):
+    model, path = tiny_filo(variant="released"), tmp_path / "deep" / "model.safetensors"
+    save_checkpoint(model, path, whole=True, descriptions={"gear": "ab12"}, training={"steps": 3})
+    info = read_info(path)
+    assert (info.contents, info.descriptions, info.training) == ("whole", {"gear": "ab12"}, {"steps": 3})
+    assert info.config == model.config
+    loaded = load_checkpoint(path)
+    assert same_weights(model, loaded)
+    before, after = (each(tiny_pixels(), [tiny_prompts()]).similarity for each in (model, loaded))
+    assert torch.equal(before, after)
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+def test_half_precision_storage_halves_the_file(tmp_path):
+    model = tiny_filo()
+    save_checkpoint(model, tmp_path / "full.safetensors", whole=True)
+    save_checkpoint(model, tmp_path / "half.safetensors", whole=True, dtype=torch.float16)
+    full, half = ((tmp_path / f"{name}.safetensors").stat().st_size for name in ("full", "half"))
+    assert half < 0.55 * full
+    assert load_checkpoint(tmp_path / "half.safetensors").dtype == torch.float32
+
+
+def test_trained_parts_need_their_backbone(tmp_path):
+    model, path, clip = tiny_filo(), tmp_path / "run.safetensors", tmp_path / "clip.pt"
+    save_checkpoint(model, path)
+    assert not any(name.startswith("clip.") for name in load_file(path))
+    with pytest.raises(CheckpointError, match="pass --pretrained"):
+        load_checkpoint(path)
+    torch.save({"state_dict": {f"module.{k}": v for k, v in model.clip.state_dict().items()}}, clip)
+    assert same_weights(model, load_checkpoint(path, clip))
+    other = tiny_filo(seed=1)
+    torch.nn.init.normal_(other.clip.visual.ln_post.bias)
+    with pytest.raises(CheckpointError) as caught:
+        load_trained(other, path)
+    assert backbone_digest(model.clip)[:12] in str(caught.value)
+    assert backbone_digest(other.clip)[:12] in str(caught.value)
+
+
+def test_another_configuration_is_refused_with_both_sides(tmp_path):
+    path = tmp_path / "run.safetensors"
+    save_checkpoint(tiny_filo(), path)
+    with pytest.raises(CheckpointError, match="has variant filo; expected released"):
+        load_trained(tiny_filo(variant="released"), path)
+
+
+def test_files_that_are_no_checkpoints(tmp_path):
+    plain, broken = tmp_path / "plain.safetensors", tmp_path / "broken.safetensors"
+    save_file({"a": torch.zeros(1)}, plain)
+    broken.write_bytes(b"not a checkpoint")
+    for path in (plain, broken):
+        with pytest.raises(CheckpointError, match="detector import-checkpoint"):
+            read_info(path)
+    with pytest.raises(CheckpointError, match="no checkpoint"):
+        read_info(tmp_path / "missing.safetensors")
+
+
+def test_presets():
+    assert preset_config("vitl").backbone == "ViT-L-14-336"
+    with pytest.raises(CheckpointError, match="did you mean vitl"):
+        load_preset("vit")
+    with pytest.raises(CheckpointError, match="brings no weights"):
+        load_preset("vitl")
+
+
+@pytest.mark.parametrize("after_first_forward", [True, False])
+def test_released_checkpoints_import_strictly(tmp_path, tiny_json, after_first_forward):
+    model, path = tiny_filo(variant="released"), tmp_path / "filo.pth"
+    torch.save({"filo": released_state(model, after_first_forward=after_first_forward)}, path)
+    imported = load_released(path, tiny_json)
+    assert same_weights(model, imported)
+    ours, theirs = model.config, imported.config
+    assert theirs.model_copy(update={"backbone": ours.backbone}) == ours
+
+
+def test_import_command(tmp_path, tiny_json):
+    model, path, out = tiny_filo(variant="released"), tmp_path / "filo.pth", tmp_path / "ours.safetensors"
+    torch.save({"filo": released_state(model)}, path)
+    result = CliRunner().invoke(app, ["import-checkpoint", str(path), "--out", str(out), "--backbone", tiny_json])
+    assert result.exit_code == 0, result.output
+    assert "released FiLo" in result.stdout
+    Path(tiny_json).unlink()
+    assert same_weights(model, load_checkpoint(out))
+    assert read_info(out).training == {"imported_from": "filo.pth"}
+
+
+def test_released_checkpoints_that_do_not_fit(tmp_path, tiny_json):
+    state = released_state(tiny_filo(variant="released"))
+    with pytest.raises(CheckpointError, match=r"holds no normal_prompt_learner\.ctx"):
+        from_released({k: v for k, v in state.items() if "prompt" not in k}, tiny_json, "x.pth")
+    with pytest.raises(CheckpointError, match="differs from its copy"):
+        from_released(state | {"text_encoder.ln_final.bias": torch.ones(40)}, tiny_json, "x.pth")
+    lacking = {k: v for k, v in state.items() if "ln_final.bias" not in k}
+    with pytest.raises(WeightsError, match=r"lacks clip\.ln_final\.bias"):
+        from_released(lacking, tiny_json, "x.pth")
+    with pytest.raises(WeightsError, match="unknown surprise"):
+        from_released(state | {"surprise": torch.ones(1)}, tiny_json, "x.pth")
+    with pytest.raises(WeightsError, match="NaN"):
+        from_released(state | {"adapter.fc.0.weight": torch.full((12, 24), torch.nan)}, tiny_json, "x.pth")
+    with pytest.raises(WeightsError, match="12x25 where the model has 12x24"):
+        from_released(state | {"adapter.fc.0.weight": torch.ones(12, 25)}, tiny_json, "x.pth")
+
+
+@pytest.mark.parametrize("stage", ["before_first_forward", "after_first_forward"])
+@torch.no_grad()
+def test_golden_checkpoint_in_the_released_format(golden, tmp_path, stage):
+    vectors = golden_set(golden)
+    state = released_state(vectors.model, after_first_forward=stage.startswith("after"))
+    stored = json.loads((golden / "state_dict_keys_tiny.json").read_text())
+    (keys,) = (shapes for name, shapes in stored.items() if name.startswith(stage))
+    assert {name: list(tensor.shape) for name, tensor in state.items()} == keys
+    config, path = tmp_path / "golden.json", tmp_path / "filo.pth"
+    config.write_text(json.dumps(vectors.architecture))
+    torch.save({"filo": state}, path)
+    imported = load_released(path, str(config))
+    assert imported.config.model_copy(update={"backbone": "golden"}) == vectors.model.config
+    case = vectors.manifest["cases"][2]
+    positions = [vectors.positions(case["positions"])]
+    output = imported(vectors.pixels(case["img"]), [vectors.prompts(case["cls"])], positions)
+    vectors.check("filo", f"{case['id']}.maps", torch.stack(output.maps))
+    vectors.check("filo", f"{case['id']}.text_probs", output.similarity[:, None])
+
+
+@pytest.mark.slow
+def test_golden_key_list_at_full_size_imports(golden):
+    """Seeded weights under the real key list; every tensor is one row repeated, so that the test fits in memory."""
+    shapes = json.loads((golden / "state_dict_keys_real_after.json").read_text())["after"]
+    generator = torch.Generator().manual_seed(0)
+    state: dict[str, torch.Tensor] = {}
+    for name, shape in shapes.items():
+        twin = name.replace("text_encoder.", "clip_model.")
+        state[name] = state.get(twin, torch.randn(shape[-1:] or 1, generator=generator)[: shape[-1] if shape else 1])
+        state[name] = (state[name] if shape else state[name][0]).expand(shape)
+    model = from_released(state, "ViT-L-14-336", "seeded")
+    assert model.config.image_size == 518
+    assert model.config.feature_levels == (6, 12, 18, 24)
+    assert model.config.single_path_blocks == 6
+    ours = model.state_dict()
+    name = "clip_model.visual.transformer.resblocks.23.attn.qkv.weight"
+    assert torch.equal(ours["clip.visual.transformer.resblocks.23.attn.in_proj_weight"], state[name])
+
+
+def test_pretrained_from_every_kind_of_file(tmp_path):
+    source = tiny_filo(seed=5, image_size=84).clip
+    state = {name: tensor.clone() for name, tensor in source.state_dict().items()}
+    torch.save(state, tmp_path / "plain.pt")
+    save_file(state, tmp_path / "same.safetensors")
+    for name in ("plain.pt", "same.safetensors"):
+        model = build_model(tiny_config(), tmp_path / name)
+        assert torch.equal(model.clip.visual.proj, source.visual.proj)
+        assert model.clip.visual.positional_embedding.shape == (17, 32)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.(script|save)` is deprecated")
+def test_a_torchscript_archive_gives_its_parameters(tmp_path):
+    clip = tiny_filo().clip
+    path = tmp_path / "archive.pt"
+    _archive(clip.state_dict(), path)
+    weights = read_weights(path)
+    other = tiny_filo(seed=3).clip
+    load_pretrained(other, "tiny", path)
+    assert set(clip.state_dict()) <= set(weights)
+    assert torch.equal(other.visual.proj, clip.visual.proj)
+
+
+def _archive(state: dict[str, torch.Tensor], path: Path) -> None:
+    """A TorchScript archive with nested modules named as the state is."""
+    root = torch.nn.Module()
+    for name, tensor in state.items():
+        *folders, leaf = name.split(".")
+        module = root
+        for folder in folders:
+            if not hasattr(module, folder):
+                module.add_module(folder, torch.nn.Module())
+            module = module.get_submodule(folder)
+        module.register_buffer(leaf, tensor)
+    root.register_buffer("input_resolution", torch.tensor(56))
+    torch.jit.script(root).save(str(path))
+
+
+def test_pretrained_that_cannot_be_had(tmp_path, monkeypatch):
+    with pytest.raises(WeightsError, match="did you mean openai"):
+        build_model(tiny_config(backbone="ViT-L-14-336"), "openal")
+    with pytest.raises(WeightsError, match="or one of none"):
+        build_model(tiny_config(), "openai")
+
+    def fail(*_: object) -> str:
+        raise OSError("no route to host")
+
+    monkeypatch.setattr("open_clip.download_pretrained", fail)
+    with pytest.raises(WeightsError, match="pass the path"):
+        build_model(tiny_config(backbone="ViT-L-14-336"), "openai")
+
+
+def test_weights_that_cannot_be_read(tmp_path):
+    with pytest.raises(WeightsError, match="no file"):
+        read_weights(tmp_path / "none.pt")
+    (tmp_path / "bad.pt").write_bytes(b"garbage")
+    with pytest.raises(WeightsError, match="expected weights"):
+        read_weights(tmp_path / "bad.pt")
+    torch.save({"model": Path("x")}, tmp_path / "pickled.pt")
+    with pytest.raises(WeightsError, match="expected weights"):
+        read_weights(tmp_path / "pickled.pt")
