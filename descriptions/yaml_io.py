@@ -7,6 +7,7 @@ built from it. Writing changes only what differs, so comments, key order and quo
 import io
 import stat
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from ruamel.yaml.events import (
     DocumentStartEvent,
     Event,
     NodeEvent,
+    ScalarEvent,
 )
 
 from descriptions.errors import InvalidFileError, nearest
@@ -89,7 +91,7 @@ def parse_yaml(data: bytes, name: str) -> CommentedMap:
     except MarkedYAMLError as error:
         raise InvalidFileError(f"{name}: {_yaml_problem(error)}") from error
     except (YAMLError, ValueError, RecursionError) as error:
-        raise InvalidFileError(f"{name}: {error}", expected="plain YAML") from error
+        raise InvalidFileError(f"{name}: {str(error).split(';')[0]}", expected="plain YAML") from error
     if not isinstance(content, CommentedMap):
         raise InvalidFileError(
             f"{name}: holds {_kind(content)}", expected="a mapping that starts with schema_version: 1"
@@ -163,6 +165,8 @@ def _danger(event: Event, depth: int, documents: int) -> str:
         return f"anchor &{event.anchor}"
     if tag := getattr(event, "tag", None):
         return f"tag {tag}"
+    if isinstance(event, ScalarEvent) and event.value == "<<" and event.style is None:
+        return "the merge key <<"
     if depth > MAX_DEPTH:
         return f"nested deeper than {MAX_DEPTH} levels"
     return "a second document" if documents > 1 else ""
@@ -175,7 +179,7 @@ def _yaml_problem(error: MarkedYAMLError) -> str:
     if "\\t" in what:
         return f"{where}a tab where YAML wants spaces; indent with spaces"
     if "duplicate key" in what:
-        return f"{where}{what.split(' with')[0]} stands twice; keep one"
+        return f"{where}{what.split(' with')[0].removeprefix('found ')} stands twice; keep one"
     return f"{where}{what}"
 
 
@@ -186,8 +190,10 @@ def _problem(document: CommentedMap, detail: Any) -> Problem:
         field += f"[{step}]" if isinstance(step, int) else f".{step}" if field else str(step)
     if detail["type"] == "extra_forbidden":
         message = f"unknown key; {nearest(str(location[-1]), _keys(location)) or 'remove it'}"
-    elif detail["type"] != "missing" and isinstance(detail["input"], (str, int, float, bool)):
-        message = f"{message[0].lower()}{message[1:]}, not {detail['input']!r:.80}"
+    elif detail["type"] != "missing" and isinstance(detail["input"], (str, int, float, bool, date)):
+        came = detail["input"]
+        message = f"{message[0].lower()}{message[1:]}, not {str(came) if isinstance(came, date) else repr(came):.80}"
+        message += "; put it in quotes" if detail["type"] == "string_type" else ""
     return Problem(_line(document, location), field, message)
 
 

@@ -24,6 +24,8 @@ class Outcome(NamedTuple):
     """Entries decided on."""
     complete: bool
     """Whether every entry was; only then is the version `reviewed`."""
+    interrupted: bool
+    """Whether Ctrl-C ended it; what was decided before counts."""
 
 
 @dataclass
@@ -40,9 +42,10 @@ class Review:
     ask: Ask
     say: Say
     _decided: dict[str, Anomaly] = field(default_factory=dict)
+    _interrupted: bool = False
 
     def run(self) -> Outcome:
-        """Ask about every entry that is not locked, until done, `q`, or no more answers."""
+        """Ask about every entry that is not locked, until done, `q`, Ctrl-C, or no more answers."""
         entries = [entry for entry in self.description.anomalies if not entry.locked]
         remarks = self._remarks()
         for number, entry in enumerate(entries, 1):
@@ -51,7 +54,8 @@ class Review:
             try:
                 if not self._decide(entry):
                     break
-            except EOFError:
+            except (EOFError, KeyboardInterrupt) as end:
+                self._interrupted = isinstance(end, KeyboardInterrupt)
                 break
         return self._outcome(len(entries))
 
@@ -98,4 +102,5 @@ class Review:
         complete = len(self._decided) == asked
         entries = tuple(self._decided.get(entry.id, entry) for entry in self.description.anomalies)
         status = "reviewed" if complete else self.description.status
-        return Outcome(self.description.revised(anomalies=entries, status=status), len(self._decided), complete)
+        reviewed = self.description.revised(anomalies=entries, status=status)
+        return Outcome(reviewed, len(self._decided), complete, self._interrupted)

@@ -20,6 +20,7 @@ def review(
     Example: `prompt-forge review capsule --label reviewed`
     """
     from descriptions.store import Store
+    from descriptions.terminal import INTERRUPTED
     from prompt_forge.console import print_line, say
     from prompt_forge.reviewing import Review
     from prompt_forge.revise import save_beside, successor
@@ -29,14 +30,16 @@ def review(
     outcome = Review(original, _ask, say).run()
     if outcome.description == original:
         say("nothing decided; no version saved")
-        return
-    saved = save_beside(store, descriptions_dir, successor(original, outcome.description))
-    print_line(f"saved {saved.ref} ({saved.status}, {outcome.seen} decided, {len(saved.enabled_texts)} enabled)")
-    if label and outcome.complete:
-        target = Store.open(descriptions_dir, writable=True).set_label(saved.ref, label)
-        print_line(f"{target} is now {saved.category}@{label}")
-    elif not outcome.complete:
-        say(f"not every entry was decided; go on with: prompt-forge review {saved.ref}")
+    else:
+        saved = save_beside(store, descriptions_dir, successor(original, outcome.description))
+        print_line(f"saved {saved.ref} ({saved.status}, {outcome.seen} decided, {len(saved.enabled_texts)} enabled)")
+        if label and outcome.complete:
+            target = Store.open(descriptions_dir, writable=True).set_label(saved.ref, label)
+            print_line(f"{target} is now {saved.category}@{label}")
+        elif not outcome.complete:
+            say(f"not every entry was decided; go on with: prompt-forge review {saved.ref}")
+    if outcome.interrupted:
+        raise typer.Exit(INTERRUPTED)
 
 
 def _ask(question: str) -> str:

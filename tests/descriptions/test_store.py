@@ -212,7 +212,7 @@ HOSTILE = {
     "a huge file": (b"# " + b"x" * 10_000_000, "10,000,002 bytes; expected at most"),
     "latin-1": ("object_name: gr\xfcn\n".encode("latin-1"), "line 1: byte 0xfc is not UTF-8; save the file as UTF-8"),
     "a tab": (b"schema_version: 1\n\tcategory: x\n", "line 2: a tab where YAML wants spaces"),
-    "a key twice": ((START + "category: pill\n").encode(), 'line 4: found duplicate key "category"'),
+    "a key twice": ((START + "category: pill\n").encode(), 'line 4: duplicate key "category"'),
     "an unknown key": ((START + "anomalys: []\n").encode(), "line 4: anomalys: unknown key; did you mean anomalies?"),
     "a deep unknown key": (
         (START + "anomalies:\n  - {id: a, text: b, familly: c}\n").encode(),
@@ -354,3 +354,18 @@ def test_dates_and_offsets(tmp_path: Path) -> None:
 def test_a_file_that_is_gone_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidFileError, match="No such file"):
         read_bytes(tmp_path / "v1.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("<<: {category: capsule}", "line 1: the merge key <<"),
+        ("category: capsule\nobject_name: 2026-01-01", "line 2: object_name: .*not 2026-01-01; put it in quotes"),
+        ("category: capsule\nobject_name: 5", "not 5; put it in quotes"),
+        (f"version: 1{'0' * 5000}", "5001 digits; expected plain YAML"),
+        ("category: a\ncategory: b", 'line 2: duplicate key "category" stands twice'),
+    ],
+)
+def test_odd_values_get_one_clear_line(text: str, message: str) -> None:
+    with pytest.raises(InvalidFileError, match=message):
+        parse_description(text.encode(), "x.yaml")

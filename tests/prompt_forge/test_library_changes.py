@@ -138,6 +138,21 @@ def test_a_review_that_stops_early_keeps_its_decisions(store: Store, answers: st
     assert "reviewed" not in store.labels("capsule")
 
 
+def test_an_interrupted_review_keeps_its_decisions(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter(["r"])
+
+    def ask(question: str) -> str:
+        try:
+            return next(answers)
+        except StopIteration:
+            raise KeyboardInterrupt from None
+
+    monkeypatch.setattr("prompt_forge.commands.review._ask", ask)
+    result = CliRunner().invoke(app, ["review", "capsule", "--descriptions-dir", str(store.root)])
+    assert result.exit_code == 130
+    assert store.load("capsule@2").enabled_texts == ("blue ink smear", "missing print")
+
+
 def test_a_review_without_decisions_saves_nothing(store: Store) -> None:
     assert "nothing decided" in prompt_forge(store, "review", "capsule", stdin="").stderr
     assert store.versions("capsule") == [1]
