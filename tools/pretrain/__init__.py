@@ -1,1 +1,1 @@
-"""Trains the bundled model `mini`: distillation, image-text alignment and mask supervision in one seeded, resumable run."""
+"""Trains the bundled model `mini`: a teacher, masks and words in one seeded, resumable run."""

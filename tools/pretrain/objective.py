@@ -4,7 +4,6 @@ import random
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
 import open_clip
 import torch
 import torch.nn.functional as F
@@ -41,8 +40,8 @@ def normalise(pixels: Tensor) -> Tensor:
 
 def region(mask: Tensor) -> str:
     """The name of the ninth in which the mask's centre lies."""
-    y, x = (c.float().mean() for c in torch.nonzero(mask > 0.5, as_tuple=True))
-    row, column = (int(np.clip(c / n * 3, 0, 2)) for c, n in ((y, mask.shape[0]), (x, mask.shape[1])))
+    y, x = (float(c.float().mean()) for c in torch.nonzero(mask > 0.5, as_tuple=True))
+    row, column = (min(2, int(c / n * 3)) for c, n in ((y, mask.shape[0]), (x, mask.shape[1])))
     return captions.POSITIONS[3 * row + column]
 
 
@@ -64,9 +63,7 @@ def write(samples: Sequence[Sample], rng: random.Random) -> Words:
     return Words(tokens(normal), tokens(abnormal), tokens(kinds))
 
 
-def losses(
-    student: Student, features: Features, words: Words, samples: Sequence[Sample], taught: Tensor | None
-) -> dict[str, Tensor]:
+def losses(student: Student, features: Features, words: Words, samples: Sequence[Sample]) -> dict[str, Tensor]:
     """Every term of the objective as a scalar, unweighted."""
     batch = len(samples)
     label = torch.tensor([s.label for s in samples])
@@ -80,9 +77,6 @@ def losses(
     cosines = torch.stack([(features.image * t).sum(-1) for t in (normal, abnormal)], 1)
     terms["image"] = F.cross_entropy(cosines[known] / 0.07, label[known])
     terms["words"] = _words_loss(features, kinds, F.adaptive_avg_pool2d(mask, side).flatten(1), samples)
-    if taught is not None:
-        guess = student.teach(features.last).float()
-        terms["teacher"] = F.smooth_l1_loss(guess, taught.float())
     return terms
 
 

@@ -157,7 +157,15 @@ def misplaced(image: Image, rng: Rng) -> tuple[Image, Image]:
 
 
 PAINTERS: dict[str, Painter] = {
-    "scratch": scratch, "crack": crack, "hole": hole, "stain": stain, "contamination": contamination, "dent": dent,
-    "break": broken, "fray": fray, "uneven": uneven, "misplaced": misplaced,
-}  # fmt: skip
+    "scratch": scratch,
+    "crack": crack,
+    "hole": hole,
+    "stain": stain,
+    "contamination": contamination,
+    "dent": dent,
+    "break": broken,
+    "fray": fray,
+    "uneven": uneven,
+    "misplaced": misplaced,
+}
 """Defect kind to its painter; the keys are kinds of `captions.KINDS`."""

@@ -102,7 +102,7 @@ def synthetic(size: int, rng: np.random.Generator) -> Image:
     """A made-up flawless surface: grain, streaks, shading, sometimes a regular pattern."""
     shape = (size, size)
     image = np.full(shape, rng.uniform(0.15, 0.85), np.float32)
-    image += paint.noise(shape, int(rng.integers(60, size)), rng) * rng.uniform(0.01, 0.12)
+    image += paint.noise(shape, int(rng.integers(size // 4, size)), rng) * rng.uniform(0.01, 0.12)
     image += paint.noise(shape, int(rng.integers(2, 5)), rng) * rng.uniform(0, 0.1)
     if rng.random() < 0.5:
         line = rng.standard_normal((1, size), dtype=np.float32)

@@ -1,7 +1,7 @@
 """The student while it learns: a plain open_clip CLIP, FiLo's parts under FiLo's names, and a head for the teacher.
 
-Follows the variant `filo` of the method (paper sections 3.3 and 3.4): linear decoders read the ordinary stream, convolutional
-decoders the value-value stream. The meta nets start at zero and stay there: contexts are the same for every image.
+Follows the variant `filo` of the method (paper sections 3.3 and 3.4): linear decoders read the ordinary stream,
+convolutional ones the value-value stream. The meta nets stay at zero: every image has the same contexts.
 """
 
 import json
@@ -37,11 +37,15 @@ class Student(nn.Module):
         levels: 1-based blocks whose tokens are decoded; those after `single_path` have a value-value stream too.
         single_path: Blocks without the value-value stream.
         teacher_channels: Width of the teacher's features.
+        size: Side of the training images in pixels, which may be smaller than the finished model's.
     """
 
-    def __init__(self, architecture: Path, levels: tuple[int, ...], single_path: int, teacher_channels: int) -> None:
+    def __init__(
+        self, architecture: Path, levels: tuple[int, ...], single_path: int, teacher_channels: int, size: int
+    ) -> None:
         super().__init__()
         shape = json.loads(architecture.read_text())
+        shape["vision_cfg"]["image_size"] = size
         self.clip = CLIP(**shape)
         self.levels, self.single_path = levels, single_path
         width, embed = shape["vision_cfg"]["width"], shape["embed_dim"]

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 TAPS = (4, 10, 15)
 """Blocks whose output is taught: strides 8, 16, 32 with 40, 112 and 320 channels."""
-CHANNELS = 40 * 4 + 112 + 320
 
 
 class Teacher(nn.Module):
@@ -22,7 +21,7 @@ class Teacher(nn.Module):
 
     @torch.no_grad()
     def forward(self, pixels: Tensor, grid: int) -> Tensor:
-        """Features [batch, grid * grid, CHANNELS] of pixels [batch, 3, h, w] in 0..1; each depth standardised per channel group."""
+        """Features [batch, grid * grid, 592] of pixels [batch, 3, h, w] in 0..1."""
         x = self.net._swish(self.net._bn0(self.net._conv_stem((pixels * 255 - 127) / 128)))
         maps: list[Tensor] = []
         for i, block in enumerate(self.net._blocks):

@@ -9,23 +9,26 @@ import time
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
+from torch import nn
 from torch.utils.data import DataLoader
 
 from tools.pretrain import captions, corpus, objective
 from tools.pretrain.samples import Sample, Stream
 from tools.pretrain.student import Student
-from tools.pretrain.teacher import CHANNELS, Teacher
 
 ARCHITECTURE = Path(__file__).parents[2] / "detector" / "presets" / "mini" / "open_clip.json"
 LEVELS, SINGLE_PATH = (2, 4, 6), 2
 WEIGHTS = {"mask": 1.0, "image": 0.4, "words": 0.2, "teacher": 3.0}
+CHANNELS = 40 * 4 + 112 + 320
+"""Channels of the three taught depths; `teacher.TAPS` says which."""
 log = logging.getLogger("pretrain")
 
 
-def build(seed: int) -> Student:
+def build(seed: int, size: int) -> Student:
     """A fresh student; rows of words that training never shows are zero."""
     torch.manual_seed(seed)
-    student = Student(ARCHITECTURE, LEVELS, SINGLE_PATH, CHANNELS)
+    student = Student(ARCHITECTURE, LEVELS, SINGLE_PATH, CHANNELS, size)
     rows = student.clip.token_embedding.weight.data
     shown = objective.tokens(every_text()).unique()
     kept = rows[shown].clone()
@@ -55,10 +58,19 @@ def rate(step: int, steps: int, peak: float) -> float:
     return peak * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (step - 100) / max(1, steps - 100))))
 
 
+def _teacher() -> nn.Module:
+    from tools.pretrain.teacher import Teacher  # its packages are needed here only
+
+    return Teacher().to(memory_format=torch.channels_last)
+
+
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of the training sets")
     parser.add_argument("--out", type=Path, required=True, help="folder of checkpoints and the log")
+    parser.add_argument(
+        "--size", type=int, default=160, help="side of the training images; positions are resized later"
+    )
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rate", type=float, default=1e-3, help="peak learning rate")
@@ -70,49 +82,69 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+class Run:
+    """The student, its optimiser and how far it is; saved whole, so that a killed run goes on.
+
+    Args:
+        args: the command line.
+    """
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.args, self.state = args, args.out / "last.pt"
+        self.student = build(args.seed, args.size)
+        self.optimizer = torch.optim.AdamW(self.student.parameters(), betas=(0.9, 0.98), weight_decay=0.02)
+        self.step, self.done, self.start = 0, 0.0, time.monotonic()
+        if self.state.is_file():
+            self._resume()
+
+    def _resume(self) -> None:
+        saved = torch.load(self.state, weights_only=True)
+        self.student.load_state_dict(saved["student"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.step, self.done = saved["step"], saved["done"]
+        log.info("goes on after %d steps", self.step)
+
+    def save(self) -> None:
+        """Write the state; a kill in between leaves the one before."""
+        staged = self.state.with_suffix(".tmp")
+        parts = {"student": self.student.state_dict(), "optimizer": self.optimizer.state_dict()}
+        torch.save(parts | {"step": self.step, "done": self.done}, staged)
+        staged.replace(self.state)
+
+    def pace(self) -> float:
+        """The learning rate of the next step, by steps or by minutes, whichever is further along."""
+        spent = (time.monotonic() - self.start) / 60 / self.args.minutes
+        self.done = min(1.0, max(self.done, self.step / self.args.steps, spent))
+        return rate(round(self.done * self.args.steps), self.args.steps, self.args.rate)
+
+    def learn(self) -> None:
+        """All steps that are left."""
+        data = Stream(corpus.load(self.args.data), self.args.size, self.args.seed + 1000 * self.step)
+        teacher = None if self.args.no_teacher else _teacher()
+        words, self.start = random.Random(self.args.seed + self.step), time.monotonic()
+        for batch in DataLoader(data, self.args.batch, collate_fn=list):
+            pace = self.pace()
+            terms = advance(self.student, teacher, self.optimizer, batch, words, pace)
+            self.step += 1
+            if self.step % 10 == 0:
+                found = {name: round(value, 4) for name, value in terms.items()}
+                log.info("%s", json.dumps({"step": self.step, "done": round(self.done, 3)} | found))
+            if self.step % 50 == 0 or self.done >= 1:
+                self.save()
+            if self.done >= 1:
+                return
+
+
 def main() -> None:
     args = arguments()
     args.out.mkdir(parents=True, exist_ok=True)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    student = build(args.seed)
-    optimizer = torch.optim.AdamW(student.parameters(), betas=(0.9, 0.98), weight_decay=0.02)
-    state, step, done = args.out / "last.pt", 0, 0.0
-    if state.is_file():
-        saved = torch.load(state, weights_only=True)
-        student.load_state_dict(saved["student"])
-        optimizer.load_state_dict(saved["optimizer"])
-        step, done = saved["step"], saved["done"]
-    stream = Stream(corpus.load(args.data), student.clip.visual.image_size[0], args.seed + 1000 * step)
-    loader = iter(DataLoader(stream, args.batch, num_workers=1, prefetch_factor=4, collate_fn=list))
-    teacher = None if args.no_teacher else Teacher().to(memory_format=torch.channels_last)
-    words, start = random.Random(args.seed + step), time.monotonic()
-    while done < 1:
-        progress = max(step / args.steps, (time.monotonic() - start) / 60 / args.minutes)
-        done = min(1.0, max(done, progress))
-        terms = advance(
-            student,
-            teacher,
-            optimizer,
-            next(loader),
-            words,
-            rate(round(step if done < 0.06 else done * args.steps), args.steps, args.rate),
-        )
-        step += 1
-        if step % 20 == 0:
-            log.info(
-                "%s", json.dumps({"step": step, "done": round(done, 3)} | {k: round(v, 4) for k, v in terms.items()})
-            )
-        if step % 100 == 0 or done >= 1:
-            torch.save(
-                {"student": student.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "done": done},
-                state,
-            )
-    log.info("done after %d steps", step)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
+    Run(args).learn()
 
 
 def advance(
     student: Student,
-    teacher: Teacher | None,
+    teacher: nn.Module | None,
     optimizer: torch.optim.Optimizer,
     batch: list[Sample],
     rng: random.Random,
@@ -123,11 +155,14 @@ def advance(
         group["lr"] = pace
     pixels = torch.stack([s.pixels for s in batch])
     side = student.clip.visual.grid_size[0]
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", torch.bfloat16):  # fixed shapes only: each new one is slow to prepare
         shown = (pixels.float() / 255).contiguous(memory_format=torch.channels_last)
         taught = None if teacher is None else teacher(shown, side)
         features = student.encode_image(objective.normalise(pixels))
-        terms = objective.losses(student, features, objective.write(batch, rng), batch, taught)
+        guess = None if teacher is None else student.teach(features.last)
+    terms = objective.losses(student, features, objective.write(batch, rng), batch)
+    if taught is not None and guess is not None:
+        terms["teacher"] = F.smooth_l1_loss(guess.float(), taught.float())
     total = sum((WEIGHTS[k] * v for k, v in terms.items()), torch.zeros(()))
     optimizer.zero_grad(set_to_none=True)
     total.backward()

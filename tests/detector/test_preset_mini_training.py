@@ -1,0 +1,142 @@
+"""The training of `mini`: what it may see, what it paints, and that the student becomes the very model that ships."""
+
+import random
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from detector.build import build_model
+from detector.model.filo import FiLo
+from detector.prompts import POSITIONS, Description, prompt_set
+from detector.weights import load_strictly
+from tools.pretrain import captions, corpus, export, objective, paint, samples, train
+from tools.pretrain.student import CONTEXT, Student
+
+
+def textures(root: Path) -> Path:
+    """Two tiny data sets in the layout of the real ones: one with masks, one good."""
+    rng = np.random.default_rng(0)
+    for name in corpus.SOURCES:
+        folder = root / name
+        for part in ("test/crack", "ground_truth/crack"):
+            (folder / part).mkdir(parents=True)
+        mask = np.zeros((40, 40), np.uint8)
+        mask[10:20, 5:30] = 255
+        cv2.imwrite(str(folder / "test/crack/a.jpg"), rng.integers(0, 255, (40, 40, 3), np.uint8))
+        cv2.imwrite(str(folder / "ground_truth/crack/a_mask.png"), mask)
+    for name in ("bumpy", "cracked"):
+        folder = root / corpus.DTD / name / "train/good"
+        folder.mkdir(parents=True)
+        cv2.imwrite(str(folder / "b.jpg"), rng.integers(0, 255, (50, 60, 3), np.uint8))
+    return root
+
+
+def test_reads_masks_and_leaves_what_looks_like_a_defect_unlabelled(tmp_path: Path) -> None:
+    found = corpus.load(textures(tmp_path))
+    assert [e.kind for e in found] == ["crack"] * 4 + ["good", "ambiguous"]
+    assert found[0].mask.sum() == 250
+    assert not found[-1].mask.any()
+
+
+def test_development_sets_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(corpus.SOURCES, "mvtec/transistor", "transistor")
+    with pytest.raises(ValueError, match="development set"):
+        corpus.load(textures(tmp_path))
+
+
+@pytest.mark.parametrize("kind", paint.PAINTERS)
+def test_a_painter_changes_what_it_marks(kind: str) -> None:
+    rng = np.random.default_rng(3)
+    image = samples.synthetic(96, rng)
+    for _ in range(5):
+        painted, mask = paint.PAINTERS[kind](image, rng)
+        assert (painted.shape, mask.shape, painted.dtype) == (image.shape, image.shape[:2], np.float32)
+        assert np.array_equal(painted, painted.clip(0, 1))
+        if mask.max() > 0.5:
+            change = np.abs(painted - image).mean(-1)
+            assert change[mask > 0.5].mean() > change[mask == 0].mean()
+
+
+def test_every_painted_and_real_kind_has_words() -> None:
+    assert set(paint.PAINTERS) | set(captions.FOLDER_KINDS.values()) <= set(captions.KINDS)
+    assert captions.POSITIONS == POSITIONS
+
+
+def test_the_stream_repeats_with_its_seed(tmp_path: Path) -> None:
+    examples = corpus.load(textures(tmp_path))
+    first, again = (iter(samples.Stream(examples, 48, 7)) for _ in range(2))
+    for _ in range(12):
+        a, b = next(first), next(again)
+        assert torch.equal(a.pixels, b.pixels)
+        assert torch.equal(a.mask, b.mask)
+        assert a[2:] == b[2:]
+        assert (a.label == 1) == (a.kind != "good")
+
+
+@pytest.fixture(scope="module")
+def student() -> Student:
+    made = train.build(seed=0, size=224).eval()
+    torch.nn.init.normal_(made.adapter[2].weight, std=0.2)
+    return made
+
+
+@pytest.fixture(scope="module")
+def shipped(student: Student) -> FiLo:
+    model = build_model(export.config())
+    load_strictly(model, export.convert(student.state_dict(), model), "student")
+    return model
+
+
+@torch.no_grad()
+def test_the_shipped_model_is_the_student(student: Student, shipped: FiLo) -> None:
+    pixels = torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    ours = student.encode_image(pixels)
+    theirs = shipped.encode_image(pixels)
+    torch.testing.assert_close(ours.image, shipped.image_feature(theirs.embedding), atol=1e-5, rtol=0)
+    for mine, its in zip(ours.patches, shipped.patch_embeddings(theirs), strict=True):
+        torch.testing.assert_close(mine, its, atol=1e-5, rtol=0)
+    words = prompt_set("tile", ("flawless {}",), [Description("d", "thin dark crack")], ())
+    text = shipped.encode_text(theirs.embedding, [words], [[0], [0]])
+    normal = student.encode_text(objective.tokens(["flawless tile."]), abnormal=False)
+    abnormal = student.encode_text(objective.tokens(["abnormal tile with thin dark crack at top left."]), abnormal=True)
+    torch.testing.assert_close(text.normal[:1], normal, atol=1e-5, rtol=0)
+    torch.testing.assert_close(text.abnormal[:1], abnormal, atol=1e-5, rtol=0)
+
+
+def test_words_never_trained_have_no_row_and_trained_ones_do(student: Student) -> None:
+    rows = student.clip.token_embedding.weight
+    trained = objective.tokens(["abnormal leather with hairline fracture at top left."])[0, 1 + CONTEXT :]
+    unseen = objective.tokens(["zebra"])[0, 1 + CONTEXT]
+    assert (rows[trained[: int(trained.argmax()) + 1]].abs().sum(1) > 0).all()
+    assert rows[unseen].abs().sum() == 0
+
+
+def test_a_killed_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = ["--size", "32", "--steps", "2", "--batch", "3", "--no-teacher"]
+    places = ["--data", str(textures(tmp_path / "data")), "--out", str(tmp_path)]
+    monkeypatch.setattr("sys.argv", ["train", *places, *options])
+    args = train.arguments()
+    run = train.Run(args)
+    before = run.student.linear[0].weight.clone()
+    run.learn()
+    assert run.step == 3
+    assert not torch.equal(before, run.student.linear[0].weight)
+    resumed = train.Run(args)
+    assert (resumed.step, resumed.done) == (3, 1.0)
+    assert torch.equal(resumed.student.linear[0].weight, run.student.linear[0].weight)
+    assert export.history(run.state)["steps"] == 3
+
+
+def test_the_region_of_a_mask_is_named() -> None:
+    mask = torch.zeros(30, 30)
+    mask[22:28, 1:5] = 1
+    assert objective.region(mask) == "bottom left"
+
+
+def test_own_words_are_written_for_every_image() -> None:
+    sample = samples.Sample(torch.zeros(3, 8, 8, dtype=torch.uint8), torch.zeros(8, 8), 0, "good", "tile")
+    words = objective.write([sample, sample], random.Random(0))
+    assert (len(words.normal), len(words.abnormal), len(words.kinds)) == (4, 8, len(captions.KINDS))

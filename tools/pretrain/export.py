@@ -1,0 +1,88 @@
+"""From a training checkpoint to the project's own model: `python -m tools.pretrain.export last.pt FOLDER`."""
+
+import argparse
+import json
+import math
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from detector.build import build_model
+from detector.checkpoint import save_checkpoint
+from detector.model.config import ModelConfig
+from detector.model.filo import FiLo
+from detector.model.vision import resize_positions
+from detector.weights import load_strictly
+from tools.pretrain import corpus
+from tools.pretrain.train import ARCHITECTURE, LEVELS, SINGLE_PATH
+
+WEIGHTS = "model.safetensors"
+POSITIONS = "clip.visual.positional_embedding"
+
+
+def config() -> ModelConfig:
+    """The model that the student becomes."""
+    architecture = json.loads(ARCHITECTURE.read_text())
+    return ModelConfig(
+        backbone="mini",
+        architecture=architecture,
+        image_size=architecture["vision_cfg"]["image_size"],
+        feature_levels=LEVELS,
+        single_path_blocks=SINGLE_PATH,
+        quick_gelu=False,
+    )
+
+
+def convert(student: dict[str, Tensor], template: FiLo) -> dict[str, Tensor]:
+    """The student's tensors under FiLo's names; the teacher's head is left out and the meta nets answer zero."""
+    weights = {name: torch.zeros_like(t) for name, t in template.state_dict().items() if ".meta_net." in name}
+    for name, tensor in student.items():
+        if not name.startswith("teach."):
+            weights[_rename(name)] = tensor
+    side = math.isqrt(len(template.get_parameter(POSITIONS)) - 1)
+    weights[POSITIONS] = resize_positions(weights[POSITIONS], side)
+    return weights
+
+
+def _rename(name: str) -> str:
+    head, _, rest = name.partition(".")
+    if head == "conv":
+        level, kernel, field = rest.split(".")
+        return f"decoder_cov.fc_{kernel}.{level}.{field}"
+    heads = {
+        "clip": f"clip.{rest}",
+        "linear": f"decoder_linear.fc.{rest}",
+        "adapter": f"adapter.fc.{rest}",
+        "normal_context": "normal_prompt_learner.ctx",
+        "abnormal_context": "abnormal_prompt_learner.ctx",
+    }
+    return heads[head]
+
+
+def load(checkpoint: Path) -> FiLo:
+    """A FiLo with the weights of a training checkpoint."""
+    model = build_model(config())
+    saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    load_strictly(model, convert(saved["student"], model), str(checkpoint))
+    return model
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("folder", type=Path)
+    args = parser.parse_args()
+    model = load(args.checkpoint)
+    save_checkpoint(model, args.folder / WEIGHTS, whole=True, dtype=torch.half, training=history(args.checkpoint))
+    (args.folder / "config.json").write_text(config().model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def history(checkpoint: Path) -> dict[str, object]:
+    """How the weights came about, for the checkpoint's metadata."""
+    saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    return {"steps": saved["step"], "sources": [*corpus.SOURCES, corpus.DTD, "procedural"]}
+
+
+if __name__ == "__main__":
+    main()
