@@ -1,10 +1,12 @@
 """Cache, log, budget, rate, re-ask, recordings and the composition of them."""
 
 import json
+import multiprocessing
 import random
 import shutil
 import sqlite3
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
@@ -25,7 +27,7 @@ from prompt_forge.llm.budget import Budget, Budgeted, Price
 from prompt_forge.llm.cache import AnswerCache, Cached
 from prompt_forge.llm.ladder import Ladder
 from prompt_forge.llm.local import MODEL_BYTES, MODEL_SHA256, check_file, check_runtime, model_file, start_server
-from prompt_forge.llm.log import ExchangeLog, Logged, read_log
+from prompt_forge.llm.log import ExchangeLog, Logged, older, read_log
 from prompt_forge.llm.open import open_model, resources
 from prompt_forge.llm.rate import RateLimit
 from prompt_forge.llm.reask import ask
@@ -34,6 +36,7 @@ from prompt_forge.llm.replay import Replay
 from prompt_forge.llm.scripted import Scripted
 from prompt_forge.llm.settings import ModelSettings
 from prompt_forge.llm.types import Message, Request, Sampling, Usage
+from tests.support import writers
 from tests.support.servers import chat, error, serve
 
 KEY = "sk-abcdefgh12345678"
@@ -315,6 +318,59 @@ def _same_disk(folder):
     return model_file().stat().st_dev == folder.stat().st_dev
 
 
-def test_a_log_that_cannot_be_written_is_named(tmp_path):
-    with pytest.raises(SettingsError, match=r"the log .* cannot be written"):
-        ExchangeLog(tmp_path, Redactor()).append({})
+@pytest.mark.parametrize(("path", "why"), [("", "directory"), ("/dev/full", "No space left")])
+def test_a_log_that_cannot_be_written_is_named(tmp_path, path, why):
+    with pytest.raises(SettingsError, match=rf"the log .* cannot be written \(.*{why}.*log_file"):
+        ExchangeLog(tmp_path / path, Redactor()).append({})
+
+
+def test_a_record_cut_short_does_not_damage_the_next(tmp_path):
+    log = ExchangeLog(tmp_path / "log.jsonl", Redactor())
+    log.append({"n": 1})
+    with log.path.open("a") as stream:
+        stream.write('{"n": 2, "te')
+    log.append({"n": 3})
+    assert read_log(log.path) == ([{"n": 1}, {"n": 3}], 1)
+    assert log.path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_full_log_is_put_aside_and_one_older_one_is_kept(tmp_path):
+    log = ExchangeLog(tmp_path / "log.jsonl", Redactor(), largest=100)
+    for n in range(40):
+        log.append({"n": n})
+    kept = [record["n"] for record in read_log(log.path).records]
+    assert kept == list(range(kept[0], 40))
+    assert 10 < len(kept) < 30
+    assert {path.name for path in tmp_path.glob("log*")} == {"log.jsonl", "log.jsonl.1"}
+    assert all(path.stat().st_size <= 110 for path in tmp_path.glob("log*"))
+    assert [record["n"] for record in read_log(log.path, 2).records] == [38, 39]
+
+
+def test_processes_share_the_log_the_cache_and_what_is_known_of_endpoints(tmp_path):
+    spawn = multiprocessing.get_context("spawn")
+    processes = [spawn.Process(target=writers.work, args=(tmp_path, who)) for who in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0] * 4
+    records, damaged = read_log(tmp_path / "log.jsonl")
+    asked = {request.digest for who in range(4) for request in writers.questions(who)}
+    assert (damaged, {record["digest"] for record in records}) == (0, asked)
+    assert older(tmp_path / "log.jsonl").stat().st_size < writers.LARGEST + 2000
+    with closing(AnswerCache(tmp_path / "answers")) as cache:
+        model = Cached(Scripted([]), cache, offline=True)
+        for who in range(4):
+            texts = [model.complete(request).text for request in writers.questions(who)]
+            assert set(texts[writers.SHARED :]) == {f"answer of {who}"}
+    assert "text" in {Ladder(tmp_path / "ladder").remembered("endpoint", f"model {who}") for who in range(4)}
+
+
+def test_threads_share_the_log_and_the_budget(tmp_path):
+    log, budget = ExchangeLog(tmp_path / "log.jsonl", Redactor(), largest=30_000), Budget()
+    model = Budgeted(Logged(Scripted(["a"] * 64), log), budget)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: model.complete(request(sample=n)), range(64)))
+    records, damaged = read_log(log.path)
+    assert (damaged, len({record["digest"] for record in records})) == (0, 64)
+    assert (budget.calls, budget.spent.completion_tokens) == (64, 64)
