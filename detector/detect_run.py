@@ -1,6 +1,7 @@
 """What `detector detect` does: one run over many images, kept image by image, shown at the end."""
 
 import hashlib
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -207,16 +208,19 @@ def _print(request: DetectRequest, rows: Sequence[Row], failed: Sequence[Failure
 
 def _print_table(rows: Sequence[Row], threshold: float | None) -> None:
     shown = console.table("", "image", ">score", "verdict", "region", "nearest description", ">similarity")
+    shared = os.path.commonpath([Path(row["path"]).parent for row in rows]) if rows else ""
     for row in rows:
         top = row["descriptions"][0] if row["descriptions"] else None
         shown.add_row(
-            console.safe(row["path"]),
+            console.safe(os.path.relpath(row["path"], shared)),
             f"{row['score']:.3f}",
             row["verdict"] or "-",
             row["region"] or "-",
             console.safe(top["text"]) if top else "-",
             f"{top['similarity']:.3f}" if top else "",
         )
+    if shared:
+        shown.title = console.safe(shared)
     console.stdout().print(shown)
     if threshold is None:
         console.stderr().print("no verdicts: --threshold auto needs eight images; give a number or from-eval:RUN")

@@ -1,0 +1,242 @@
+"""`detector detect` from end to end with a tiny model: formats, outputs, bad input, resuming, interruption."""
+
+import csv
+import errno
+import io
+import json
+import random
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from descriptions.errors import ForgeError, UnknownCategoryError, UnknownVersionError
+from descriptions.schema import Anomaly, DescriptionFile
+from descriptions.store import Store
+from detector import detect_run, detections
+from detector.checkpoint import save_checkpoint
+from detector.cli import app
+from detector.detect import Failure
+from detector.detections import OutputError, ThresholdError, judged, resolve_threshold, to_csv
+from detector.images import NoImagesError
+from detector.presets import PresetError, names, resolve_preset
+from tests.support.clip import tiny_filo
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A library, a checkpoint and twelve photos."""
+    home = tmp_path_factory.mktemp("home")
+    anomalies = (Anomaly(id="tooth", text="broken tooth"), Anomaly(id="rust", text="rust <b>stains</b>"))
+    Store(home / "library").save(DescriptionFile(category="gear", object_name="gear", anomalies=anomalies))
+    save_checkpoint(tiny_filo(), home / "tiny.safetensors", whole=True)
+    (home / "photos").mkdir()
+    for number in range(12):
+        values = np.random.default_rng(number).integers(0, 255, (30, 40, 3), dtype=np.uint8)
+        Image.fromarray(values).save(home / "photos" / f"{number:02}.png")
+    return home
+
+
+def command(home, *extra: str, photos: str = "photos") -> list[str]:
+    base = ["detect", str(home / photos), "--category", "gear", "--descriptions-dir", str(home / "library")]
+    return [*base, "--checkpoint", str(home / "tiny.safetensors"), "--device", "cpu", *extra]
+
+
+def run(arguments: list[str]):
+    result = CliRunner().invoke(app, arguments)
+    if isinstance(result.exception, ForgeError):
+        raise result.exception
+    return result
+
+
+def test_json_is_one_document(home):
+    result = run(command(home, "--format", "json"))
+    assert result.exit_code == 0, result.stderr
+    document = json.loads(result.stdout)
+    assert document["failed"] == []
+    assert document["descriptions"] == "gear@1"
+    first = document["images"][0]
+    assert set(first) == {"path", "score", "verdict", "region", "boxes", "descriptions", "heatmap"}
+    assert set(first["descriptions"][0]) == {"id", "text", "similarity"}
+    assert first["verdict"] in ("good", "anomalous")
+
+
+def test_csv_and_table(home):
+    rows = list(csv.DictReader(io.StringIO(run(command(home, "--format", "csv", "--threshold", "9")).stdout)))
+    assert len(rows) == 12
+    assert {row["verdict"] for row in rows} == {"good"}
+    shown = run(command(home, "--threshold", "-9")).stdout
+    assert "11.png" in shown
+    assert "anomalous" in shown
+
+
+def test_output_folder(home, tmp_path):
+    out = tmp_path / "run"
+    assert run(command(home, "--out", str(out))).exit_code == 0
+    document = json.loads((out / "results.json").read_text())
+    assert all((out / row["heatmap"]).is_file() for row in document["images"])
+    page = (out / "report.html").read_text()
+    assert page.count("data:image/jpeg;base64,") == 12
+    assert "http" not in page
+    assert "rust &lt;b&gt;stains&lt;/b&gt;" in page
+    assert len((out / "results.csv").read_text().splitlines()) == 13
+    assert not list(out.rglob("*.part"))
+
+
+def test_bad_files_are_listed_and_the_rest_is_done(home, tmp_path):
+    for number in range(5):
+        (tmp_path / f"{number}.png").write_bytes((home / "photos/00.png").read_bytes()[: 10**number])
+    result = run([*command(home, "--format", "json"), str(tmp_path)])
+    assert result.exit_code == 1
+    document = json.loads(result.stdout)
+    assert len(document["images"]) == 13 - (len((home / "photos/00.png").read_bytes()) > 10**4)
+    assert all(failure["error"].startswith(failure["path"]) for failure in document["failed"])
+
+
+def test_resume_does_only_what_is_missing(home, tmp_path, monkeypatch):
+    out = str(tmp_path / "run")
+    stop_after(monkeypatch, 5)
+    stopped = run(command(home, "--out", out, "--format", "json"))
+    assert stopped.exit_code == 130
+    assert len(json.loads(stopped.stdout)["images"]) == 5
+    monkeypatch.undo()
+    drawn = []
+    monkeypatch.setattr(detect_run, "_draw", lambda folder, found: drawn.append(found.path))
+    whole = run(command(home, "--out", out, "--format", "json", "--resume"))
+    assert len(drawn) == 7
+    assert [row["path"] for row in json.loads(whole.stdout)["images"]] == sorted(
+        row["path"] for row in json.loads(whole.stdout)["images"]
+    )
+    with pytest.raises(OutputError, match="other settings"):
+        run(command(home, "--out", out, "--resume", "--tile", "64"))
+
+
+def stop_after(monkeypatch, images: int):
+    """Ctrl-C after some images."""
+    original = detect_run._draw
+    count = iter(range(images))
+
+    def draw(folder, found):
+        if next(count, None) is None:
+            raise KeyboardInterrupt
+        return original(folder, found)
+
+    monkeypatch.setattr(detect_run, "_draw", draw)
+
+
+@pytest.mark.parametrize("cut", [1, 40])
+def test_resume_after_a_kill_in_the_middle_of_a_line(home, tmp_path, cut: int):
+    out = tmp_path / "run"
+    run(command(home, "--out", str(out)))
+    journal = out / "detections.jsonl"
+    journal.write_bytes(journal.read_bytes()[:-cut])
+    result = run(command(home, "--out", str(out), "--resume", "--format", "json"))
+    assert len(json.loads(result.stdout)["images"]) == 12
+
+
+@pytest.mark.parametrize("where", ["atomic_write", "add"])
+def test_full_disk(home, tmp_path, monkeypatch, where: str):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    if where == "atomic_write":
+        monkeypatch.setattr(detections, "atomic_write", full)
+    else:
+        monkeypatch.setattr(detect_run, "atomic_write", full)
+    with pytest.raises(OutputError, match="No space left on device"):
+        run(command(home, "--out", str(tmp_path / "run")))
+
+
+def test_disk_full_while_appending(tmp_path):
+    journal = detections.Journal(tmp_path, {}, resume=False)
+    journal.path.unlink()
+    journal.path.mkdir()
+    with pytest.raises(OutputError):
+        journal.add({"path": "x"})
+
+
+def test_out_is_a_file(home, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="cannot be written to"):
+        run(command(home, "--out", str(tmp_path / "file")))
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        (["--category", "gaer"], UnknownCategoryError),
+        (["--category", "gear@9"], UnknownVersionError),
+        (["--threshold", "high"], ThresholdError),
+        (["--threshold", "nan"], ThresholdError),
+        (["--threshold", "from-eval:nowhere"], ThresholdError),
+        (["--device", "cuda:99"], ForgeError),
+        (["--precision", "fp16"], ForgeError),
+        (["--batch-size", "0"], ForgeError),
+        (["--preset", "vitl"], ForgeError),
+        (["--checkpoint", "nowhere.safetensors"], ForgeError),
+        (["--localizer", "grounding-dino"], ForgeError),
+    ],
+)
+def test_requests_that_cannot_work(home, change: list[str], error: type[ForgeError]):
+    with pytest.raises(error) as caught:
+        run(command(home, *change))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_without_images(home, tmp_path):
+    with pytest.raises(NoImagesError):
+        run(command(home, photos="library"))
+
+
+def test_presets():
+    assert names()[0] == "mini"
+    with pytest.raises(PresetError, match="did you mean vitl"):
+        resolve_preset("vit1")
+    assert resolve_preset("vitl").name == "vitl"
+
+
+def test_a_preset_without_weights(tmp_path, monkeypatch):
+    from detector import presets
+
+    (tmp_path / "mini").mkdir()
+    monkeypatch.setattr(presets, "FOLDER", tmp_path)
+    with pytest.raises(PresetError, match="not installed"):
+        presets.load_preset()
+
+
+def test_thresholds(tmp_path):
+    rng = random.Random(0)
+    scores = [rng.gauss(0.4, 0.01) for _ in range(40)] + [0.9]
+    threshold = resolve_threshold("auto", scores, "gear")
+    assert threshold is not None
+    assert 0.41 < threshold < 0.5
+    assert resolve_threshold("auto", scores[:7], "gear") is None
+    assert resolve_threshold("0.25", [], "gear") == 0.25
+    (tmp_path / "run.json").write_text(json.dumps({"thresholds": {"gear": 0.3}}))
+    assert resolve_threshold(f"from-eval:{tmp_path}", [], "gear@2") == 0.3
+
+
+def test_rows_without_descriptions():
+    row = {"path": "x", "score": 0.5, "region": None, "boxes": [], "descriptions": [], "heatmap": None, "verdict": None}
+    assert to_csv(judged([row], 0.5)).splitlines()[1] == "x,0.5,anomalous,,0,,,"
+    assert judged([row], None)[0]["verdict"] is None
+
+
+def test_page_without_pictures(tmp_path, monkeypatch):
+    from detector import report_detect
+
+    monkeypatch.setattr(report_detect, "MAX_PICTURES", 1)
+    row = {
+        "path": "x",
+        "score": 0.5,
+        "region": None,
+        "boxes": [],
+        "descriptions": [],
+        "heatmap": "gone.png",
+        "verdict": None,
+    }
+    report_detect.write_html(tmp_path / "r.html", [row, row], [Failure("y", "y is <empty>")], {"title": "t", "n": None})
+    page = (tmp_path / "r.html").read_text()
+    assert "1 more are in" in page
+    assert "y is &lt;empty&gt;" in page
