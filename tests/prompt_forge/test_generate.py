@@ -359,8 +359,11 @@ def test_an_endpoint_that_refuses_schemas_still_serves(keyed: Path) -> None:
         return error(500, "Input should be 'text' or 'json_object'") if "response_format" in body else chat(GOOD)
 
     with serve(obey) as server:
-        result = generate("--category", "capsule", "--base-url", server.url, "--model", "m")
+        asked = ["--category", "capsule", "--base-url", server.url, "--model", "m"]
+        result, again = generate(*asked), generate(*asked)
+        assert len(server.requests) == 3  # refused twice, then answered; the second run asks nothing
     assert result.exit_code == 0, result.output
+    assert "present" in again.stdout
     saved = Store(Path("descriptions")).load("capsule")
     assert saved.provenance is not None
     assert (saved.provenance.model, saved.provenance.mode, saved.provenance.template) == ("m", "text", "structured")
