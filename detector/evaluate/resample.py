@@ -1,0 +1,66 @@
+"""Error bars: the bootstrap over images, the same draws for everything that is compared."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.metrics.pixels import Histogram
+
+LEVEL = 0.95
+"""Share of the draws that an interval holds."""
+
+COARSE_BINS = 2**12
+"""Bins of the histograms that are drawn from; point values use 2^16."""
+
+Interval = tuple[float, float]
+Draws = NDArray[np.int64]
+"""[draws, images]: how often each image is in each draw."""
+
+
+def draw_images(labels: NDArray[np.bool_], draws: int, seed: int = 0) -> Draws:
+    """Draw good and defective images separately, with replacement, so that every draw has both."""
+    generator = np.random.default_rng(seed)
+    times = np.zeros((draws, len(labels)), dtype=np.int64)
+    for side in (np.flatnonzero(~labels), np.flatnonzero(labels)):
+        if len(side):
+            times[:, side] = generator.multinomial(len(side), np.full(len(side), 1 / len(side)), size=draws)
+    return times
+
+
+def over_images(
+    metric: Callable[[NDArray[np.float64], NDArray[np.bool_]], float | None],
+    scores: NDArray[np.float64],
+    labels: NDArray[np.bool_],
+    draws: Draws,
+) -> NDArray[np.float64]:
+    """A metric of image scores in every draw; NaN where it does not exist."""
+    repeated = (np.repeat(np.arange(len(labels)), times) for times in draws)
+    return np.array([_number(metric(scores[chosen], labels[chosen])) for chosen in repeated])
+
+
+def over_pixels(
+    metrics: Callable[[Histogram], Sequence[float | None]], images: Sequence[Histogram | None], draws: Draws
+) -> NDArray[np.float64]:
+    """Metrics [draws, metrics] of the pixels of every draw, from one histogram an image."""
+    known = [index for index, histogram in enumerate(images) if histogram is not None]
+    stacks = [np.stack([images[index][side] for index in known]) for side in range(3)]  # type: ignore[index]
+    times = draws[:, known].astype(np.float64)
+    found = []
+    for chosen in times:
+        drawn = Histogram(*(chosen @ stack for stack in stacks))
+        found.append([_number(value) for value in metrics(drawn)])
+    return np.array(found)
+
+
+def interval(values: NDArray[np.float64], level: float = LEVEL) -> Interval | None:
+    """The middle `level` of the draws; None where no draw has a value."""
+    present = values[~np.isnan(values)]
+    if not len(present):
+        return None
+    low, high = np.quantile(present, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value

@@ -1,0 +1,199 @@
+"""From records to numbers: metrics with intervals, differences, and what each description is worth."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.data import Sample
+from detector.evaluate.passes import record_path
+from detector.evaluate.records import gather, read_counts, read_scores, unpack_counts
+from detector.evaluate.resample import COARSE_BINS, Draws, Interval, draw_images, interval, over_images, over_pixels
+from detector.evaluate.variants import Variant
+from detector.metrics import Histogram, Metrics, image_metrics, pixel_metrics_binned
+from detector.metrics.compute import IMAGE_METRICS, PIXEL_METRICS
+
+Verdict = Literal["helps", "hurts", "no evidence"]
+Column = tuple[str, str | None]
+DRAWN = {"image": IMAGE_METRICS, "pixel": PIXEL_METRICS}
+
+
+class Contribution(NamedTuple):
+    """What one description is worth: each metric with it minus without it."""
+
+    id: str
+    text: str
+    verdict: Verdict
+    image_auroc_delta: float | None
+    interval: Interval | None
+    pixel_ap_delta: float | None
+    pixel_ap_interval: Interval | None
+
+
+class VariantResult(NamedTuple):
+    """One variant on one category."""
+
+    name: str
+    control: bool
+    content_hash: str
+    metrics: Metrics
+    intervals: dict[str, Interval | None]
+    differences: dict[str, tuple[float, Interval | None]]
+    """To the first variant, by metric; empty for the first."""
+    scores: tuple[float, ...]
+    contributions: tuple[Contribution, ...]
+
+
+class CategoryResult(NamedTuple):
+    """All variants on one category."""
+
+    category: str
+    images: tuple[Sample, ...]
+    """Those that have been scored, in the order of the scores."""
+    variants: tuple[VariantResult, ...]
+
+
+class _Drawn(NamedTuple):
+    """A column's scores and its metrics in every draw."""
+
+    scores: NDArray[np.float64]
+    draws: dict[str, NDArray[np.float64]]
+
+
+def summarise(
+    category: str,
+    samples: Sequence[Sample],
+    variants: Sequence[Variant],
+    columns: Sequence[Column],
+    folder: Path,
+    *,
+    draws: int = 1000,
+    seed: int = 0,
+) -> CategoryResult:
+    """Read the records of a category and compute everything that is reported about it.
+
+    Args:
+        category: its name.
+        samples: all its images, in the order they were scored in.
+        variants: what was scored.
+        columns: what the columns of the records are.
+        folder: of the records; images without one are left out.
+        draws: of the bootstrap.
+        seed: of the bootstrap.
+    """
+    stored = [(sample, record_path(folder, index)) for index, sample in enumerate(samples)]
+    scored = [(sample, path, scores) for sample, path in stored if (scores := read_scores(path)) is not None]
+    images, paths = tuple(sample for sample, _, _ in scored), [path for _, path, _ in scored]
+    labels = np.array([sample.defective for sample in images], dtype=bool)
+    table = np.array([scores for _, _, scores in scored], dtype=np.float64).reshape(len(scored), len(columns))
+    chosen = draw_images(labels, draws, seed)
+    results: list[VariantResult] = []
+    first: _Drawn | None = None
+    for index, variant in enumerate(variants):
+        found = _measure(table[:, index], labels, paths, index)
+        drawn = _Drawn(table[:, index], _draw(table[:, index], labels, paths, index, chosen))
+        worth = _contributions(variant, columns, table, labels, paths, chosen, found, drawn)
+        differences = {} if first is None else _differences(results[0].metrics, found, first.draws, drawn.draws)
+        first = first or drawn
+        results.append(
+            VariantResult(
+                variant.name,
+                variant.control,
+                variant.content_hash,
+                found,
+                {name: interval(values) for name, values in drawn.draws.items()},
+                differences,
+                tuple(map(float, table[:, index])),
+                worth,
+            )
+        )
+    return CategoryResult(category, images, tuple(results))
+
+
+def _measure(scores: NDArray[np.float64], labels: NDArray[np.bool_], paths: Sequence[Path], column: int) -> Metrics:
+    images = image_metrics(scores, labels)
+    histogram = gather(paths, column)
+    if histogram is None:
+        nothing = Metrics(dict.fromkeys(PIXEL_METRICS), ("no masks: image metrics only",))
+        return Metrics(images.values | nothing.values, images.notes + nothing.notes)
+    pixels = pixel_metrics_binned(histogram)
+    return Metrics(images.values | pixels.values, images.notes + pixels.notes, pixels.error)
+
+
+def _draw(
+    scores: NDArray[np.float64], labels: NDArray[np.bool_], paths: Sequence[Path], column: int, draws: Draws
+) -> dict[str, NDArray[np.float64]]:
+    """Every metric in every draw."""
+    found: dict[str, NDArray[np.float64]] = {}
+    for name in IMAGE_METRICS:
+        found[name] = over_images(lambda s, t, n=name: image_metrics(s, t).values[n], scores, labels, draws)  # type: ignore[misc]
+    return found | _draw_pixels(paths, column, draws, PIXEL_METRICS)
+
+
+def _draw_pixels(
+    paths: Sequence[Path], column: int, draws: Draws, names: Sequence[str]
+) -> dict[str, NDArray[np.float64]]:
+    histograms = _coarse(paths, column)
+    if all(each is None for each in histograms):
+        return {name: np.full(len(draws), np.nan) for name in names}
+
+    def metrics(histogram: Histogram) -> list[float | None]:
+        values = pixel_metrics_binned(histogram).values
+        return [values[name] for name in names]
+
+    return dict(zip(names, over_pixels(metrics, histograms, draws).T, strict=True))
+
+
+def _coarse(paths: Sequence[Path], column: int) -> list[Histogram | None]:
+    counts = [read_counts(path, column) for path in paths]
+    return [None if each is None else unpack_counts(each, COARSE_BINS) for each in counts]
+
+
+def _differences(
+    first: Metrics, other: Metrics, first_draws: dict[str, NDArray[np.float64]], draws: dict[str, NDArray[np.float64]]
+) -> dict[str, tuple[float, Interval | None]]:
+    """Other minus first, paired: both come from the same draws."""
+    found = {}
+    for name, values in draws.items():
+        ours, theirs = other.values[name], first.values[name]
+        if ours is not None and theirs is not None:
+            found[name] = (ours - theirs, interval(values - first_draws[name]))
+    return found
+
+
+def _contributions(
+    variant: Variant,
+    columns: Sequence[Column],
+    table: NDArray[np.float64],
+    labels: NDArray[np.bool_],
+    paths: Sequence[Path],
+    draws: Draws,
+    whole: Metrics,
+    drawn: _Drawn,
+) -> tuple[Contribution, ...]:
+    texts = dict(variant.prompts.descriptions)
+    found = []
+    for column, (name, left_out) in enumerate(columns):
+        if name != variant.name or left_out is None:
+            continue
+        fewer = _measure(table[:, column], labels, paths, column)
+        scores = table[:, column]
+        less = {
+            "image_auroc": over_images(lambda s, t: image_metrics(s, t).values["image_auroc"], scores, labels, draws),
+            **_draw_pixels(paths, column, draws, ("pixel_ap",)),
+        }
+        deltas = _differences(fewer, whole, less, {name: drawn.draws[name] for name in less})
+        image, pixel = deltas.get("image_auroc", (None, None)), deltas.get("pixel_ap", (None, None))
+        found.append(Contribution(left_out, texts[left_out], verdict(image[1], pixel[1]), *image, *pixel))
+    return tuple(found)
+
+
+def verdict(*intervals: Interval | None) -> Verdict:
+    """Helps or hurts where the intervals that exclude zero agree, otherwise no evidence."""
+    helps = any(each is not None and each[0] > 0 for each in intervals)
+    hurts = any(each is not None and each[1] < 0 for each in intervals)
+    if helps == hurts:
+        return "no evidence"
+    return "helps" if helps else "hurts"

@@ -1,0 +1,67 @@
+"""The record every run leaves: what was asked, with what, on what, and how it ended."""
+
+import json
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+from descriptions.files import atomic_write
+
+RECORD = "run.json"
+_PACKAGES = ("filo-forge", "torch", "open_clip_torch", "numpy", "groundingdino-py", "transformers")
+
+Status = Literal["running", "interrupted", "failed", "partial", "done"]
+
+
+def write_run(folder: Path, settings: dict[str, Any], *, status: Status) -> None:
+    """Write `run.json`, whole or not at all; a second call with another status replaces it and keeps the start time.
+
+    Args:
+        folder: of the run.
+        settings: everything that decides the results, as plain JSON.
+        status: how far the run is.
+    """
+    before = read_run(folder) or {}
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    record = {
+        "status": status,
+        "started": before.get("started", now),
+        "updated": now,
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "git_commit": git_commit(),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "versions": {name: found for name in _PACKAGES if (found := _version(name))},
+        "settings": settings,
+    }
+    atomic_write(folder / RECORD, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_run(folder: Path) -> dict[str, Any] | None:
+    """The record of a folder, or None where there is none that can be read."""
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def git_commit() -> str | None:
+    """Commit of the source checkout this runs from, None outside one."""
+    asked = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        answer = subprocess.run(asked, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
