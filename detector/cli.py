@@ -5,7 +5,7 @@ from typing import NoReturn
 import typer
 
 from descriptions.terminal import run
-from detector.commands import data, detect, import_checkpoint
+from detector.commands import data, detect, doctor, import_checkpoint, train
 
 app = typer.Typer(
     name="detector",
@@ -22,7 +22,9 @@ def _root() -> None:
 
 
 app.command()(detect.detect)
+app.command()(doctor.doctor)
 app.add_typer(data.app, name="data")
+app.command()(train.train)
 app.command("import-checkpoint")(import_checkpoint.import_checkpoint)
 
 
