@@ -2,8 +2,8 @@
 
     python -m benchmarks.bench_train --data DATA --out runs/unseen
 
-DATA holds data sets in the MVTec AD layout (one folder each). The model is trained on the categories of TRAIN and judged,
-before and after, on every image of UNSEEN; intervals are paired bootstraps over images.
+DATA holds data sets in the MVTec AD layout (one folder each). The model is trained on the categories of
+TRAIN and judged, before and after, on images of UNSEEN; intervals are paired bootstraps over images.
 """
 
 import argparse
@@ -119,7 +119,7 @@ def main() -> None:
     torch.manual_seed(CONFIG.seed)
     untrained, began = build(), time.perf_counter()
     model = train(build, learnt, CONFIG, options.out, resume=options.resume, listener=tell).model
-    record = {"run": summary(learnt, CONFIG, model), "seconds": time.perf_counter() - began, "unseen": {}}
+    record = {"run": summary(learnt, CONFIG), "seconds": time.perf_counter() - began, "unseen": {}}
     for category, file in judged.descriptions.items():
         chosen = [s for s in judged.samples if s.category == category]
         (before, masks), (after, _) = (judge(each, chosen, file) for each in (untrained, model))

@@ -1,9 +1,12 @@
 """What a training run is: one frozen value, recorded whole in the run folder."""
 
 import hashlib
-from typing import Annotated, Literal
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from descriptions.errors import nearest
 from detector.train.errors import TrainError
@@ -102,3 +105,32 @@ def preset(name: str) -> TrainConfig:
     if name in PRESETS:
         return PRESETS[name]
     raise TrainError(f"training preset {name!r}", expected=" or ".join(PRESETS), hint=nearest(name, list(PRESETS)))
+
+
+def training_config(recipe: str, file: Path | None = None, changes: Iterable[str] = ()) -> TrainConfig:
+    """A preset with the changes of a TOML file, then those of `key=value` texts.
+
+    Raises:
+        TrainError: no such preset, file or field, or a value of the wrong kind; the field is named.
+    """
+    content: dict[str, Any] = preset(recipe).model_dump()
+    content |= _read(file) if file is not None else {}
+    for change in changes:
+        key, separator, value = change.partition("=")
+        if not separator:
+            raise TrainError(f"--set {change}", expected="key=value, such as batch_size=4")
+        content[key.strip()] = None if value.strip() == "none" else value.strip()
+    try:
+        return TrainConfig.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        hint = nearest(name, list(TrainConfig.model_fields)) if first["type"] == "extra_forbidden" else ""
+        raise TrainError(f"training setting {name} = {first['input']!r}: {first['msg']}", hint=hint) from error
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise TrainError(f"{file}: {error}", expected="a TOML file of training settings") from error

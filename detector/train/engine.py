@@ -57,7 +57,7 @@ class Trainer:
 
     Args:
         config: schedule and rates.
-        folder: receives `last.safetensors`, `best.safetensors` and `metrics.jsonl`.
+        folder: receives `last.safetensors`, `best-<stage>.safetensors` and `metrics.jsonl`.
         source: the data.
         stages: in order.
         fingerprint: what the weights depend on; a resumed run must have the same.
@@ -101,6 +101,20 @@ class Trainer:
         done = Progress(fingerprint=self.fingerprint, stage=len(self.stages))
         self._save(done, None)
         return done
+
+    def load_best(self) -> bool:
+        """Give every stage's parameters their values at its lowest held-out loss; False where none was validated."""
+        found = False
+        for stage in self.stages:
+            if self._best(stage).is_file():
+                state = load_state(self._best(stage))
+                own = {name: value for name, value in state.parameters.items() if name in stage.rates}
+                restore(state._replace(parameters=own), stage.objective, None)
+                found = True
+        return found
+
+    def _best(self, stage: Stage) -> Path:
+        return self.folder / f"best-{stage.name}.safetensors"
 
     def _begin(self, resume: bool) -> State | None:
         if not resume:
@@ -195,7 +209,7 @@ class Trainer:
         if not math.isfinite(float(worst)):
             raise InterruptedTrainingError(
                 f"stage {stage}, step {step + 1}: the loss is {float(worst)}",
-                hint="the weights before it are kept; lower the learning rates or use --precision 32-true",
+                hint="the weights before it are kept; lower the learning rates or type --set precision=32-true",
             )
 
     def _validate(self, objective: nn.Module, done: int, total: int) -> float | None:
@@ -215,7 +229,7 @@ class Trainer:
             return progress
         progress = progress.model_copy(update={"best": value})
         if self.fabric.is_global_zero:
-            save_state(self.folder / "best.safetensors", progress, self._parameters(), None)
+            save_state(self._best(self.stages[progress.stage]), progress, self._parameters(), None)
         return progress
 
     def _log(self, report: Report) -> None:

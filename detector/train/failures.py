@@ -32,5 +32,5 @@ def memory_guard(where: str, batch: int) -> Iterator[None]:
             raise
         raise InterruptedTrainingError(
             f"{where}: out of memory at batch size {batch}",
-            hint="the last saved state is intact; start again with a smaller --batch-size",
+            hint="the last saved state is intact; start again with a smaller batch, such as --set batch_size=1",
         ) from error

@@ -50,7 +50,9 @@ def steps_per_epoch(size: int, batch: int) -> int:
     """
     if size < batch:
         raise TrainingDataError(
-            f"{size} training images", expected=f"at least one batch of {batch}", hint="lower --batch-size"
+            f"{size} training images",
+            expected=f"at least one batch of {batch}",
+            hint=f"type --set batch_size={max(size, 1)}",
         )
     return size // batch
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -12,6 +13,7 @@ from descriptions.errors import nearest
 from descriptions.refs import parse_ref, slug
 from descriptions.schema import DescriptionFile
 from descriptions.store import Store
+from detector.checkpoint import save_checkpoint
 from detector.data import Sample, open_data
 from detector.model.filo import FiLo
 from detector.prompts import build_prompts
@@ -21,9 +23,14 @@ from detector.train.errors import ProtocolError, TrainingDataError
 from detector.train.log import Report
 from detector.train.memo import FeatureMemo
 from detector.train.order import held_out
+from detector.train.record import recorded
 from detector.train.source import FiLoSource, require_trainable
 from detector.train.stages import filo_stages
-from detector.train.state import Progress
+
+MODEL = "model.safetensors"
+"""Whole checkpoint after the last step."""
+BEST_MODEL = "model-best.safetensors"
+"""Whole checkpoint at the lowest held-out loss of the main stage, where validation ran."""
 
 SplitName = Literal["train", "test", "all"]
 
@@ -49,7 +56,7 @@ def gather(
     categories: Sequence[str] = (),
     refs: Sequence[str] = (),
     store: Store,
-    unseen: Iterable[str] = (),
+    eval_data: Path | None = None,
 ) -> Material:
     """List images and load descriptions.
 
@@ -59,15 +66,16 @@ def gather(
         categories: only these; none means all.
         refs: description versions such as `capsule@2`; categories without one take their latest.
         store: library of descriptions.
-        unseen: categories the model will be judged on, which it must not see.
+        eval_data: data set the model will be judged on, of which it must not see a category.
 
     Raises:
-        ProtocolError: a category is to be unseen and would be trained on without having been asked for by name.
+        ProtocolError: a category is to be evaluated and would be trained on without having been asked for by name.
         TrainingDataError: no image in the split.
         UnknownCategoryError: a category has no description.
     """
     data = open_data(root, categories)
-    require_unseen(data.categories, unseen, named=categories)
+    if eval_data is not None:
+        require_unseen(data.categories, open_data(eval_data).categories, named=categories)
     samples = data.select(split=None if split == "all" else split)
     if not samples:
         raise TrainingDataError(f"{root} has no images in split {split!r}", expected="train, test or all")
@@ -126,7 +134,38 @@ class Result(NamedTuple):
     """A finished run."""
 
     model: FiLo
-    progress: Progress
+    """With the weights of the last step."""
+    trainer: Trainer
+
+
+def finish(
+    build: Callable[[], FiLo],
+    material: Material,
+    config: TrainConfig,
+    out: Path,
+    *,
+    resume: bool = False,
+    fabric: Fabric | None = None,
+    listener: Callable[[Report], None] = lambda _: None,
+) -> Path:
+    """Train, keep `run.json`, and write the checkpoints of the last and of the best step.
+
+    Returns:
+        Path of the checkpoint of the last step.
+
+    Raises:
+        TrainError: see `train`.
+    """
+    content = {"out": str(out), "resume": resume, **summary(material, config)}
+    with recorded(out, content):
+        result = train(build, material, config, out, resume=resume, fabric=fabric, listener=listener)
+        path = out / MODEL
+        save = partial(save_checkpoint, whole=True, descriptions=material.hashes, training=summary(material, config))
+        if result.trainer.fabric.is_global_zero:
+            save(result.model, path)
+            if result.trainer.load_best():
+                save(result.model, out / BEST_MODEL)
+    return path
 
 
 def train(
@@ -168,8 +207,8 @@ def train(
         fabric=fabric,
         listener=listener,
     )
-    progress = trainer.run(resume=resume)
-    return Result(model.cpu().eval(), progress)
+    trainer.run(resume=resume)
+    return Result(model.cpu().eval(), trainer)
 
 
 def make_source(model: FiLo, material: Material, config: TrainConfig, device: torch.device) -> FiLoSource:
@@ -191,7 +230,7 @@ def make_fabric(config: TrainConfig, device: str = "auto", devices: int = 1) -> 
     )
 
 
-def summary(material: Material, config: TrainConfig, model: FiLo) -> Mapping[str, Any]:
+def summary(material: Material, config: TrainConfig) -> Mapping[str, Any]:
     """What the run record says about a run."""
     counts = {"good": sum(not s.defective for s in material.samples), "defective": 0}
     counts["defective"] = len(material.samples) - counts["good"]
@@ -201,5 +240,4 @@ def summary(material: Material, config: TrainConfig, model: FiLo) -> Mapping[str
         "images": counts,
         "descriptions": material.hashes,
         "config": config.model_dump(mode="json"),
-        "model": model.config.model_dump(mode="json"),
     }

@@ -159,7 +159,7 @@ def require_trainable(samples: Sequence[Sample], *, main: bool, adapter: bool) -
         raise TrainingDataError(
             f"all {count[True]} training images are defective",
             expected="good images as well for the adapter stage",
-            hint="add a category with good images, or give --adapter-epochs 0",
+            hint="add a category with good images, or give --set adapter_epochs=0",
         )
 
 

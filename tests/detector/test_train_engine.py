@@ -42,7 +42,7 @@ def test_training_lowers_the_loss_and_logs_every_step(finished):
     checked = [entry["validation_loss"] for entry in log if entry["stage"] == "main" and entry["validation_loss"]]
     assert len(checked) == 5
     assert load_state(finished / "last.safetensors").progress.stage == 2
-    assert load_state(finished / "best.safetensors").progress.best == min(
+    assert load_state(finished / "best-adapter.safetensors").progress.best == min(
         entry["validation_loss"] for entry in log if entry["stage"] == "adapter" and entry["validation_loss"]
     )
 
@@ -62,7 +62,8 @@ def test_five_kills_and_resumes_give_the_same_bytes(tmp_path, finished, seed):
     *killed, last = script("kill", tmp_path, *kills).split()
     assert (killed, last) == (["9"] * 5, "0")
     assert (tmp_path / "last.safetensors").read_bytes() == (finished / "last.safetensors").read_bytes()
-    assert (tmp_path / "best.safetensors").read_bytes() == (finished / "best.safetensors").read_bytes()
+    for best in ("best-main.safetensors", "best-adapter.safetensors"):
+        assert (tmp_path / best).read_bytes() == (finished / best).read_bytes()
     stable = ("stage", "step", "loss", "terms", "rate", "validation_loss")
     assert [[entry[key] for key in stable] for entry in lines(tmp_path)] == [
         [entry[key] for key in stable] for entry in lines(finished)
@@ -77,6 +78,17 @@ def test_two_processes_equal_one_with_twice_the_batch(tmp_path):
     for name, value in one.items():
         if name.startswith("parameter."):
             torch.testing.assert_close(two[name], value, rtol=1e-5, atol=1e-6)
+
+
+def test_best_weights_are_each_stage_at_its_best(tmp_path):
+    trainer = toy_trainer(tmp_path)
+    assert not trainer.load_best()
+    trainer.run()
+    assert trainer.load_best()
+    main, adapter = (load_state(tmp_path / f"best-{stage}.safetensors").parameters for stage in ("main", "adapter"))
+    own = dict(trainer.stages[0].objective.named_parameters())
+    assert torch.equal(own["model.first.weight"], main["model.first.weight"])
+    assert torch.equal(own["model.second.weight"], adapter["model.second.weight"])
 
 
 def test_a_folder_with_a_run_is_not_overwritten(finished):
@@ -181,7 +193,11 @@ def test_a_full_disk_under_the_state_leaves_the_older_one(tmp_path, monkeypatch)
     with pytest.raises(InterruptedTrainingError, match=r"could not be written: No space left.*--resume"):
         trainer.run()
     assert load_state(tmp_path / "last.safetensors").progress.step == 3
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.safetensors", "last.safetensors", "metrics.jsonl"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "best-main.safetensors",
+        "last.safetensors",
+        "metrics.jsonl",
+    ]
 
 
 def test_fewer_images_than_a_batch_is_refused(tmp_path):

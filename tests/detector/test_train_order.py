@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.train.config import PRESETS, TrainConfig, preset
+from detector.train.config import PRESETS, TrainConfig, preset, training_config
 from detector.train.errors import TrainError, TrainingDataError
 from detector.train.order import batch_indices, generator, held_out, rate, steps_per_epoch
 
@@ -70,3 +70,29 @@ def test_what_changes_the_weights_changes_the_hash():
     assert TrainConfig().content_hash == TrainConfig(save_every=7).content_hash
     assert TrainConfig().augments
     assert not TrainConfig(flip=False, mosaic_rate=0, photometric=0).augments
+
+
+def test_settings_come_from_recipe_file_and_command_line_in_this_order(tmp_path):
+    file = tmp_path / "train.toml"
+    file.write_text("batch_size = 3\nseed = 5\n")
+    config = training_config("filo", file, ["batch_size=2", "clip_norm=none", "flip=false"])
+    assert (config.batch_size, config.seed, config.clip_norm, config.flip) == (2, 5, None, False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        (["batch_sise=2"], "training setting batch_sise.*did you mean batch_size"),
+        (["batch_size=0"], "training setting batch_size = '0': Input should be greater"),
+        (["batch_size"], "--set batch_size; expected key=value"),
+    ],
+)
+def test_wrong_settings_are_named(changes, line):
+    with pytest.raises(TrainError, match=line):
+        training_config("filo", None, changes)
+
+
+def test_a_broken_settings_file_is_named(tmp_path):
+    (tmp_path / "broken.toml").write_text("batch_size = ")
+    with pytest.raises(TrainError, match=r"broken.toml.*expected a TOML file"):
+        training_config("filo", tmp_path / "broken.toml")

@@ -6,10 +6,12 @@ import torch
 from descriptions.errors import UnknownCategoryError
 from descriptions.schema import Anomaly, DescriptionFile
 from descriptions.store import Store
+from detector.checkpoint import load_checkpoint, read_info
 from detector.images import ImageError
 from detector.train.config import TrainConfig
 from detector.train.errors import ProtocolError, ResumeError, TrainingDataError
-from detector.train.session import gather, make_fabric, require_unseen, summary, train
+from detector.train.session import finish, gather, make_fabric, require_unseen, summary, train
+from detector.train.state import load_state
 from tests.support.clip import tiny_config, tiny_filo
 from tests.support.dataset import make_dataset
 
@@ -50,8 +52,7 @@ def test_training_lowers_the_loss_and_leaves_clip_alone(tmp_path, data, store):
     assert sum(main[-3:]) < sum(main[:3])
     assert {"focal", "dice_abnormal", "dice_normal"} == set(log[0]["terms"])
     assert set(log[-1]["terms"]) == {"classification"}
-    assert result.progress.stage == 2
-    assert (tmp_path / "best.safetensors").is_file()
+    assert (tmp_path / "best-main.safetensors").is_file()
     fresh = tiny_filo()
     assert torch.equal(result.model.clip.token_embedding.weight, fresh.clip.token_embedding.weight)
     assert not torch.equal(result.model.decoder_linear.fc[0].weight, fresh.decoder_linear.fc[0].weight)
@@ -112,7 +113,7 @@ def test_an_empty_split_is_said(tmp_path, data, store):
 def test_split_is_part_of_what_is_recorded(data, store):
     test, everything = (gather(data, split, store=store) for split in ("test", "all"))
     assert len(everything.samples) == len(test.samples) + 4
-    record = summary(test, CONFIG, tiny_filo())
+    record = summary(test, CONFIG)
     assert (record["split"], record["images"]) == ("test", {"good": 8, "defective": 12})
     assert record["categories"] == ["Gear wheel", "cloth"]
     assert json.loads(json.dumps(record)) == record
@@ -120,8 +121,8 @@ def test_split_is_part_of_what_is_recorded(data, store):
 
 def test_zero_shot_protocol_is_kept_unless_asked_for_by_name(data, store):
     with pytest.raises(ProtocolError, match="gear_wheel would be trained on and evaluated"):
-        gather(data, "test", store=store, unseen=["gear_wheel", "bottle"])
-    assert gather(data, "test", categories=["cloth"], store=store, unseen=["gear_wheel"]).descriptions.keys() == {
+        gather(data, "test", store=store, eval_data=data / "Gear wheel")
+    assert gather(data, "test", categories=["cloth"], store=store, eval_data=data / "Gear wheel").descriptions.keys() == {
         "cloth"
     }
     require_unseen(["cloth"], ["cloth"], named=["cloth"])
@@ -144,6 +145,30 @@ def test_released_and_mask_positions_train_too(tmp_path, data, store):
     placed = CONFIG.model_copy(update=short | {"position": "mask"})
     train(tiny_filo, material, placed, tmp_path / "placed")
     assert tiny_config().variant == "filo"
+
+
+def test_a_finished_run_leaves_checkpoints_that_load_and_a_record(tmp_path, data, store):
+    material = gather(data, "test", store=store)
+    path = finish(tiny_filo, material, CONFIG, tmp_path)
+    info = read_info(path)
+    assert info.descriptions == material.hashes
+    assert info.training["categories"] == ["Gear wheel", "cloth"]
+    last, best = load_checkpoint(path), load_checkpoint(tmp_path / "model-best.safetensors")
+    assert last.config == best.config
+    state = load_state(tmp_path / "last.safetensors").parameters
+    assert torch.equal(last.decoder_linear.fc[0].weight, state["model.decoder_linear.fc.0.weight"])
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert (record["status"], record["split"], record["config"]["seed"]) == ("done", "test", 0)
+    assert torch.__version__.startswith(record["versions"]["torch"])
+
+
+def test_a_stopped_run_says_why_in_its_record(tmp_path, data, store):
+    huge = CONFIG.model_copy(update={"batch_size": 500})
+    with pytest.raises(TrainingDataError, match="at least one batch of 500"):
+        finish(tiny_filo, gather(data, "test", store=store), huge, tmp_path)
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert record["status"] == "stopped"
+    assert "at least one batch of 500" in record["reason"]
 
 
 def test_precision_follows_the_device():

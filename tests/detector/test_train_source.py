@@ -124,7 +124,7 @@ def test_data_without_masks_or_with_one_class_is_refused(samples):
         require_trainable([*good, *blind], main=True, adapter=True)
     with pytest.raises(TrainingDataError, match=r"all 8 training images are good; expected defects as well"):
         require_trainable(good, main=True, adapter=True)
-    with pytest.raises(TrainingDataError, match=r"all 12 training images are defective.*--adapter-epochs 0"):
+    with pytest.raises(TrainingDataError, match=r"all 12 training images are defective.*--set adapter_epochs=0"):
         require_trainable(bad, main=True, adapter=True)
     require_trainable(bad, main=True, adapter=False)
     require_trainable([*good, *blind], main=False, adapter=True)
