@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError
 
 from descriptions.schema import DescriptionFile
 from prompt_forge.errors import PromptForgeError
@@ -31,6 +31,10 @@ class Contribution(BaseModel):
     """Image AUROC with it minus without it."""
     interval: tuple[float, float] | None = None
     """Bootstrap interval of the delta."""
+    pixel_ap_delta: float | None = None
+    """Pixel AP with it minus without it; None where the images have no masks."""
+    pixel_ap_interval: tuple[float, float] | None = None
+    """Bootstrap interval of that."""
 
 
 class Contributions(BaseModel):
@@ -53,6 +57,15 @@ class Contributions(BaseModel):
         return {phrase.id: phrase for phrase in self.phrases}
 
 
+_ONE_OR_MANY: TypeAdapter[Contributions | tuple[Contributions, ...]] = TypeAdapter(
+    Annotated[
+        Annotated[Contributions, Tag("one")] | Annotated[tuple[Contributions, ...], Tag("many")],
+        Discriminator(lambda value: "many" if isinstance(value, list | tuple) else "one"),
+    ]
+)
+"""A run over one version leaves one object, a run over several a list of them."""
+
+
 def read_contributions(path: Path, description: DescriptionFile) -> Contributions:
     """Read the contributions of `description`.
 
@@ -67,18 +80,20 @@ def read_contributions(path: Path, description: DescriptionFile) -> Contribution
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ScoresError(f"{path} is too large", expected=f"at most {MAX_BYTES} bytes")
-        found = Contributions.model_validate_json(path.read_bytes())
+        read = _ONE_OR_MANY.validate_json(path.read_bytes())
     except OSError as error:
         hint = "make it with: detector eval --contributions --out RUN"
         raise ScoresError(f"cannot read {path}: {error.strerror}", expected=FILE, hint=hint) from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        field = ".".join(map(str, first["loc"]))
+        field = ".".join(str(part) for part in first["loc"][1:])
         raise ScoresError(f"{path}: {field + ': ' if field else ''}{first['msg']}", expected=FILE) from error
-    if found.content_hash != description.content_hash:
-        raise ScoresError(
-            f"{path} is about {found.category}@{found.version} as it was evaluated",
-            expected=f"contributions of {description.ref}",
-            hint=f"name that version, or evaluate again: detector eval --descriptions {description.ref}",
-        )
-    return found
+    known = read if isinstance(read, tuple) else (read,)
+    for found in known:
+        if (found.category, found.content_hash) == (description.category, description.content_hash):
+            return found
+    raise ScoresError(
+        f"{path} is about {', '.join(f'{one.category}@{one.version}' for one in known) or 'nothing'} as evaluated",
+        expected=f"contributions of {description.ref}",
+        hint=f"name that version, or evaluate again: detector eval --descriptions {description.ref}",
+    )

@@ -83,7 +83,15 @@ def show(
         return
     for line in _head(description):
         print_line(line)
-    columns = ["", "id", "text", "family", "source", "note", *(["verdict", "image AUROC"] if scores else [])]
+    columns = [
+        "",
+        "id",
+        "text",
+        "family",
+        "source",
+        "note",
+        *(["verdict", "image AUROC", "pixel AP"] if scores else []),
+    ]
     rows = [[*_row(entry), *(_worth(worth.get(entry.id)) if scores else [])] for entry in description.anomalies]
     print_table(columns, rows)
 
@@ -107,10 +115,15 @@ def _row(entry: "Anomaly") -> list[object]:
 
 def _worth(found: "Contribution | None") -> list[str]:
     if found is None:
-        return ["", ""]
-    delta = "" if found.image_auroc_delta is None else f"{found.image_auroc_delta:+.4f}"
-    interval = f" [{found.interval[0]:+.4f}, {found.interval[1]:+.4f}]" if found.interval else ""
-    return [found.verdict, delta + interval]
+        return ["", "", ""]
+    image = _delta(found.image_auroc_delta, found.interval)
+    return [found.verdict, image, _delta(found.pixel_ap_delta, found.pixel_ap_interval)]
+
+
+def _delta(value: float | None, interval: tuple[float, float] | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:+.4f}" + (f" [{interval[0]:+.4f}, {interval[1]:+.4f}]" if interval else "")
 
 
 def lint(

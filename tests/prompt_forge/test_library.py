@@ -115,7 +115,13 @@ def test_schema_prints_json(store: Store) -> None:
 
 def scores(store: Store, tmp_path: Path, **changes: object) -> Path:
     phrases = [
-        {"id": "crack", "verdict": "hurts", "image_auroc_delta": -0.01, "interval": [-0.02, -0.001]},
+        {
+            "id": "crack",
+            "verdict": "hurts",
+            "image_auroc_delta": -0.01,
+            "interval": [-0.02, -0.001],
+            "pixel_ap_delta": 0.5,
+        },
         {"id": "ink", "verdict": "hurts"},
         {"id": "print", "verdict": "no evidence", "image_auroc_delta": 0.0, "future": 1},
     ]
@@ -128,10 +134,21 @@ def test_show_with_scores(store: Store, tmp_path: Path) -> None:
     run = scores(store, tmp_path)
     text = prompt_forge(store, "show", "capsule", "--scores", run).stdout
     assert "-0.0100 [-0.0200, -0.0010]" in text
+    assert "+0.5000" in text
     shown = json.loads(prompt_forge(store, "show", "capsule", "--scores", run, "--json").stdout)
     assert shown["scores"][0]["verdict"] == "hurts"
     scores(store, tmp_path, phrases=[])
     assert "verdict" in prompt_forge(store, "show", "capsule", "--scores", run).stdout
+
+
+def test_a_run_over_several_versions_leaves_a_list(store: Store, tmp_path: Path) -> None:
+    path = scores(store, tmp_path) / "contributions.json"
+    mine = json.loads(path.read_text())
+    path.write_text(json.dumps([mine | {"content_hash": "other"}, mine]))
+    assert "would disable 1" in prompt_forge(store, "prune", "capsule", "--from", tmp_path, "--dry-run").stdout
+    path.write_text("[]")
+    with pytest.raises(ScoresError, match="about nothing"):
+        prompt_forge(store, "show", "capsule", "--scores", tmp_path)
 
 
 def test_prune_disables_what_hurts_and_leaves_locked_entries(store: Store, tmp_path: Path) -> None:
