@@ -107,8 +107,8 @@ def _from_eval(run: Path, category: str) -> float:
 def judged(rows: Sequence[Row], threshold: float | None) -> list[Row]:
     """Rows with their verdicts; none without a threshold."""
     if threshold is None:
-        return [Row(**{**row, "verdict": None}) for row in rows]  # type: ignore[typeddict-item]
-    return [Row(**{**row, "verdict": "anomalous" if row["score"] >= threshold else "good"}) for row in rows]  # type: ignore[typeddict-item]
+        return [Row(**{**row, "verdict": None}) for row in rows]
+    return [Row(**{**row, "verdict": "anomalous" if row["score"] >= threshold else "good"}) for row in rows]
 
 
 def to_document(rows: Sequence[Row], failed: Sequence[Failure], **about: Any) -> dict[str, Any]:

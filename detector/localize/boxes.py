@@ -1,5 +1,6 @@
 """Boxes in unit coordinates, and what a localizer says about one image."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from detector.localize.regions import Region
@@ -34,6 +35,12 @@ class Box(NamedTuple):
         """The part inside the image."""
         x0, y0, x1, y1 = (min(max(value, 0.0), 1.0) for value in self[:4])
         return self._replace(x0=x0, y0=y0, x1=x1, y1=y1)
+
+    @classmethod
+    def at(cls, corners: Iterable[float], phrase: str = "", score: float = 0.0) -> "Box":
+        """From x0, y0, x1, y1."""
+        x0, y0, x1, y1 = map(float, corners)
+        return cls(x0, y0, x1, y1, phrase, score)
 
     @classmethod
     def from_center(cls, x: float, y: float, width: float, height: float) -> "Box":

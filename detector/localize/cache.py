@@ -51,7 +51,7 @@ def _read(path: Path) -> Localisation | None:
     try:
         entry = json.loads(path.read_text(encoding="utf-8"))
         region = entry["region"]
-        boxes = tuple(Box(*map(float, box[:4]), phrase=str(box[4]), score=float(box[5])) for box in entry["boxes"])
+        boxes = tuple(Box.at(box[:4], str(box[4]), float(box[5])) for box in entry["boxes"])
     except (OSError, ValueError, KeyError, IndexError, TypeError):
         return None
     return Localisation(boxes, region) if region is None or region in REGIONS else None

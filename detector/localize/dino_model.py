@@ -62,11 +62,11 @@ class TextParts(NamedTuple):
 class BertEncoder(nn.Module):
     """BERT with a 3-D attention mask, under the state-dict names of the original wrapper."""
 
-    def __init__(self, bert_model: nn.Module) -> None:
+    def __init__(self, bert_model: Any) -> None:
         super().__init__()
         self.config = bert_model.config
-        self.embeddings = bert_model.embeddings
-        self.encoder = bert_model.encoder
+        self.embeddings: Any = bert_model.embeddings
+        self.encoder: Any = bert_model.encoder
         self.pooler = bert_model.pooler
 
     def forward(

@@ -46,7 +46,7 @@ class ReleasedGrounding(NamedTuple):
         """The matched boxes as typed values, best first; of equal scores the last comes first."""
         matched = [box for box in reversed(self.boxes) if box.matched]
         ordered = sorted(matched, key=lambda box: -float(box.score))
-        typed = (Box(*_unit(box.rectangle), phrase=box.phrase, score=float(box.score)) for box in ordered)
+        typed = (Box.at(_unit(box.rectangle), box.phrase, float(box.score)) for box in ordered)
         return Localisation(tuple(typed), self.region)
 
 
