@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from descriptions.refs import slug
-from descriptions.schema import Anomaly, DescriptionFile
+from descriptions.schema import MAX_TEXT, Anomaly, DescriptionFile
 from descriptions.tokens import BERT_LENGTH, CLIP_LENGTH, Counter, count_bert, count_clip
 
 
@@ -139,9 +139,10 @@ def words(text: str) -> list[str]:
 def _mend(entry: Anomaly) -> Anomaly:
     text = unicodedata.normalize("NFKD", entry.text.translate(_TYPOGRAPHY))
     text = "".join(letter for letter in text if not unicodedata.combining(letter)).lower()
-    text = re.sub(r"\s*,\s*(and\b\s*)?|(\s+\.)+(?=\s|$)", lambda match: f" {match[1] or ''}", text)
-    text = " ".join(text.split()).rstrip(".")
-    return entry.model_copy(update={"text": text or entry.text})
+    text = re.sub(r"\s*,\s*(and\b\s*)?", lambda match: f" {match[1] or ''}", text)
+    text = " ".join(re.sub(r"(\s+\.)+(?=\s|$)", " ", text).split()).rstrip(" .")
+    usable = text and len(text) <= MAX_TEXT
+    return entry.model_copy(update={"text": text}) if usable else entry
 
 
 def _enabled(description: DescriptionFile) -> list[Anomaly]:

@@ -1,6 +1,8 @@
 """Every rule once broken and once kept, and the mends."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from descriptions.lint import MANY, RULES, Context, Finding, fix, lint
 from descriptions.schema import Anomaly, DescriptionFile
@@ -113,3 +115,25 @@ def test_fix_keeps_locked_entries_and_prefers_them() -> None:
     mended = fix(nut().revised(anomalies=entries))
     assert [entry.enabled for entry in mended.anomalies] == [False, True, True, False]
     assert [entry.text for entry in mended.anomalies][2:] == ["LOUD Mark", "OFF"]
+
+
+@pytest.mark.parametrize(
+    "text", ["dent ..", "dent , . round", ".5 mm hole", ", . ,", "\ufdfa" * 150, "crack, and dent"]
+)
+def test_fix_of_odd_texts_is_a_valid_file_and_stable(text: str) -> None:
+    mended = fix(nut(text))
+    assert fix(mended) == mended
+    assert DescriptionFile.model_validate(mended.model_dump()) == mended
+
+
+visible = st.characters(codec="utf-8", exclude_categories=["C", "Zl", "Zp"])
+texts = st.text(visible, min_size=1, max_size=40).filter(str.strip) | st.text("ab, .D", min_size=1).filter(str.strip)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(texts.map(lambda text: text[:200]).filter(str.strip), max_size=5))
+def test_fix_is_stable_for_any_text(some: list[str]) -> None:
+    mended = fix(nut(*some))
+    assert fix(mended) == mended
+    assert DescriptionFile.model_validate(mended.model_dump()) == mended
+    lint(mended)
