@@ -1,0 +1,237 @@
+"""Evaluation end to end on a tiny real model and tiny real data."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from descriptions.schema import Anomaly, DescriptionFile
+from descriptions.store import Store
+from detector.cache import FeatureCache, image_fingerprint
+from detector.data import open_data
+from detector.evaluate.errors import EvaluationError
+from detector.evaluate.passes import Scorer, record_path
+from detector.evaluate.records import read_counts, unpack_counts
+from detector.evaluate.run import Plan, evaluate
+from detector.evaluate.summary import verdict
+from detector.evaluate.variants import leak_free, leaks, random_texts
+from detector.metrics import image_metrics
+from detector.run import read_run
+from detector.scoring import ScoringSettings
+from tests.support.clip import tiny_filo
+from tests.support.dataset import make_dataset
+
+
+def description(category, *texts):
+    anomalies = tuple(Anomaly(id=f"a{index}", text=text) for index, text in enumerate(texts))
+    return DescriptionFile(category=category, object_name=category, anomalies=anomalies)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    library = Store(tmp_path_factory.mktemp("library"))
+    for category in ("gear", "plate"):
+        library.save(description(category, "broken tooth", "dark round hole"))
+        library.save(description(category, "long thin scratch", "hole"))
+    return library
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return open_data(make_dataset(tmp_path_factory.mktemp("data"), ("gear", "plate"), good=4, bad=2), ["gear"])
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny_filo()
+
+
+@pytest.fixture(scope="module")
+def scorer(model):
+    return Scorer(model, image_fingerprint(model))
+
+
+def plan(data, store, out, **changes):
+    fields = {"data": data, "store": store, "descriptions": ("gear@1", "gear@2"), "out": out, "draws": 20}
+    return Plan(**(fields | changes))
+
+
+@pytest.fixture(scope="module")
+def whole(scorer, data, store, tmp_path_factory):
+    out = tmp_path_factory.mktemp("whole")
+    return out, evaluate(plan(data, store, out), scorer)
+
+
+def numbers(evaluation):
+    return [[variant._replace(metrics=variant.metrics.values) for variant in c.variants] for c in evaluation.categories]
+
+
+def test_versions_and_controls_come_out_with_all_metrics(whole, data):
+    out, found = whole
+    (category,) = found.categories
+    assert [variant.name for variant in category.variants] == ["gear@1", "gear@2", "generic", "winclip", "random"]
+    assert [variant.control for variant in category.variants] == [False, False, True, True, True]
+    labels = np.array([sample.defective for sample in category.images])
+    for variant in category.variants:
+        assert all(value is not None for value in variant.metrics.values.values())
+        assert (
+            variant.metrics.values["image_auroc"]
+            == image_metrics(np.array(variant.scores), labels).values["image_auroc"]
+        )
+        for name, (low, high) in variant.intervals.items():
+            assert 0 <= low <= high <= 1, name
+    assert category.variants[0].differences == {}
+    delta, interval = category.variants[1].differences["pixel_ap"]
+    values = [variant.metrics.values["pixel_ap"] for variant in category.variants]
+    assert delta == pytest.approx(values[1] - values[0])
+    assert interval is not None
+    assert read_run(out)["status"] == "done"
+    assert set(read_run(out)["settings"]["hashes"]["gear"]) == {"gear@1", "gear@2", "generic", "winclip", "random"}
+
+
+def test_leaving_one_out_equals_a_file_without_it(whole, scorer, data, store, tmp_path):
+    """With the position averaged over all regions, the contribution is the difference to a shorter file."""
+    settings = ScoringSettings(localizer="none")
+    plain = dataclasses.replace(scorer, settings=settings)
+    full = evaluate(plan(data, store, tmp_path / "full"), plain)
+    short = Store(tmp_path / "short")
+    short.save(description("gear", "dark round hole"))
+    fewer = evaluate(plan(data, short, tmp_path / "fewer", descriptions=("gear",)), plain)
+    first = full.categories[0].variants[0]
+    worth = first.contributions[0]
+    assert worth.id == "a0"
+    expected = first.metrics.values["image_auroc"] - fewer.categories[0].variants[0].metrics.values["image_auroc"]
+    assert worth.image_auroc_delta == pytest.approx(expected, abs=1e-9)
+    expected = first.metrics.values["pixel_ap"] - fewer.categories[0].variants[0].metrics.values["pixel_ap"]
+    assert worth.pixel_ap_delta == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_killed_run_resumes_to_the_same_numbers(whole, scorer, data, store, tmp_path):
+    def stop_after(count):
+        ticks = iter(range(count))
+
+        def tick():
+            if next(ticks, None) is None:
+                raise KeyboardInterrupt
+
+        return tick
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(plan(data, store, tmp_path), scorer, tick=stop_after(3))
+    assert read_run(tmp_path)["status"] == "interrupted"
+    record_path(tmp_path / "images" / "gear", 1).write_bytes(b"half a file")
+    assert numbers(evaluate(plan(data, store, tmp_path), scorer)) == numbers(whole[1])
+
+
+def test_shards_merge_to_the_same_numbers(whole, scorer, data, store, tmp_path):
+    first = evaluate(plan(data, store, tmp_path, shard=(1, 3)), scorer)
+    assert (first.categories, first.waiting) == ((), 5)
+    assert read_run(tmp_path)["status"] == "partial"
+    evaluate(plan(data, store, tmp_path, shard=(2, 3)), scorer)
+    last = evaluate(plan(data, store, tmp_path, shard=(3, 3)), scorer)
+    assert last.waiting == 0
+    assert numbers(last) == numbers(whole[1])
+
+
+def test_the_cache_changes_no_number_and_spares_the_image_tower(whole, model, scorer, data, store, tmp_path):
+    cache = FeatureCache(tmp_path / "cache")
+    cached = dataclasses.replace(scorer, cache=cache)
+    assert numbers(evaluate(plan(data, store, tmp_path / "cold"), cached)) == numbers(whole[1])
+    assert cache.hits == 0
+    assert numbers(evaluate(plan(data, store, tmp_path / "warm"), cached)) == numbers(whole[1])
+    assert cache.hits == 8
+
+
+def test_another_evaluation_is_not_continued(whole, scorer, data, store):
+    out, _ = whole
+    with pytest.raises(EvaluationError, match="another --out"):
+        evaluate(plan(data, store, out, descriptions=("gear@2",)), scorer)
+
+
+def test_a_bad_image_is_named_and_the_rest_is_done(scorer, store, tmp_path):
+    root = make_dataset(tmp_path / "data", good=2, bad=1)
+    (root / "gear" / "test" / "good" / "000.png").write_bytes(b"")
+    found = evaluate(plan(open_data(root), store, tmp_path / "out"), scorer)
+    assert [failure.path.endswith("good/000.png") for failure in found.failures] == [True]
+    assert len(found.categories[0].images) == 3
+    assert read_run(tmp_path / "out")["status"] == "partial"
+
+
+def test_without_masks_image_metrics_remain(scorer, store, tmp_path):
+    root = make_dataset(tmp_path / "data", good=2, bad=1)
+    for mask in root.glob("gear/ground_truth/*/*.png"):
+        mask.unlink()
+    data = open_data(root)
+    data = dataclasses.replace(data, samples=tuple(s for s in data.samples if s.defective or s.split == "train"))
+    found = evaluate(plan(data, store, tmp_path / "out"), scorer).categories[0].variants[0]
+    assert found.metrics.values["pixel_ap"] is None
+    assert any("no masks" in note for note in found.metrics.notes)
+
+
+def test_ablations_change_scores(model, scorer, data, store, tmp_path):
+    scores = []
+    for index, changes in enumerate(({}, {"decoders": "linear"}, {"decoders": "conv"})):
+        variant = dataclasses.replace(scorer, contributions=False, **changes)
+        found = evaluate(plan(data, store, tmp_path / str(index), draws=2), variant)
+        scores.append(found.categories[0].variants[0].scores)
+    assert len(set(scores)) == 3
+
+
+def test_several_categories_share_the_names_of_their_versions(scorer, store, tmp_path):
+    data = open_data(make_dataset(tmp_path / "data", ("gear", "plate"), good=2, bad=1))
+    found = evaluate(plan(data, store, tmp_path / "out", descriptions=("@1", "@latest")), scorer)
+    assert [category.category for category in found.categories] == ["gear", "plate"]
+    assert [variant.name for variant in found.categories[1].variants][:2] == ["@1", "@latest"]
+    with pytest.raises(EvaluationError, match="no description version for 'plate'"):
+        evaluate(plan(data, store, tmp_path / "other", descriptions=("gear@1",)), scorer)
+
+
+def test_leaks_are_named_and_left_out(scorer, store, data, tmp_path):
+    file = store.load("gear@2")
+    assert leaks(file, ("Hole", "crack")) == ("a1",)
+    assert leak_free(file, ("hole",)).enabled_texts == ("long thin scratch",)
+    found = evaluate(plan(data, store, tmp_path, leak_free=True), scorer)
+    assert any("gear@2: a1 repeats" in line for line in found.warnings)
+    assert [c.id for c in found.categories[0].variants[1].contributions] == ["a0"]
+
+
+def test_no_test_images(scorer, store, data, tmp_path):
+    training = dataclasses.replace(data, samples=data.select(split="train"))
+    with pytest.raises(EvaluationError, match="no test images"):
+        evaluate(plan(training, store, tmp_path), scorer)
+
+
+def test_random_texts_keep_number_and_length():
+    texts = ("broken tooth", "dark round hole")
+    assert [len(text.split()) for text in random_texts(texts)] == [2, 3]
+    assert random_texts(texts) == random_texts(texts)
+    assert random_texts(texts, seed=1) != random_texts(texts)
+
+
+def test_records_keep_the_histogram(whole, data):
+    counts = read_counts(record_path(whole[0] / "images" / "gear", 7), 0)
+    fine, coarse = unpack_counts(counts), unpack_counts(counts, 256)
+    assert fine.negatives.sum() + fine.positives.sum() == 56 * 56
+    assert coarse.negatives.sum() == fine.negatives.sum()
+    assert coarse.overlaps.sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("intervals", "expected"),
+    [
+        (((0.1, 0.2), (-0.1, 0.1)), "helps"),
+        (((-0.2, -0.1), None), "hurts"),
+        (((0.1, 0.2), (-0.2, -0.1)), "no evidence"),
+        ((None, None), "no evidence"),
+    ],
+)
+def test_verdicts(intervals, expected):
+    assert verdict(*intervals) == expected
+
+
+def test_the_run_record_is_whole(whole):
+    record = json.loads((whole[0] / "run.json").read_text())
+    assert torch.__version__.startswith(record["versions"]["torch"])
+    assert record["started"] <= record["updated"]
