@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from prompt_forge.errors import LocalModelError
+from prompt_forge.llm.local import check_runtime, model_file
+
 LOOPBACK = ("127.", "::1", "localhost")
 
 
@@ -25,3 +28,13 @@ def only_loopback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("FILO_FORGE_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("FILO_FORGE_LOG_FILE", str(tmp_path / "log.jsonl"))
+
+
+@pytest.fixture(scope="session")
+def embedded() -> Path:
+    """The embedded model's file, or a skip that says what to type."""
+    try:
+        check_runtime()
+        return model_file()
+    except LocalModelError as error:
+        pytest.skip(str(error))

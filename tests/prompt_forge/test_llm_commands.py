@@ -113,8 +113,7 @@ def test_doctor_says_what_the_embedded_model_lacks(no_pieces):
     assert invoke("doctor").stdout.count("prompt-forge setup") == 2
 
 
-def test_doctor_finds_the_embedded_model_whole():
-    pytest.importorskip("xllamacpp")
+def test_doctor_finds_the_embedded_model_whole(embedded):
     code, found = findings()
     assert (code, {one["state"] for one in found.values()}) == (0, {"ok"})
 
@@ -185,8 +184,7 @@ def test_doctor_of_the_installed_command(tmp_path):
 # setup
 
 
-def test_setup_leaves_alone_what_is_there():
-    pytest.importorskip("xllamacpp")
+def test_setup_leaves_alone_what_is_there(embedded):
     done = start("setup")
     assert (done.returncode, done.stderr) == (0, "")
     assert "nothing to do" in done.stdout
@@ -228,9 +226,10 @@ def test_setup_reports_what_it_installed(monkeypatch, tmp_path):
     monkeypatch.setattr(installing, "check_runtime", piece)
     monkeypatch.setattr(installing, "model_file", lambda: tmp_path)
     monkeypatch.setattr(installing, "check_file", lambda path, stamp: None)
-    monkeypatch.setattr(installing, "run_command", None)
     assert install(run=lambda command: there.append(command) or 0) == ("runtime",)
     assert any("xllamacpp" in word for word in there[0])
+    monkeypatch.setattr(installing, "install", lambda **_: ("runtime", "model file"))
+    assert "ready (installed: runtime, model file)" in invoke("setup").stdout
 
 
 def test_setup_says_that_pip_failed(no_pieces):

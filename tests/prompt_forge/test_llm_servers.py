@@ -244,3 +244,40 @@ def test_a_ladder_file_that_makes_no_sense_is_as_good_as_absent(tmp_path, kept):
 def test_addresses_that_cannot_be_used(url):
     with pytest.raises(SettingsError):
         address(url)
+
+
+def test_a_missing_model_is_named_also_when_nothing_is_listed():
+    nothing = serve(lambda body: error(404), listing=error(500))
+    with nothing as server, pytest.raises(EndpointError, match=r"has no model m; check --model") as caught:
+        client(server.url).complete(request())
+    assert caught.value.status == 404
+
+
+def test_mean_logprob_of_the_answer():
+    tokens = [
+        {"token": word, "logprob": value, "bytes": None, "top_logprobs": []} for word, value in (("a", -1), ("b", -2))
+    ]
+    body = chat("ab").body
+    body["choices"][0]["logprobs"] = {"content": tokens, "refusal": None}
+    with serve(lambda _: Reply(body=body)) as server:
+        asked = request().model_copy(update={"logprobs": True})
+        assert client(server.url).complete(asked).mean_logprob == -1.5
+    assert server.requests[0]["logprobs"] is True
+
+
+@pytest.mark.parametrize("body", [None, "plain words", ["list"], {"error": "words"}, {"detail": [{"msg": "no"}]}])
+def test_errors_in_any_shape_end_as_one_line(body):
+    with serve(lambda _: Reply(418, body)) as server, pytest.raises(EndpointError, match="HTTP 418") as caught:
+        client(server.url).complete(request())
+    assert "\n" not in str(caught.value)
+
+
+def test_a_page_of_html_is_cut_short():
+    with serve(lambda _: Reply(503, raw=b"<p>" * 2000)) as server, pytest.raises(EndpointError) as caught:
+        client(server.url, retries=0).complete(request())
+    assert len(str(caught.value)) < 400
+
+
+def test_a_server_that_counts_no_tokens():
+    with serve(lambda _: chat("ok", usage=None)) as server:
+        assert client(server.url).complete(request()).usage.total == 0

@@ -28,7 +28,7 @@ from prompt_forge.llm.cache import AnswerCache, Cached
 from prompt_forge.llm.ladder import Ladder
 from prompt_forge.llm.local import MODEL_BYTES, MODEL_SHA256, check_file, check_runtime, model_file, start_server
 from prompt_forge.llm.log import ExchangeLog, Logged, older, read_log
-from prompt_forge.llm.open import open_model, resources
+from prompt_forge.llm.open import ladder_file, open_model, resources
 from prompt_forge.llm.rate import RateLimit
 from prompt_forge.llm.reask import ask
 from prompt_forge.llm.redact import Redactor
@@ -170,8 +170,7 @@ def test_wrong_configuration_is_named(tmp_path, monkeypatch, text, said):
         load(ModelSettings, "model")
 
 
-def test_embedded_model_answers_a_json_schema_the_same_way_twice(tmp_path):
-    pytest.importorskip("xllamacpp")
+def test_embedded_model_answers_a_json_schema_the_same_way_twice(embedded):
     schema = {"type": "object", "properties": {"a": {"type": "string", "maxLength": 20}}, "required": ["a"]}
     texts, notes = [], []
     for _ in range(2):
@@ -265,12 +264,12 @@ def test_unusable_cache_folder_is_named(tmp_path, content):
         AnswerCache(folder)
 
 
-def test_what_is_only_a_shortcut_may_fail_to_be_written(tmp_path):
+def test_what_is_only_a_shortcut_may_fail_to_be_written(tmp_path, embedded):
     (tmp_path / "file").write_text("")
     ladder = Ladder(tmp_path / "file" / "ladder")
     ladder.remember("e", "m", "text")
     assert ladder.rungs("e", "m") == ("text",)
-    check_file(model_file(), tmp_path / "file" / "stamp")
+    check_file(embedded, tmp_path / "file" / "stamp")
 
 
 def test_missing_runtime_says_what_to_type(monkeypatch):
@@ -300,9 +299,9 @@ def test_a_model_file_of_the_right_size_and_wrong_content_is_named(tmp_path):
     assert not (tmp_path / "stamp").exists()
 
 
-def test_a_passed_check_is_remembered_until_the_file_changes(tmp_path):
+def test_a_passed_check_is_remembered_until_the_file_changes(tmp_path, embedded):
     copy = tmp_path / "m.gguf"
-    copy.hardlink_to(model_file()) if _same_disk(tmp_path) else shutil.copy(model_file(), copy)
+    shutil.copy(embedded, copy)
     check_file(copy, tmp_path / "stamp")
     mark = (tmp_path / "stamp").read_text()
     check_file(copy, tmp_path / "stamp")
@@ -312,10 +311,6 @@ def test_a_passed_check_is_remembered_until_the_file_changes(tmp_path):
         stream.truncate(MODEL_BYTES)
     with pytest.raises(LocalModelError):
         check_file(copy, tmp_path / "stamp")
-
-
-def _same_disk(folder):
-    return model_file().stat().st_dev == folder.stat().st_dev
 
 
 @pytest.mark.parametrize(("path", "why"), [("", "directory"), ("/dev/full", "No space left")])
@@ -374,3 +369,59 @@ def test_threads_share_the_log_and_the_budget(tmp_path):
     records, damaged = read_log(log.path)
     assert (damaged, len({record["digest"] for record in records})) == (0, 64)
     assert (budget.calls, budget.spent.completion_tokens) == (64, 64)
+
+
+def test_a_writer_that_waited_writes_to_the_new_log(tmp_path):
+    """Another process holds the log, puts it aside and lets go: the waiting record must not land in the old one."""
+    fcntl = pytest.importorskip("fcntl")
+    log = ExchangeLog(tmp_path / "log.jsonl", Redactor())
+    log.append({"n": 1})
+    with log.path.open("rb") as held, ThreadPoolExecutor(1) as pool:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        waiting = pool.submit(log.append, {"n": 2})
+        with pytest.raises(TimeoutError):
+            waiting.result(timeout=0.3)
+        log.path.replace(older(log.path))
+        fcntl.flock(held, fcntl.LOCK_UN)
+        waiting.result(timeout=10)
+    assert [json.loads(part.read_text())["n"] for part in (older(log.path), log.path)] == [1, 2]
+
+
+def test_pydantic_reasons_name_the_field():
+    accepted = ask(Scripted(['{"timeout": -1}', '{"timeout": 3}']), request(), ModelSettings.model_validate_json)
+    assert accepted.value.timeout == 3
+    assert accepted.usage.total == sum(completion.usage.total for completion in accepted.completions)
+    with pytest.raises(RejectedAnswerError, match="timeout: Input should be greater") as caught:
+        ask(Scripted(['{"timeout": -1}']), request(), ModelSettings.model_validate_json, tries=1)
+    assert len(caught.value.problems) == 1
+
+
+def test_open_model_replays_a_recording_and_passes_names_through(tmp_path):
+    log = ExchangeLog(tmp_path / "tape.jsonl", Redactor())
+    Logged(Scripted(["recorded"]), log).complete(request())
+    settings = load(ModelSettings, "model", {"model": f"replay:{log.path}", "cache": False})
+    with resources(settings) as shared:
+        model = open_model(settings, shared)
+        assert (model.endpoint, model.model) == ("replay:tape.jsonl", "m")
+        assert model.complete(request()).text == "recorded"
+    assert "recorded" in settings.log_file.read_text()
+
+
+def test_refresh_also_tries_the_strictest_structure_again():
+    with serve(lambda body: chat("{}")) as server:
+        flags = {"model": "m", "base_url": server.url, "refresh": True}
+        settings = load(ModelSettings, "model", flags)
+        Ladder(ladder_file(settings)).remember(server.url, "m", "text")
+        with resources(settings) as shared:
+            asked = request(json_schema={"type": "object"})
+            assert open_model(settings, shared).complete(asked).mode == "json_schema"
+    assert Ladder(ladder_file(settings)).remembered(server.url, "m") == "json_schema"
+
+
+def test_the_embedded_model_by_name_says_nothing(tmp_path):
+    notes = []
+    settings = load(ModelSettings, "model", {"model": "local"})
+    with resources(settings) as shared:
+        assert open_model(settings, shared, notify=notes.append).endpoint == "embedded"
+    assert notes == []
+    assert "my-secret" not in repr(Redactor([SecretStr("my-secret-key")]))
