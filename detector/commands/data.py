@@ -62,6 +62,21 @@ def convert(root: Root, to: Annotated[Path, typer.Option("--to", help="Manifest 
     typer.echo(f"{to}: {len(data.samples)} samples", err=True)
 
 
+@app.command()
+def sample(
+    out: Annotated[Path, typer.Argument(help="Folder to draw the data set into.")],
+    seed: Annotated[int, typer.Option(help="Equal seeds draw equal pictures.")] = 0,
+    side: Annotated[int, typer.Option(min=32, max=2048, help="Height and width in pixels.")] = 320,
+) -> None:
+    """Draw a small data set of capsules with masks, to try every command on.
+
+    Example: `detector data sample demo/data && detector data summary demo/data`
+    """
+    from detector.data.sample_set import write_sample_set
+
+    typer.echo(f"drew {write_sample_set(out, side=side, seed=seed)}")
+
+
 def _count(data: Any, name: str) -> dict[str, Any]:
     """Counts of one category of a `DataSet`."""
     samples = data.select(category=name)
