@@ -5,7 +5,7 @@ from typing import NoReturn
 import typer
 
 from descriptions.terminal import run
-from detector.commands import data, detect, doctor, import_checkpoint, train
+from detector.commands import data, data_boxes, detect, doctor, export, import_checkpoint, train
 
 app = typer.Typer(
     name="detector",
@@ -23,7 +23,9 @@ def _root() -> None:
 
 app.command()(detect.detect)
 app.command()(doctor.doctor)
+app.command()(export.export)
 app.add_typer(data.app, name="data")
+data.app.command()(data_boxes.boxes)
 app.command()(train.train)
 app.command("import-checkpoint")(import_checkpoint.import_checkpoint)
 

@@ -1,0 +1,36 @@
+"""`detector data boxes`: COCO boxes for fine-tuning Grounding DINO."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def boxes(
+    root: Annotated[Path, typer.Argument(help="Data set with masks.")],
+    to: Annotated[Path, typer.Option("--to", help="JSON file to write, outside the data set.")],
+    category: Annotated[list[str] | None, typer.Option(help="Only this one; repeatable.")] = None,
+    descriptions: Annotated[list[str] | None, typer.Option(help="Version, as capsule@2; else the latest.")] = None,
+    descriptions_dir: Annotated[Path | None, typer.Option(help="Library folder.")] = None,
+) -> None:
+    """Write boxes around masked defects, with the phrases of the descriptions, in COCO format.
+
+    Example: `detector data boxes data/mvtec --to boxes.json`
+    """
+    from descriptions.files import atomic_write
+    from descriptions.store import Store
+    from detector.train.boxes import coco
+    from detector.train.errors import TrainingDataError
+    from detector.train.session import gather
+
+    if root.is_dir() and to.resolve().is_relative_to(root.resolve()):
+        raise TrainingDataError(
+            f"{to} lies inside the data set", expected="a path outside it, which is never written to"
+        )
+    material = gather(
+        root, "all", categories=category or (), refs=descriptions or (), store=Store.open(descriptions_dir)
+    )
+    document = coco(material.samples, material.descriptions)
+    atomic_write(to, json.dumps(document, ensure_ascii=False) + "\n")
+    typer.echo(f"{to}: {len(document['annotations'])} boxes in {len(document['images'])} images", err=True)
