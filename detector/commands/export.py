@@ -1,0 +1,37 @@
+"""`detector export`."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+
+def export(
+    out: Annotated[Path, typer.Argument(help="File to write: .onnx or .pt2.", show_default=False)],
+    category: Annotated[str, typer.Option(help="capsule, capsule@2 or capsule@reviewed.", show_default=False)],
+    reference: Annotated[Path, typer.Option(help="A good image; its text is frozen in.", show_default=False)],
+    descriptions_dir: Annotated[Path | None, typer.Option(help="Folder of description files.")] = None,
+    preset: Annotated[str | None, typer.Option(help="mini (bundled, default) or vitl.")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="A whole-model checkpoint instead of a preset.")] = None,
+    form: Annotated[Literal["onnx", "torch"], typer.Option("--format", help="ONNX or torch.export.")] = "onnx",
+) -> None:
+    """Write pixels-to-map as one file without a text tower, checked against the model.
+
+    Example: `detector export capsule.onnx --category capsule --reference good.jpg`
+    """
+    from descriptions.store import Store
+    from detector import console
+    from detector.checkpoint import load_checkpoint
+    from detector.export import export_model, fixed_text_model
+    from detector.images import load_image
+    from detector.preprocess import to_pixels
+    from detector.presets import load_preset
+    from detector.prompts import build_prompts
+
+    description = Store.open(descriptions_dir).load(category)
+    image = load_image(reference)
+    model = (load_checkpoint(checkpoint) if checkpoint else load_preset(preset)).requires_grad_(False)
+    pixels = to_pixels(image, model.config)[None]
+    prompts = build_prompts(description, context_tokens=model.config.context_tokens)
+    written = export_model(fixed_text_model(model, prompts, pixels), pixels, out, form)
+    console.stdout().print(f"{written.path}: differs from the model by {written.difference:.1e}", markup=False)

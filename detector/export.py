@@ -1,0 +1,108 @@
+"""The image branch as ONNX or a torch.export program, with the text of one category frozen into it.
+
+The learned context of the text moves a little with every image (`detector.model.context`). An exported model has no
+text tower, so it uses the text of one reference image; what that costs on other images is measured and reported.
+
+    DetectorError
+    +-- ExportError     a package that is missing, or an export that does not give the eager outputs
+"""
+
+import warnings
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from detector import maps
+from detector.errors import DetectorError
+from detector.model.filo import FiLo, TextFeatures
+from detector.prompts import PromptSet
+
+TOLERANCE = 1e-3
+"""Largest difference from the eager outputs that an export may have."""
+
+
+class ExportError(DetectorError):
+    """A package that is missing, or an export that does not give the eager outputs."""
+
+
+class FixedTextModel(nn.Module):
+    """Pixels to heat map and image score, with constant text vectors."""
+
+    def __init__(self, model: FiLo, text: TextFeatures) -> None:
+        super().__init__()
+        self.model = model
+        self.register_buffer("normal", text.normal.detach().clone())
+        self.register_buffer("abnormal", text.abnormal.detach().clone())
+
+    def forward(
+        self, pixels: Float[Tensor, "batch 3 size size"]
+    ) -> tuple[Float[Tensor, "batch size size"], Float[Tensor, " batch"]]:
+        """Heat map in [0, 1] and score, as `detector.scoring` makes them without a localizer."""
+        features = self.model.encode_image(pixels)
+        text = TextFeatures(self.normal.expand(len(pixels), -1), self.abnormal.expand(len(pixels), -1), ())
+        heat = maps.heat_map(self.model.anomaly_maps(self.model.patch_embeddings(features), text))
+        return heat, maps.image_score(self.model.similarity(features.embedding, text), heat)
+
+
+class Exported(NamedTuple):
+    """What was written, and how near it is."""
+
+    path: Path
+    difference: float
+    """Largest difference from the eager model with the same fixed text, on the reference."""
+
+
+def fixed_text_model(model: FiLo, prompts: PromptSet, reference: Float[Tensor, "1 3 size size"]) -> FixedTextModel:
+    """The eager model that is exported; its text is that of `reference`."""
+    with torch.no_grad():
+        text = model.encode_text(model.encode_image(reference).embedding, [prompts])
+    return FixedTextModel(model, text).eval()
+
+
+def export_model(
+    fixed: FixedTextModel, reference: Float[Tensor, "1 3 size size"], path: Path, form: Literal["onnx", "torch"]
+) -> Exported:
+    """Write the model and check it on the reference.
+
+    Raises:
+        ExportError: ONNX is not installed, or the written file does not give the eager outputs.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staged = path.with_name(f".{path.name}")
+    try:
+        run = _to_onnx(fixed, reference, staged) if form == "onnx" else _to_program(fixed, reference, staged)
+        with torch.no_grad():
+            expected = fixed(reference)
+        difference = max(float((a - b).abs().max()) for a, b in zip(expected, run, strict=True))
+        if not difference <= TOLERANCE:
+            raise ExportError(f"the export differs by {difference:.2g}", expected=f"at most {TOLERANCE}")
+        staged.replace(path)
+    finally:
+        staged.unlink(missing_ok=True)
+    return Exported(path, difference)
+
+
+def _to_program(fixed: FixedTextModel, reference: Tensor, path: Path) -> list[Tensor]:
+    with torch.no_grad(), path.open("wb") as stream:
+        torch.export.save(torch.export.export(fixed, (reference,)), stream)
+    with path.open("rb") as stream:
+        program = torch.export.load(stream)
+    with torch.no_grad():
+        return list(program.module()(reference))
+
+
+def _to_onnx(fixed: FixedTextModel, reference: Tensor, path: Path) -> list[Tensor]:
+    try:
+        import onnxruntime
+        import onnxscript  # noqa: F401 - what torch's exporter needs
+    except ImportError as error:
+        raise ExportError("ONNX is not installed", hint="type pip install 'filo-forge[onnx]'") from error
+    options: dict[str, Any] = {"input_names": ["pixels"], "output_names": ["heat", "score"]}
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # the exporter's own
+        torch.onnx.export(fixed, (reference,), str(path), dynamo=True, external_data=False, verbose=False, **options)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return [torch.from_numpy(value) for value in session.run(None, {"pixels": reference.numpy()})]
