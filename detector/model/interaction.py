@@ -30,8 +30,8 @@ class LinearDecoder(nn.Module):
 class InteractionDecoder(nn.Module):
     """Sum of six differently shaped convolutions a level, over the square grid of patches.
 
-    Nothing non-linear stands between the six, so without gradients their kernels are first summed into one of 7x7:
-    49 taps a patch instead of 94.
+    Nothing non-linear stands between the six, so without gradients their kernels are summed into one of 7x7: 49 taps a
+    patch instead of 94. The sum is kept until a weight changes.
     """
 
     def __init__(self, levels: int, width: int, embed: int) -> None:
@@ -40,6 +40,7 @@ class InteractionDecoder(nn.Module):
             shape = (height, breadth)
             convs = (nn.Conv2d(width, embed, shape, padding="same") for _ in range(levels))
             self.add_module(_name(height, breadth), nn.ModuleList(convs))
+        self._sums: dict[int, tuple[object, tuple[Tensor, Tensor]]] = {}
 
     def forward(self, tokens: tuple[Patches, ...]) -> tuple[Embedded, ...]:
         """Tokens of every level in the joint space, not normalised."""
@@ -49,9 +50,10 @@ class InteractionDecoder(nn.Module):
         side = math.isqrt(tokens.shape[1])
         grid = torch.unflatten(tokens.transpose(1, 2), 2, (side, side))
         if torch.is_grad_enabled():
+            self._sums.clear()
             mixed: Tensor = functools.reduce(torch.add, (conv(grid) for conv in self._shapes(index)))
         else:
-            kernel, bias = self._merged(index)
+            kernel, bias = self._summed(index)
             mixed = F.conv2d(grid, kernel, bias, padding="same")
         return mixed.flatten(2).transpose(1, 2)
 
@@ -60,9 +62,18 @@ class InteractionDecoder(nn.Module):
         levels = [self.get_submodule(f"{_name(height, breadth)}.{index}") for height, breadth in KERNELS]
         return [conv for conv in levels if isinstance(conv, nn.Conv2d)]
 
-    def _merged(self, index: int) -> tuple[Tensor, Tensor]:
+    def _summed(self, index: int) -> tuple[Tensor, Tensor]:
         """Kernel and bias that do the work of all six."""
         convs = self._shapes(index)
+        state = [(p.data_ptr(), p._version, p.dtype) for conv in convs for p in conv.parameters()]
+        if index not in self._sums or self._sums[index][0] != state:
+            self._sums[index] = state, _sum(convs)
+        return self._sums[index][1]
+
+
+def _sum(convs: list[nn.Conv2d]) -> tuple[Tensor, Tensor]:
+    """Smaller kernels, centred, added to the largest; and all biases."""
+    with torch.no_grad():
         largest = max(convs, key=lambda conv: conv.weight.numel())
         kernel = largest.weight.clone()
         for conv in convs:

@@ -212,3 +212,15 @@ def test_every_named_vit_resolves():
 def test_prompts_without_any_state_are_refused():
     with pytest.raises(ForgeError, match="no abnormal state"):
         prompt_set("gear", ("{}",), (), ())
+
+
+def test_summed_kernels_follow_their_weights():
+    model, tokens = tiny_filo(), torch.randn(1, 16, 32)
+    with torch.no_grad():
+        before = model.decoder_cov((tokens,))[0]
+        model.decoder_cov.fc_33[0].weight.mul_(3)
+        after = model.decoder_cov((tokens,))[0]
+        low = model.to(torch.bfloat16).decoder_cov((tokens.bfloat16(),))[0]
+    assert not torch.allclose(before, after)
+    torch.testing.assert_close(after, straightforward.interaction(model.float(), tokens, 0), atol=0.02, rtol=0.02)
+    assert low.dtype == torch.bfloat16

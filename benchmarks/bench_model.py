@@ -1,0 +1,158 @@
+"""The model against its straightforward implementation, in one run: CPU or GPU time, memory, and what bf16 changes.
+
+    python benchmarks/bench_model.py                        # ViT-L-14-336 at 518, one thread, a few minutes
+    python benchmarks/bench_model.py --backbone ViT-B-16 --image-size 224 --levels 3 6 9 12 --single 3
+    python benchmarks/bench_model.py --device cuda --batch 1 4 16 32
+
+On the CPU the processor time of this process is taken, so that other work on the machine disturbs little; ratios are
+between numbers of one run. Weights are seeded, no download is needed.
+"""
+
+import argparse
+import copy
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from descriptions.schema import ABNORMAL_STATES, NORMAL_STATES
+from detector.build import build_model
+from detector.maps import heat_map, image_score
+from detector.model.config import ModelConfig
+from detector.model.filo import FiLo
+from detector.prompts import Description, PromptSet, prompt_set
+from tests.support import straightforward
+
+PARTS = ("rim", "cap", "hub", "edge", "side")
+DEFECTS = [f"{kind} the {part}" for kind in ("deep scratch on", "missing piece of") for part in PARTS]
+POSITION = (4,)
+
+
+def prompts() -> PromptSet:
+    """7 normal states, and 15 abnormal ones for each of nine regions: 142 prompts."""
+    entries = [Description(f"d{number}", text) for number, text in enumerate(DEFECTS)]
+    return prompt_set("metal nut", NORMAL_STATES, entries, ABNORMAL_STATES)
+
+
+def seconds(step: Callable[[], Any], device: str) -> tuple[float, Any]:
+    """Time of one call: processor time on the CPU, wall time between synchronisations on a GPU."""
+    clock = time.process_time if device == "cpu" else time.perf_counter
+    if device != "cpu":
+        step()
+        torch.cuda.synchronize()
+    start = clock()
+    result = step()
+    if device != "cpu":
+        torch.cuda.synchronize()
+    return clock() - start, result
+
+
+def straightforward_steps(model: FiLo, pixels: torch.Tensor, words: PromptSet) -> dict[str, float]:
+    """Every step without shortcuts, one image."""
+    device = pixels.device.type
+    image, (x, y) = seconds(lambda: straightforward.image_streams(model, pixels), device)
+    embedding = model.clip.visual.ln_post(x[:, 0]) @ model.clip.visual.proj
+    text, _ = seconds(lambda: straightforward.encode_text(model, embedding, words, POSITION), device)
+    levels = range(len(model.config.conv_levels))
+    conv, _ = seconds(lambda: [straightforward.interaction(model, y[:, 1:], level) for level in levels], device)
+    return {"image": image, "text": text, "decoders": conv}
+
+
+Result = tuple[dict[str, float], torch.Tensor, torch.Tensor]
+
+
+def our_steps(model: FiLo, pixels: torch.Tensor, words: PromptSet) -> Result:
+    """The steps of the model as it runs, with the score and heat map."""
+    device = pixels.device.type
+    positions = [POSITION] * len(pixels)
+    image, features = seconds(lambda: model.encode_image(pixels), device)
+    model.decode(features)  # sums the kernels, once for as many images as follow
+    text, written = seconds(lambda: model.encode_text(features.embedding, [words], positions), device)
+    decoders, patches = seconds(lambda: model.patch_embeddings(features), device)
+    maps, heat = seconds(lambda: heat_map(model.anomaly_maps(patches, written)), device)
+    score = image_score(model.similarity(features.embedding, written), heat)
+    return {"image": image, "text": text, "decoders": decoders, "maps": maps}, score, heat
+
+
+def total(steps: dict[str, float]) -> float:
+    return sum(steps.values())
+
+
+def peak_memory(arguments: list[str]) -> float:
+    """Peak resident memory in GB of a process that builds the model and scores one image in fp32."""
+    command = [sys.executable, __file__, "--memory-only", *arguments]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def build(args: argparse.Namespace) -> FiLo:
+    torch.manual_seed(0)
+    config = ModelConfig(
+        backbone=args.backbone,
+        image_size=args.image_size,
+        feature_levels=tuple(args.levels),
+        single_path_blocks=args.single,
+        variant=args.variant,
+    )
+    return build_model(config).to(args.device)
+
+
+@torch.inference_mode()
+def measure(args: argparse.Namespace) -> dict[str, Any]:
+    """All numbers of a run."""
+    model, words = build(args), prompts()
+    pixels = torch.randn(max(args.batch), 3, args.image_size, args.image_size, device=args.device)
+    low = copy.deepcopy(model).to(torch.bfloat16)
+    straight = straightforward_steps(model, pixels[:1], words)
+    report: dict[str, Any] = {"straightforward": straight, "batches": []}
+    for batch in args.batch:
+        ours, score, heat = our_steps(model, pixels[:batch], words)
+        half, low_score, low_heat = our_steps(low, pixels[:batch], words)
+        report["batches"].append(
+            {
+                "batch": batch,
+                "fp32": ours,
+                "bf16": half,
+                "ratio_text": batch * straight["text"] / ours["text"],
+                "ratio_fp32": batch * total(straight) / total(ours),
+                "ratio_bf16": batch * total(straight) / total(half),
+                "bf16_score_difference": (score - low_score).abs().max().item(),
+                "bf16_heat_difference": (heat - low_heat).abs().max().item(),
+            }
+        )
+    return report
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--backbone", default="ViT-L-14-336")
+    parser.add_argument("--image-size", type=int, default=518)
+    parser.add_argument("--levels", type=int, nargs="+", default=[6, 12, 18, 24])
+    parser.add_argument("--single", type=int, default=6)
+    parser.add_argument("--variant", default="filo")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--batch", type=int, nargs="+", default=[1])
+    parser.add_argument("--memory-only", action="store_true", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    if args.memory_only:
+        with torch.inference_mode():
+            build(args)(torch.randn(1, 3, args.image_size, args.image_size), [prompts()], [POSITION])
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)
+        return
+    report = measure(args)
+    if args.device == "cpu":
+        report["peak_memory_gb_fp32"] = peak_memory(sys.argv[1:])
+    print(json.dumps(report, indent=1))
+
+
+if __name__ == "__main__":
+    main()
