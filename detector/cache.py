@@ -47,9 +47,14 @@ def image_fingerprint(model: FiLo) -> str:
 
     Contexts, adapter and text tower are left out: training them again keeps the cache valid.
     """
+    return fingerprint(model, _IMAGE_SIDE)
+
+
+def fingerprint(model: FiLo, parts: tuple[str, ...] = ("",)) -> str:
+    """SHA-256 over the configuration and all weights whose names start with one of `parts`."""
     digest = hashlib.sha256(model.config.model_dump_json().encode())
     for name, tensor in sorted(model.state_dict().items()):
-        if name.startswith(_IMAGE_SIDE):
+        if name.startswith(parts):
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
             digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     return digest.hexdigest()

@@ -6,6 +6,7 @@ import typer
 
 from descriptions.terminal import run
 from detector.commands import data, data_boxes, detect, doctor, export, import_checkpoint, train
+from detector.commands import eval as eval_command
 
 app = typer.Typer(
     name="detector",
@@ -25,6 +26,7 @@ app.command()(detect.detect)
 app.command()(doctor.doctor)
 app.command()(export.export)
 app.add_typer(data.app, name="data")
+app.command("eval")(eval_command.evaluate)
 data.app.command()(data_boxes.boxes)
 app.command()(train.train)
 app.command("import-checkpoint")(import_checkpoint.import_checkpoint)

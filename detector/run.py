@@ -17,13 +17,14 @@ _PACKAGES = ("filo-forge", "torch", "open_clip_torch", "numpy", "groundingdino-p
 Status = Literal["running", "interrupted", "failed", "partial", "done"]
 
 
-def write_run(folder: Path, settings: dict[str, Any], *, status: Status) -> None:
+def write_run(folder: Path, settings: dict[str, Any], *, status: Status, **results: Any) -> None:
     """Write `run.json`, whole or not at all; a second call with another status replaces it and keeps the start time.
 
     Args:
         folder: of the run.
         settings: everything that decides the results, as plain JSON.
         status: how far the run is.
+        results: further entries, such as the `thresholds` that an evaluation found.
     """
     before = read_run(folder) or {}
     now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -37,6 +38,7 @@ def write_run(folder: Path, settings: dict[str, Any], *, status: Status) -> None
         "machine": platform.machine(),
         "versions": {name: found for name in _PACKAGES if (found := _version(name))},
         "settings": settings,
+        **results,
     }
     atomic_write(folder / RECORD, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
 

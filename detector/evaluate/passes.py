@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from detector.cache import FeatureCache, image_key, rounded
+from detector.cache import FeatureCache, fingerprint, image_key, rounded
 from detector.data import Sample, read_mask
 from detector.evaluate.records import Counts, Record, pack_counts, read_scores, write_record
 from detector.evaluate.variants import Variant, without
@@ -55,6 +56,11 @@ class Scorer:
     localizer: Localizer | None = None
     decoders: str = "all"
     contributions: bool = True
+
+    @cached_property
+    def weights(self) -> str:
+        """Digest of all weights, those that read the words included."""
+        return fingerprint(self.model)
 
     def columns(self, variants: Sequence[Variant]) -> list[tuple[str, str | None]]:
         """What each column of a record is: a variant's name, and the id of the description left out of it, if any."""
@@ -174,8 +180,9 @@ def record_path(folder: Path, index: int) -> Path:
 def identity(scorer: Scorer, samples: Sequence[Sample], variants: Sequence[Variant]) -> str:
     """SHA-256 over all that decides the records, so that no run continues another one's."""
     texts = [[variant.name, repr(variant.prompts)] for variant in variants]
+    texts += [["localizer", scorer.localizer.fingerprint if scorer.localizer else ""]]
     files = [[sample.image.name, sample.defect, sample.mask.name if sample.mask else None] for sample in samples]
-    whole = [scorer.fingerprint, scorer.settings.model_dump(), scorer.decoders, scorer.contributions, texts, files]
+    whole = [scorer.weights, scorer.settings.model_dump(), scorer.decoders, scorer.contributions, texts, files]
     return hashlib.sha256(json.dumps(whole).encode()).hexdigest()
 
 

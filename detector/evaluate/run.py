@@ -14,7 +14,7 @@ from detector.data import DataSet
 from detector.evaluate.errors import EvaluationError
 from detector.evaluate.passes import Failure, Scorer, identity, record_path, score_all
 from detector.evaluate.records import read_scores
-from detector.evaluate.summary import CategoryResult, summarise
+from detector.evaluate.summary import CategoryResult, best_threshold, summarise
 from detector.evaluate.variants import Variant, controls, describe, leak_free, leaks
 from detector.run import Status, write_run
 
@@ -79,13 +79,17 @@ def evaluate(
     whole = (settings or {}) | {"hashes": {job.category: _hashes(job) for job in jobs}}
     status: Status = "interrupted"
     write_run(plan.out, whole, status="running")
+    thresholds: dict[str, float] = {}
     try:
         failures = [failure for job in jobs for failure in _score(plan, scorer, job, tick)]
         status = "failed"
         found = _summarise(plan, scorer, jobs, failures)
         status = "partial" if failures or found.waiting else "done"
+        thresholds = {
+            slug(each.category): value for each in found.categories if (value := best_threshold(each)) is not None
+        }
     finally:
-        write_run(plan.out, whole, status=status)
+        write_run(plan.out, whole, status=status, thresholds=thresholds)
     return found
 
 

@@ -14,6 +14,7 @@ from detector.evaluate.resample import COARSE_BINS, Draws, Interval, draw_images
 from detector.evaluate.variants import Variant
 from detector.metrics import Histogram, Metrics, image_metrics, pixel_metrics_binned
 from detector.metrics.compute import IMAGE_METRICS, PIXEL_METRICS
+from detector.metrics.ranking import rank_labels, trace
 
 Verdict = Literal["helps", "hurts", "no evidence"]
 Column = tuple[str, str | None]
@@ -37,6 +38,7 @@ class VariantResult(NamedTuple):
 
     name: str
     control: bool
+    ref: str | None
     content_hash: str
     metrics: Metrics
     intervals: dict[str, Interval | None]
@@ -101,6 +103,7 @@ def summarise(
             VariantResult(
                 variant.name,
                 variant.control,
+                variant.ref,
                 variant.content_hash,
                 found,
                 {name: interval(values) for name, values in drawn.draws.items()},
@@ -110,6 +113,17 @@ def summarise(
             )
         )
     return CategoryResult(category, images, tuple(results))
+
+
+def best_threshold(result: CategoryResult) -> float | None:
+    """The image score from which the first version's F1 is best; None where F1 does not exist."""
+    first = result.variants[0]
+    if first.metrics.values["image_f1max"] is None:
+        return None
+    labels = np.array([sample.defective for sample in result.images], dtype=bool)
+    curve = trace(rank_labels(np.array(first.scores), labels))
+    f1 = 2 * curve.hits / (curve.positives + curve.hits + curve.alarms)
+    return float(curve.thresholds[int(f1.argmax())])
 
 
 def _measure(scores: NDArray[np.float64], labels: NDArray[np.bool_], paths: Sequence[Path], column: int) -> Metrics:

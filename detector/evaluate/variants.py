@@ -28,13 +28,14 @@ class Variant(NamedTuple):
     control: bool
     content_hash: str
     """Of the description file; for a control, of the version it stands against."""
-    version: int | None = None
+    ref: str | None = None
+    """Category and version of the description file; None for a control."""
 
 
 def describe(name: str, description: DescriptionFile, context_tokens: int) -> Variant:
     """A description version as it would be used."""
     prompts = build_prompts(description, context_tokens=context_tokens)
-    return Variant(name, prompts, False, description.content_hash, description.version)
+    return Variant(name, prompts, False, description.content_hash, description.ref)
 
 
 def controls(description: DescriptionFile, context_tokens: int, seed: int = 0) -> list[Variant]:

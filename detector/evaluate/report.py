@@ -1,0 +1,145 @@
+"""Results as one JSON document, as a table for pandas, and as the contributions that prompt-forge reads."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from descriptions.files import atomic_write
+from descriptions.refs import parse_ref
+from detector.evaluate.errors import EvaluationError
+from detector.evaluate.run import Evaluation
+from detector.evaluate.summary import CategoryResult, VariantResult
+from detector.metrics.compute import METRICS, mean_metrics
+
+RESULTS = "results.json"
+CONTRIBUTIONS = "contributions.json"
+
+
+def to_document(evaluation: Evaluation) -> dict[str, Any]:
+    """The JSON document scripts rely on: `categories` and `mean`, each with the variants under their names.
+
+    A metric is a fraction or null; beside `x` stand `x_interval`, and for all but the first variant `x_difference`
+    and `x_difference_interval`. `x_error` bounds what binning can have changed.
+    """
+    return {
+        "categories": {each.category: _category(each) for each in evaluation.categories},
+        "mean": _means(evaluation.categories),
+        "failed": [failure._asdict() for failure in evaluation.failures],
+        "warnings": list(evaluation.warnings),
+    }
+
+
+def _category(result: CategoryResult) -> dict[str, Any]:
+    defective = sum(sample.defective for sample in result.images)
+    return {
+        "good": len(result.images) - defective,
+        "defective": defective,
+        "variants": {variant.name: _variant(variant) for variant in result.variants},
+    }
+
+
+def _variant(variant: VariantResult) -> dict[str, Any]:
+    row: dict[str, Any] = {"control": variant.control, "content_hash": variant.content_hash}
+    for name in METRICS:
+        row[name] = variant.metrics.values[name]
+        row[f"{name}_interval"] = variant.intervals[name]
+        if name in variant.differences:
+            row[f"{name}_difference"], row[f"{name}_difference_interval"] = variant.differences[name]
+        if name in variant.metrics.error:
+            row[f"{name}_error"] = variant.metrics.error[name]
+    row["notes"] = list(variant.metrics.notes)
+    row["contributions"] = [each._asdict() for each in variant.contributions]
+    return row
+
+
+def _means(categories: Sequence[CategoryResult]) -> dict[str, Any]:
+    """Mean over categories of the variants that every category has."""
+    names = [variant.name for variant in categories[0].variants] if categories else []
+    found = {}
+    for name in names:
+        rows = [variant.metrics for each in categories for variant in each.variants if variant.name == name]
+        if len(rows) == len(categories):
+            found[name] = mean_metrics(rows).values
+    return found
+
+
+def to_frame(document: dict[str, Any]) -> pd.DataFrame:
+    """One row a category and variant, one column a metric, interval end or difference."""
+    rows = []
+    for category, result in document["categories"].items():
+        for name, variant in result["variants"].items():
+            row = {"category": category, "variant": name, "control": variant["control"]}
+            for key, value in variant.items():
+                if key.endswith("_interval"):
+                    row[f"{key[:-9]}_low"], row[f"{key[:-9]}_high"] = value or (None, None)
+                elif key.startswith(METRICS):
+                    row[key] = value
+            rows.append(row)
+    for name, values in document["mean"].items():
+        rows.append({"category": "mean", "variant": name, **values})
+    return pd.DataFrame(rows)
+
+
+def write_results(out: Path, document: dict[str, Any]) -> None:
+    """Write `results.json` and `results.csv`."""
+    atomic_write(out / RESULTS, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    atomic_write(out / "results.csv", to_frame(document).to_csv(index=False))
+
+
+def write_contributions(out: Path, evaluation: Evaluation) -> None:
+    """Write what each description is worth, a file a version in `contributions/`; `contributions.json` is the first.
+
+    `prompt-forge show --scores` and `prompt-forge prune` read these.
+    """
+    found = [variant for result in evaluation.categories for variant in result.variants if variant.contributions]
+    for index, variant in enumerate(found):
+        category, version = parse_ref(variant.ref or "")
+        content = {
+            "category": category,
+            "version": version,
+            "content_hash": variant.content_hash,
+            "phrases": [each._asdict() for each in variant.contributions],
+        }
+        text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        atomic_write(out / "contributions" / f"{category}-v{version}.json", text)
+        if index == 0:
+            atomic_write(out / CONTRIBUTIONS, text)
+
+
+def read_results(run: Path) -> dict[str, Any]:
+    """The document of a finished run.
+
+    Raises:
+        EvaluationError: the folder holds none.
+    """
+    path = run / RESULTS if run.is_dir() else run
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        document["categories"].items()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise EvaluationError(
+            f"no results in {run}", expected="the --out folder of a finished `detector eval`"
+        ) from error
+    return dict(document)
+
+
+def compare(first: dict[str, Any], second: dict[str, Any]) -> list[dict[str, Any]]:
+    """Second run minus first, for every category and variant that both have.
+
+    Raises:
+        EvaluationError: they have nothing in common.
+    """
+    rows = []
+    for category, result in first["categories"].items():
+        others = second["categories"].get(category, {}).get("variants", {})
+        for name, variant in result["variants"].items():
+            if name in others:
+                pairs = {metric: (variant[metric], others[name][metric]) for metric in METRICS}
+                deltas = {metric: b - a for metric, (a, b) in pairs.items() if a is not None and b is not None}
+                rows.append({"category": category, "variant": name, **deltas})
+    if not rows:
+        raise EvaluationError("the two runs share no category and variant", expected="runs over the same descriptions")
+    return rows

@@ -1,0 +1,213 @@
+"""From what was typed to an evaluation: model, cache, localizer, and where everything is written."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from descriptions.store import Store
+from detector import console
+from detector.cache import DEFAULT_LIMIT, FeatureCache, default_folder, image_fingerprint
+from detector.data import open_data
+from detector.errors import DetectorError
+from detector.evaluate.errors import EvaluationError
+from detector.evaluate.page import write_page
+from detector.evaluate.passes import Scorer
+from detector.evaluate.report import (
+    compare,
+    read_results,
+    to_document,
+    to_frame,
+    write_contributions,
+    write_results,
+)
+from detector.evaluate.run import Evaluation, Plan, evaluate
+from detector.localize.base import Localizer
+from detector.metrics.compute import METRICS
+from detector.model.filo import FiLo
+from detector.scoring import ScoringSettings
+
+Form = Literal["table", "json", "csv"]
+
+
+class Request(BaseModel):
+    """Everything that `detector eval` was asked for; kept in `run.json`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: Path
+    categories: tuple[str, ...] = ()
+    descriptions: tuple[str, ...] = ()
+    descriptions_dir: Path | None = None
+    preset: str | None = None
+    checkpoint: Path | None = None
+    pretrained: str | None = None
+    scoring: ScoringSettings = ScoringSettings()
+    adapter: bool = True
+    decoders: Literal["all", "linear", "conv"] = "all"
+    contributions: bool = True
+    leak_free: bool = False
+    draws: int = 1000
+    seed: int = 0
+    shard: str = "1/1"
+    out: Path
+    cache_dir: Path | None = None
+    cache: bool = True
+    cache_limit: int = DEFAULT_LIMIT
+    device: str = "auto"
+    dino_weights: Path | None = None
+    dino_text: str = "bert-base-uncased"
+
+
+def run(request: Request, form: Form = "table") -> int:
+    """Evaluate, write the run folder, print; returns the exit code.
+
+    Raises:
+        ForgeError: before anything is scored, when the request cannot work.
+    """
+    data = open_data(request.data, request.categories)
+    scorer = _scorer(request)
+    plan = Plan(
+        data, Store.open(request.descriptions_dir), request.descriptions, request.out, request.leak_free, request.draws,
+        request.seed, parse_shard(request.shard),
+    )  # fmt: skip
+    total = len(data.select(split="test")) // plan.shard[1] + 1
+    with console.progress("evaluating", total) as tick:
+        found = evaluate(plan, scorer, request.model_dump(mode="json"), tick)
+    for line in [*found.warnings, *(f"{each.path}: {each.error}" for each in found.failures)]:
+        console.warn(line)
+    if found.waiting:
+        console.warn(f"{found.waiting} images are left to other shards; no results yet")
+        return 0
+    document = to_document(found)
+    write_results(request.out, document)
+    write_contributions(request.out, found)
+    write_page(request.out / "report.html", found, request.out / "images")
+    show(found, document, form)
+    return 1 if found.failures else 0
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """`2/3` as (2, 3).
+
+    Raises:
+        EvaluationError: anything else.
+    """
+    part, _, parts = text.partition("/")
+    if part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts):
+        return int(part), int(parts)
+    raise EvaluationError(f"shard {text!r}", expected="i/n with i from 1 to n, such as 2/3")
+
+
+def show(found: Evaluation, document: dict[str, Any], form: Form) -> None:
+    """Print results in one of three forms."""
+    if form == "json":
+        console.print_json(document)
+    elif form == "csv":
+        console.stdout().file.write(to_frame(document).to_csv(index=False))
+    else:
+        print_tables(document)
+        _print_contributions(found)
+
+
+def print_tables(document: dict[str, Any]) -> None:
+    """A table a category: every metric with its interval, and the difference in pixel AP to the first variant."""
+    shown = ("image_auroc", "image_ap", "pixel_auroc", "pixel_ap", "pixel_f1max", "aupro")
+    for category, result in document["categories"].items():
+        title = f"{category}: {result['good']} good, {result['defective']} defective (percent, 95 % interval)"
+        made = console.table(title, "variant", *(f">{name}" for name in shown))
+        for name, variant in result["variants"].items():
+            cells = [_cell(variant[metric], variant[f"{metric}_interval"]) for metric in shown]
+            made.add_row(console.safe(f"{name} (control)" if variant["control"] else name), *cells)
+        console.stdout().print(made)
+        for note in dict.fromkeys(note for variant in result["variants"].values() for note in variant["notes"]):
+            console.stderr().print(console.safe(note))
+    if len(document["categories"]) > 1:
+        made = console.table("mean over categories", "variant", *(f">{name}" for name in shown))
+        for name, values in document["mean"].items():
+            made.add_row(console.safe(name), *(_cell(values[metric], None) for metric in shown))
+        console.stdout().print(made)
+
+
+def _print_contributions(found: Evaluation) -> None:
+    for result in found.categories:
+        for variant in result.variants:
+            if not variant.contributions:
+                continue
+            title = f"{variant.name}: each description, with it minus without (percent)"
+            made = console.table(title, "id", "description", ">image_auroc", ">pixel_ap", "verdict")
+            for each in variant.contributions:
+                cells = (_delta(each.image_auroc_delta), _delta(each.pixel_ap_delta))
+                made.add_row(console.safe(each.id), console.safe(each.text), *cells, each.verdict)
+            console.stdout().print(made)
+
+
+def _cell(value: float | None, interval: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{100 * value:.1f}" + (f" ({100 * interval[0]:.1f}-{100 * interval[1]:.1f})" if interval else "")
+
+
+def _delta(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:+.2f}"
+
+
+def _scorer(request: Request) -> Scorer:
+    from detector.device import resolve_device
+
+    device = str(resolve_device(request.device))
+    model = _model(request).to(device).eval()
+    if not request.adapter:
+        model.adapter.fc[2].weight.data.zero_()  # the adapter adds SiLU of this layer, so it then adds nothing
+    cache = FeatureCache(request.cache_dir or default_folder(), request.cache_limit) if request.cache else None
+    return Scorer(
+        model, image_fingerprint(model), request.scoring, cache, _localizer(request, device), request.decoders,
+        request.contributions,
+    )  # fmt: skip
+
+
+def _model(request: Request) -> FiLo:
+    if request.preset and request.checkpoint:
+        raise DetectorError("both --preset and --checkpoint", expected="one of them")
+    if request.checkpoint:
+        from detector.checkpoint import load_checkpoint
+
+        return load_checkpoint(request.checkpoint, request.pretrained)
+    from detector.presets import load_preset
+
+    return load_preset(request.preset, request.pretrained)
+
+
+def _localizer(request: Request, device: str) -> Localizer | None:
+    if request.scoring.localizer != "grounding-dino":
+        return None
+    if request.dino_weights is None:
+        raise EvaluationError("the localizer grounding-dino needs weights", hint="type --dino-weights FILE")
+    from detector.localize.cache import CachedLocalizer
+    from detector.localize.grounding_dino import GroundingDino
+
+    inner = GroundingDino.from_checkpoint(request.dino_weights, request.dino_text, device=device)
+    return CachedLocalizer(inner, (request.cache_dir or default_folder()).parent / "boxes")
+
+
+def run_compare(first: Path, second: Path, form: Form = "table") -> None:
+    """Print what the second run has more than the first.
+
+    Raises:
+        EvaluationError: a folder without results, or nothing in common.
+    """
+    import pandas as pd
+
+    rows = compare(read_results(first), read_results(second))
+    if form == "json":
+        console.print_json({"first": str(first), "second": str(second), "differences": rows})
+    elif form == "csv":
+        console.stdout().file.write(pd.DataFrame(rows).to_csv(index=False))
+    else:
+        made = console.table(
+            f"{second} minus {first} (percent)", "category", "variant", *(f">{name}" for name in METRICS)
+        )
+        for row in rows:
+            cells = [_delta(row.get(metric)) for metric in METRICS]
+            made.add_row(console.safe(row["category"]), console.safe(row["variant"]), *cells)
+        console.stdout().print(made)
