@@ -72,7 +72,12 @@ class Run:
     """
 
     def __init__(
-        self, askers: Sequence[Asker], store: Store, *, force: bool = False, tick: Callable[[str, str], None] = print
+        self,
+        askers: Sequence[Asker],
+        store: Store,
+        *,
+        force: bool = False,
+        tick: Callable[[str, str], None] = lambda *_: None,
     ) -> None:
         self._askers, self._store, self._force, self._tick = tuple(askers), store, force, tick
         self._stop = Event()

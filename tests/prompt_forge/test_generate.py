@@ -316,7 +316,7 @@ def test_the_embedded_model_describes_a_capsule(project: Path) -> None:
 @pytest.mark.usefixtures("embedded")
 def test_a_killed_run_of_all_products_is_finished_by_the_next(tmp_path: Path) -> None:
     program = "from prompt_forge.cli import main; main()"
-    command = [sys.executable, "-c", program, "generate", "--all", "--count", "6", "--descriptions-dir", str(tmp_path)]
+    command = [sys.executable, "-c", program, "generate", "--all", "--count", "3", "--descriptions-dir", str(tmp_path)]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     victim = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     store, patience = Store(tmp_path), time.monotonic() + 240
