@@ -31,6 +31,9 @@ class ExportError(DetectorError):
 class FixedTextModel(nn.Module):
     """Pixels to heat map and image score, with constant text vectors."""
 
+    normal: Tensor
+    abnormal: Tensor
+
     def __init__(self, model: FiLo, text: TextFeatures) -> None:
         super().__init__()
         self.model = model
