@@ -8,6 +8,7 @@ from descriptions.errors import nearest
 from detector.errors import DetectorError
 from detector.model.config import ModelConfig
 from detector.model.filo import FiLo
+from detector.weights import is_torchscript, load_pretrained
 
 
 class BackboneError(DetectorError):
@@ -29,7 +30,6 @@ def build_model(config: ModelConfig, pretrained: str | Path | None = None) -> Fi
     import open_clip
 
     from detector.prompts import start_token
-    from detector.weights import load_pretrained
 
     config = resolve(config, pretrained)
     architecture = config.architecture or {}
@@ -87,6 +87,8 @@ def _quick_gelu(config: ModelConfig, architecture: dict[str, Any], pretrained: s
         return config.quick_gelu
     if config.variant == "released":
         return False
+    if pretrained and is_torchscript(Path(pretrained)):
+        return True
     tag = open_clip.get_pretrained_cfg(config.backbone, str(pretrained)) if pretrained else {}
     return bool(tag.get("quick_gelu", architecture.get("quick_gelu", False)))
 

@@ -35,7 +35,7 @@ def read_weights(path: Path) -> dict[str, Any]:
             from safetensors.torch import load_file
 
             return dict(load_file(path))
-        if _is_torchscript(path):
+        if is_torchscript(path):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # the format is deprecated, OpenAI's files are not going to change
                 return dict(torch.jit.load(str(path), map_location="cpu").state_dict())  # type: ignore[no-untyped-call]
@@ -45,7 +45,8 @@ def read_weights(path: Path) -> dict[str, Any]:
         raise WeightsError(f"{path}: {reason}", expected="weights (.pt, .pth or .safetensors)") from error
 
 
-def _is_torchscript(path: Path) -> bool:
+def is_torchscript(path: Path) -> bool:
+    """Whether a file is a TorchScript archive; of CLIP weights, only OpenAI's own come so."""
     if not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:

@@ -65,10 +65,16 @@ class InteractionDecoder(nn.Module):
     def _summed(self, index: int) -> tuple[Tensor, Tensor]:
         """Kernel and bias that do the work of all six."""
         convs = self._shapes(index)
-        state = [(p.data_ptr(), p._version, p.dtype) for conv in convs for p in conv.parameters()]
+        state = [_state(parameter) for conv in convs for parameter in conv.parameters()]
         if index not in self._sums or self._sums[index][0] != state:
             self._sums[index] = state, _sum(convs)
         return self._sums[index][1]
+
+
+def _state(parameter: Tensor) -> tuple[int, int, torch.dtype]:
+    """Changes whenever the values may have; what was made in inference mode cannot change and has no version."""
+    version = 0 if parameter.is_inference() else parameter._version
+    return parameter.data_ptr(), version, parameter.dtype
 
 
 def _sum(convs: list[nn.Conv2d]) -> tuple[Tensor, Tensor]:

@@ -222,6 +222,8 @@ def test_a_torchscript_archive_gives_its_parameters(tmp_path):
     load_pretrained(other, "tiny", path)
     assert set(clip.state_dict()) <= set(weights)
     assert torch.equal(other.visual.proj, clip.visual.proj)
+    assert build_model(tiny_config(), path).config.quick_gelu is True
+    assert build_model(tiny_config(variant="released"), path).config.quick_gelu is False
 
 
 def _archive(state: dict[str, torch.Tensor], path: Path) -> None:

@@ -224,3 +224,10 @@ def test_summed_kernels_follow_their_weights():
     assert not torch.allclose(before, after)
     torch.testing.assert_close(after, straightforward.interaction(model.float(), tokens, 0), atol=0.02, rtol=0.02)
     assert low.dtype == torch.bfloat16
+
+
+def test_a_model_built_in_inference_mode_runs():
+    with torch.inference_mode():
+        model = tiny_filo()
+        first, second = (model(tiny_pixels(), [tiny_prompts()]).maps[-1] for _ in range(2))
+    assert torch.equal(first, second)
