@@ -23,11 +23,13 @@ from detector.evaluate.report import (
 )
 from detector.evaluate.run import Evaluation, Plan, evaluate
 from detector.localize.base import Localizer
-from detector.metrics.compute import METRICS
 from detector.model.filo import FiLo
 from detector.scoring import ScoringSettings
 
 Form = Literal["table", "json", "csv"]
+
+SHOWN = ("image_auroc", "image_ap", "pixel_auroc", "pixel_ap", "aupro")
+"""Metrics in tables, which fit into 80 columns; JSON and CSV have all."""
 
 
 class Request(BaseModel):
@@ -111,21 +113,20 @@ def show(found: Evaluation, document: dict[str, Any], form: Form) -> None:
 
 
 def print_tables(document: dict[str, Any]) -> None:
-    """A table a category: every metric with its interval, and the difference in pixel AP to the first variant."""
-    shown = ("image_auroc", "image_ap", "pixel_auroc", "pixel_ap", "pixel_f1max", "aupro")
+    """A table a category, each value above its interval, and one of the means."""
     for category, result in document["categories"].items():
         title = f"{category}: {result['good']} good, {result['defective']} defective (percent, 95 % interval)"
-        made = console.table(title, "variant", *(f">{name}" for name in shown))
+        made = console.table(title, "variant", *_headers())
         for name, variant in result["variants"].items():
-            cells = [_cell(variant[metric], variant[f"{metric}_interval"]) for metric in shown]
-            made.add_row(console.safe(f"{name} (control)" if variant["control"] else name), *cells)
+            cells = [_cell(variant[metric], variant[f"{metric}_interval"]) for metric in SHOWN]
+            made.add_row(console.safe(f"{name}\n(control)" if variant["control"] else name), *cells)
         console.stdout().print(made)
         for note in dict.fromkeys(note for variant in result["variants"].values() for note in variant["notes"]):
             console.stderr().print(console.safe(note))
     if len(document["categories"]) > 1:
-        made = console.table("mean over categories", "variant", *(f">{name}" for name in shown))
+        made = console.table("mean over categories", "variant", *_headers())
         for name, values in document["mean"].items():
-            made.add_row(console.safe(name), *(_cell(values[metric], None) for metric in shown))
+            made.add_row(console.safe(name), *(_cell(values[metric], None) for metric in SHOWN))
         console.stdout().print(made)
 
 
@@ -142,10 +143,14 @@ def _print_contributions(found: Evaluation) -> None:
             console.stdout().print(made)
 
 
+def _headers() -> list[str]:
+    return [">" + name.replace("_", "\n") for name in SHOWN]
+
+
 def _cell(value: float | None, interval: Any) -> str:
     if value is None:
         return "-"
-    return f"{100 * value:.1f}" + (f" ({100 * interval[0]:.1f}-{100 * interval[1]:.1f})" if interval else "")
+    return f"{100 * value:.1f}" + (f"\n{100 * interval[0]:.1f}-{100 * interval[1]:.1f}" if interval else "")
 
 
 def _delta(value: float | None) -> str:
@@ -208,6 +213,6 @@ def run_compare(first: Path, second: Path, form: Form = "table") -> None:
             f"{second} minus {first} (percent)", "category", "variant", *(f">{name}" for name in METRICS)
         )
         for row in rows:
-            cells = [_delta(row.get(metric)) for metric in METRICS]
+            cells = [_delta(row.get(metric)) for metric in SHOWN]
             made.add_row(console.safe(row["category"]), console.safe(row["variant"]), *cells)
         console.stdout().print(made)

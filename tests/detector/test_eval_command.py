@@ -1,0 +1,171 @@
+"""`detector eval` as typed: every output, comparing runs, and refusals."""
+
+import csv
+import io
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from descriptions.schema import Anomaly, DescriptionFile
+from descriptions.store import Store
+from detector.checkpoint import save_checkpoint
+from detector.cli import app
+from detector.evaluate.errors import EvaluationError
+from detector.evaluate.report import compare, read_results
+from detector.evaluate.session import parse_shard
+from tests.support.clip import tiny_filo
+from tests.support.dataset import make_dataset
+
+runner = CliRunner()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A data set, a library of two versions, a checkpoint, and a finished run."""
+    root = tmp_path_factory.mktemp("eval")
+    make_dataset(root / "data", good=3, bad=1)
+    library = Store(root / "library")
+    for texts in (("broken tooth", "dark hole"), ("long scratch",)):
+        anomalies = tuple(Anomaly(id=f"a{index}", text=text) for index, text in enumerate(texts))
+        library.save(DescriptionFile(category="gear", object_name="gear", anomalies=anomalies))
+    save_checkpoint(tiny_filo(), root / "tiny.safetensors", whole=True)
+    done = invoke(root, "run", "gear@2", "--format", "json")
+    assert done.exit_code == 0, done.output
+    return root, json.loads(done.stdout)
+
+
+def invoke(root, out, *more):
+    given = {
+        "--data": root / "data",
+        "--descriptions": "gear@1",
+        "--descriptions-dir": root / "library",
+        "--checkpoint": root / "tiny.safetensors",
+        "--cache-dir": root / "cache",
+        "--draws": 10,
+        "--out": root / out,
+    }
+    return runner.invoke(app, ["eval", *(str(word) for pair in given.items() for word in pair), *more])
+
+
+def test_the_json_document_names_metrics_as_scripts_expect(place):
+    root, document = place
+    variants = document["categories"]["gear"]["variants"]
+    assert list(variants) == ["gear@1", "gear@2", "generic", "winclip", "random"]
+    first, second = variants["gear@1"], variants["gear@2"]
+    for name in ("image_auroc", "image_ap", "image_f1max", "pixel_auroc", "pixel_ap", "pixel_f1max", "aupro"):
+        assert 0 <= first[name] <= 1
+        low, high = first[f"{name}_interval"]
+        assert low <= high
+        assert second[f"{name}_difference"] == pytest.approx(second[name] - first[name])
+    assert "aupro_legacy" in first
+    assert first["pixel_auroc_error"] < 0.01
+    assert document["mean"]["gear@1"]["image_ap"] == first["image_ap"]
+    assert json.loads((root / "run" / "results.json").read_text()) == document
+
+
+def test_the_run_folder_holds_what_others_read(place):
+    root, _ = place
+    record = json.loads((root / "run" / "run.json").read_text())
+    assert record["status"] == "done"
+    assert isinstance(record["thresholds"]["gear"], float)
+    worth = json.loads((root / "run" / "contributions.json").read_text())
+    assert (worth["category"], worth["version"], [phrase["id"] for phrase in worth["phrases"]]) == (
+        "gear",
+        1,
+        ["a0", "a1"],
+    )
+    assert worth["content_hash"] == Store(root / "library").load("gear@1").content_hash
+    assert (root / "run" / "contributions" / "gear-v2.json").is_file()
+    page = (root / "run" / "report.html").read_text()
+    assert all(words in page for words in ("gear@2", "PRO (pixel", "broken tooth", "data:image/jpeg", "(control)"))
+    rows = list(csv.DictReader(io.StringIO((root / "run" / "results.csv").read_text())))
+    assert {row["category"] for row in rows} == {"gear", "mean"}
+    low, value, high = (float(rows[0][f"image_ap{end}"]) for end in ("_low", "", "_high"))
+    assert low <= value <= high
+
+
+def test_table_and_csv(place):
+    root, _ = place
+    shown = invoke(root, "run", "gear@2")
+    assert "gear: 3 good, 2 defective" in shown.stdout
+    assert "winclip" in shown.stdout
+    assert "(control)" in shown.stdout
+    assert "each description, with it minus without" in shown.stdout
+    rows = list(csv.DictReader(io.StringIO(invoke(root, "run", "gear@2", "--format", "csv").stdout)))
+    assert rows[0]["variant"] == "gear@1"
+
+
+def test_ablations_and_no_cache(place):
+    root, document = place
+    flags = ("--no-adapter", "--no-position", "--localizer", "none", "--no-cache", "--no-contributions")
+    done = invoke(root, "bare", *flags, "--format", "json")
+    assert done.exit_code == 0, done.output
+    bare = json.loads(done.stdout)["categories"]["gear"]["variants"]["gear@1"]
+    assert bare["contributions"] == []
+    assert not (root / "bare" / "contributions.json").exists()
+    rows = compare(document, json.loads(done.stdout))
+    assert [row["variant"] for row in rows] == ["gear@1", "generic", "winclip", "random"]
+
+
+@pytest.mark.parametrize("form", ["table", "json", "csv"])
+def test_compare_two_runs(place, form):
+    root, _ = place
+    same = str(root / "run")
+    shown = runner.invoke(app, ["eval", "--compare", same, same, "--format", form])
+    assert shown.exit_code == 0
+    assert "gear@1" in shown.stdout
+    if form == "json":
+        assert json.loads(shown.stdout)["differences"][0]["image_auroc"] == 0
+
+
+def test_shards_wait_for_each_other(place):
+    root, document = place
+    first = invoke(root, "parts", "gear@2", "--shard", "1/2", "--format", "json")
+    assert (first.exit_code, first.stdout) == (0, "")
+    assert "left to other shards" in first.stderr
+    second = invoke(root, "parts", "gear@2", "--shard", "2/2", "--format", "json")
+    assert json.loads(second.stdout) == document
+
+
+def test_a_bad_image_costs_exit_code_one(place, tmp_path):
+    root, _ = place
+    make_dataset(tmp_path / "data", good=2, bad=1)
+    (tmp_path / "data" / "gear" / "test" / "good" / "000.png").write_bytes(b"")
+    done = invoke(root, "bad", "--data", str(tmp_path / "data"), "--format", "json")
+    assert done.exit_code == 1
+    assert json.loads(done.stdout)["failed"][0]["path"].endswith("000.png")
+    assert "Images that could not be used" in (root / "bad" / "report.html").read_text()
+
+
+@pytest.mark.parametrize("text", ["", "2", "0/3", "4/3", "a/b"])
+def test_a_shard_that_makes_no_sense(text):
+    with pytest.raises(EvaluationError, match=r"such as 2/3"):
+        parse_shard(text)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "no data set"),
+        (["--data", "nowhere"], "no data set at nowhere"),
+        (["--compare", "no", "no"], "no results in no"),
+    ],
+)
+def test_refusals(arguments, message):
+    assert message in str(runner.invoke(app, ["eval", *arguments]).exception)
+
+
+def test_refusals_of_models(place):
+    root, _ = place
+    assert "one of them" in str(invoke(root, "x", "--preset", "mini").exception)
+    assert "--dino-weights" in str(invoke(root, "x", "--localizer", "grounding-dino").exception)
+
+
+def test_runs_without_anything_in_common(place, tmp_path):
+    _, document = place
+    with pytest.raises(EvaluationError, match="share no category"):
+        compare(document, {"categories": {}})
+    (tmp_path / "results.json").write_text("[]")
+    with pytest.raises(EvaluationError, match="no results"):
+        read_results(tmp_path)
