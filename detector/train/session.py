@@ -15,11 +15,12 @@ from descriptions.schema import DescriptionFile
 from descriptions.store import Store
 from detector.checkpoint import save_checkpoint
 from detector.data import Sample, open_data
+from detector.device import resolve_device
 from detector.model.filo import FiLo
 from detector.prompts import build_prompts
 from detector.train.config import TrainConfig
 from detector.train.engine import Trainer
-from detector.train.errors import ProtocolError, TrainingDataError
+from detector.train.errors import ProtocolError, TrainError, TrainingDataError
 from detector.train.log import Report
 from detector.train.memo import FeatureMemo
 from detector.train.order import held_out
@@ -221,8 +222,21 @@ def make_source(model: FiLo, material: Material, config: TrainConfig, device: to
 
 
 def make_fabric(config: TrainConfig, device: str = "auto", devices: int = 1) -> Fabric:
-    """Devices and precision: bf16 on a GPU unless the configuration says otherwise."""
-    accelerator = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    """Devices and precision: bf16 on a GPU unless the configuration says otherwise.
+
+    Args:
+        config: names the precision.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+        devices: processes; on the CPU they share its cores.
+
+    Raises:
+        DeviceError: a processor this machine does not have.
+        TrainError: more GPUs than there are.
+    """
+    accelerator = resolve_device(device).type
+    present = torch.cuda.device_count()
+    if accelerator == "cuda" and devices > present:
+        raise TrainError(f"--devices {devices}", expected=f"at most {present}, the GPUs of this machine")
     automatic = "bf16-mixed" if accelerator == "cuda" else "32-true"
     precision: Any = automatic if config.precision == "auto" else config.precision
     return Fabric(

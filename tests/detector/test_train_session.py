@@ -7,9 +7,11 @@ from descriptions.errors import UnknownCategoryError
 from descriptions.schema import Anomaly, DescriptionFile
 from descriptions.store import Store
 from detector.checkpoint import load_checkpoint, read_info
+from detector.device import DeviceError
 from detector.images import ImageError
+from detector.train import session
 from detector.train.config import TrainConfig
-from detector.train.errors import ProtocolError, ResumeError, TrainingDataError
+from detector.train.errors import ProtocolError, ResumeError, TrainError, TrainingDataError
 from detector.train.session import finish, gather, make_fabric, require_unseen, summary, train
 from detector.train.state import load_state
 from tests.support.clip import tiny_config, tiny_filo
@@ -173,3 +175,12 @@ def test_a_stopped_run_says_why_in_its_record(tmp_path, data, store):
 def test_precision_follows_the_device():
     assert make_fabric(TrainConfig(), "cpu")._precision.precision == "32-true"
     assert make_fabric(TrainConfig(precision="bf16-mixed"), "cpu")._precision.precision == "bf16-mixed"
+
+
+def test_devices_that_are_not_there_are_refused(monkeypatch):
+    with pytest.raises(DeviceError, match="expected auto, cpu, cuda"):
+        make_fabric(TrainConfig(), "tpu9")
+    monkeypatch.setattr(session, "resolve_device", lambda _: torch.device("cuda"))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(TrainError, match="--devices 3; expected at most 1"):
+        make_fabric(TrainConfig(), "cuda", 3)
