@@ -163,7 +163,8 @@ def _scorer(request: Request) -> Scorer:
     device = str(resolve_device(request.device))
     model = _model(request).to(device).eval()
     if not request.adapter:
-        model.adapter.fc[2].weight.data.zero_()  # the adapter adds SiLU of this layer, so it then adds nothing
+        for weight in model.adapter.parameters():
+            weight.data.zero_()  # it then adds nothing
     cache = FeatureCache(request.cache_dir or default_folder(), request.cache_limit) if request.cache else None
     return Scorer(
         model, image_fingerprint(model), request.scoring, cache, _localizer(request, device), request.decoders,
@@ -209,9 +210,7 @@ def run_compare(first: Path, second: Path, form: Form = "table") -> None:
     elif form == "csv":
         console.stdout().file.write(pd.DataFrame(rows).to_csv(index=False))
     else:
-        made = console.table(
-            f"{second} minus {first} (percent)", "category", "variant", *(f">{name}" for name in METRICS)
-        )
+        made = console.table(f"{second} minus {first} (percent)", "category", "variant", *_headers())
         for row in rows:
             cells = [_delta(row.get(metric)) for metric in SHOWN]
             made.add_row(console.safe(row["category"]), console.safe(row["variant"]), *cells)
