@@ -1,4 +1,4 @@
-"""Measures `mini` on the development sets: `python -m tools.pretrain.report MODEL --data DIR [--markdown FILE]`.
+"""Measures `mini` on the development sets: `python -m tools.pretrain.report MODEL --data DIR`.
 
 MODEL is a training checkpoint or the exported folder. Every row of the table is one way to score the same images.
 """
@@ -113,9 +113,9 @@ def _grid(model: FiLo, values: Tensor) -> Tensor:
     return F.interpolate(values.view(-1, 1, side, side), size, mode="bilinear", align_corners=True)[:, 0]
 
 
-def batches(model: FiLo, folder: Path) -> Iterator[Batch]:
-    """Test images of a category, encoded; only the embedding and tokens are kept."""
-    paths = sorted(folder.glob("test/*/*.jpg"))
+def batches(model: FiLo, folder: Path, every: int) -> Iterator[Batch]:
+    """Every n-th test image of a category, encoded."""
+    paths = sorted(folder.glob("test/*/*.jpg"))[::every]
     for start in range(0, len(paths), BATCH):
         part = paths[start : start + BATCH]
         pixels = torch.stack([to_pixels(Image.open(p), model.config) for p in part])
@@ -130,14 +130,14 @@ def _mask(folder: Path, image: Path, size: int) -> NDArray[np.bool_]:
     return to_mask(Image.open(path), size).numpy().astype(bool)
 
 
-def evaluate(model: FiLo, folder: Path, ways: dict[str, Way]) -> dict[str, dict[str, float | None]]:
+def evaluate(model: FiLo, folder: Path, ways: dict[str, Way], every: int = 1) -> dict[str, dict[str, float | None]]:
     """Metrics of every way over one pass through the images, with 95 % bootstrap intervals of the image AUROC."""
     image: dict[str, list[NDArray[np.float32]]] = {name: [] for name in ways}
     heat: dict[str, list[NDArray[np.float32]]] = {name: [] for name in ways}
     masks: list[NDArray[np.bool_]] = []
     labels: list[int] = []
     with torch.no_grad():
-        for batch in batches(model, folder):
+        for batch in batches(model, folder, every):
             masks += list(batch.masks)
             labels += batch.labels
             for name, way in ways.items():
@@ -204,13 +204,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path)
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--every", type=int, default=1, help="measure every n-th image only")
     args = parser.parse_args()
     model = load(args.model)
     torch.manual_seed(0)
     blank = build_model(export.config())
     for category, (subject, texts) in WORDS.items():
-        rows = evaluate(model, args.data / category, ways(subject, texts, len(model.config.feature_levels)))
-        rows |= evaluate(blank, args.data / category, {"the same model, random weights": filo(prompts(subject, texts))})
+        rows = evaluate(model, args.data / category, ways(subject, texts, len(model.config.feature_levels)), args.every)
+        rows |= evaluate(
+            blank, args.data / category, {"the same model, random weights": filo(prompts(subject, texts))}, args.every
+        )
         print(f"### {category}\n\n{table(rows)}\n", flush=True)
 
 
