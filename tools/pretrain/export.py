@@ -75,7 +75,7 @@ def main() -> None:
     args = parser.parse_args()
     model = load(args.checkpoint)
     save_checkpoint(model, args.folder / WEIGHTS, whole=True, dtype=torch.half, training=history(args.checkpoint))
-    (args.folder / "config.json").write_text(config().model_dump_json(indent=2) + "\n", encoding="utf-8")
+    (args.folder / "config.json").write_text(model.config.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
 def history(checkpoint: Path) -> dict[str, object]:
