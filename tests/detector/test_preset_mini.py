@@ -1,4 +1,4 @@
-"""The bundled model as it ships: whole, small, and better than guessing on painted defects (on real ones it is not yet)."""
+"""The bundled model as it ships: whole, small, better than guessing on painted defects (not yet on real ones)."""
 
 import json
 from pathlib import Path
