@@ -5,10 +5,9 @@ PIP := $(BIN)/pip --disable-pip-version-check
 
 .PHONY: demo test check fix install install-dev clean
 
-## demo: install, then describe a capsule with the bundled language model
+## demo: install, then a day with the tools on the embedded defaults; everything lands in demo/
 demo: install
-	$(RUN) prompt-forge generate --category capsule
-	$(RUN) prompt-forge show capsule
+	$(RUN) examples/demo.sh
 
 ## test: install with everything CI needs, then run what CI runs
 test: install-dev check
