@@ -22,13 +22,18 @@ def printable(text: str) -> str:
 def run(app: Callable[[], object]) -> NoReturn:
     """Run a command-line application and leave with its exit code.
 
-    A `ForgeError` becomes `error: ...` on stderr; Ctrl-C exits with 130; a closed pipe (`| head`) is no error.
+    A `ForgeError` becomes `error: ...` on stderr; Ctrl-C is `interrupted` and 130, also where the application (typer
+    does) turned it into an exit of its own; a closed pipe (`| head`) is no error.
     """
     try:
         app()
     except ForgeError as error:
         print(f"error: {printable(str(error))}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except SystemExit as left:
+        if left.code == INTERRUPTED:
+            print("interrupted", file=sys.stderr)
+        raise
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)

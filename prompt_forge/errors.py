@@ -4,6 +4,10 @@ ForgeError
 +-- PromptForgeError
     +-- SettingsError               a configuration file, variable or flag that makes no sense
     +-- CacheError                  the cache of answers cannot be used
+    +-- TemplateError               templates: missing, broken, or asks for what nobody knows
+    +-- EditError                   editing: what was edited is no valid description
+    +-- ScoresError                 scores: contributions missing, damaged, or about another version
+    +-- ImportFiLoError             filo_import: the dictionary that was asked for is not there
     +-- ModelError                  no whole, acceptable answer came from the language model
         +-- EndpointError           the server refused, failed or was not there
         |   +-- AuthenticationError the key is missing or wrong
@@ -14,6 +18,8 @@ ForgeError
         +-- BudgetError             the next call could exceed `--max-tokens-total` or `--max-cost`
         +-- LocalModelError         a piece of the embedded model is missing or damaged
         +-- RecordingError          `replay` or `scripted` has no answer for this request
+
+An error that one module alone raises is defined there; the module stands before the colon.
 """
 
 from descriptions.errors import ForgeError

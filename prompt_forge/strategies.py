@@ -158,7 +158,7 @@ def propose(model: LanguageModel, recipe: Recipe, product: Product, tick: Tick) 
     strategy = _phrases if recipe.template.front.answer == "phrase" else _whole
     outcome = strategy(model, recipe, product, tick)
     if not outcome.candidates:
-        reasons = tuple(f"{text}: {reason}" for text, reason in outcome.rejected)
+        reasons = tuple(f"{text}: {reason}" if text else reason for text, reason in outcome.rejected)
         why = reasons[0] if reasons else "empty answer"
         came = f"{model.model} said nothing usable about {product.object_name} ({why})"
         raise RejectedAnswerError(came, hint="try another --model, --template or --seed", problems=reasons)

@@ -32,6 +32,8 @@ def raiser(error: BaseException) -> Callable[[], None]:
         (PartlyDoneError("2 of 3 categories written"), 1, "error: 2 of 3 categories written\n"),
         (ForgeError("two\n lines \x1b[31mred"), 2, "error: two lines \N{REPLACEMENT CHARACTER}[31mred\n"),
         (KeyboardInterrupt(), 130, "interrupted\n"),
+        (SystemExit(130), 130, "interrupted\n"),
+        (SystemExit(1), 1, ""),
     ],
 )
 def test_trouble_is_one_line_and_an_exit_code(

@@ -30,7 +30,7 @@ from prompt_forge.llm.local import model_file
 from prompt_forge.llm.scripted import Scripted
 from prompt_forge.llm.types import Usage
 from prompt_forge.prepare import GenerateSettings, Wanted, pick_products, pick_template, remarks
-from prompt_forge.strategies import Recipe, first_requests, propose
+from prompt_forge.strategies import RESAMPLES, Recipe, first_requests, propose
 from prompt_forge.templates import Templates
 from tests.support.servers import Reply, chat, error, serve
 
@@ -193,6 +193,22 @@ def test_a_phrase_that_was_cut_short_is_drawn_again() -> None:
     assert outcome.usage.total > 42
 
 
+@pytest.mark.parametrize("bad", [IncompleteError("the answer was cut at 24 tokens"), "nonsense", ""])
+def test_a_phrase_that_never_succeeds_does_not_fail_the_category(store: Store, bad: str | ModelError) -> None:
+    product = Product(category="gear", object_name="gear", parts=("tooth",), families=("crack", "hole"))
+    model = Scripted([bad] * (1 + RESAMPLES) + ["small hole in the tooth"])
+    (result,) = Run([Asker(model, recipe("family-fewshot"))], store).over([product])
+    assert (result.status, result.rejected, result.calls) == ("written", 4, 5)
+    assert store.load("gear").enabled_texts == ("small hole in the tooth",)
+
+
+def test_nothing_but_cut_phrases_fail_with_the_reason() -> None:
+    product = Product(category="gear", object_name="gear", parts=("tooth",), families=("crack",))
+    cut = [IncompleteError("the answer was cut at 24 tokens")] * (1 + RESAMPLES)
+    with pytest.raises(RejectedAnswerError, match=r"nothing usable about gear \(cut short\)"):
+        propose(Scripted(cut), recipe("family-fewshot"), product, print)
+
+
 def test_unknown_families_are_named() -> None:
     product = Product(category="gear", object_name="gear", families=("wobble",))
     with pytest.raises(SettingsError, match="no examples for the family 'wobble'"):
@@ -284,6 +300,13 @@ def test_a_dry_run_shows_the_prompts_and_asks_nobody(project: Path) -> None:
     listed = json.loads(CliRunner().invoke(app, ["generate", "--all", "--dry-run", "--json"]).stdout)
     assert len(listed) == 27
     assert all(one["tokens"] > 0 and len(one["prompts"]) == one["requests"] for one in listed)
+    assert not (project / "descriptions").exists()
+
+
+def test_a_near_miss_of_a_known_product_is_told_before_any_model(project: Path) -> None:
+    result = CliRunner().invoke(app, ["generate", "--category", "capsul", "--offline"])
+    assert "did you mean capsule?" in result.stderr.splitlines()[0]
+    assert "did you mean" not in CliRunner().invoke(app, ["generate", "--category", "capsule", "--offline"]).stderr
     assert not (project / "descriptions").exists()
 
 
@@ -403,7 +426,7 @@ def test_ctrl_c_leaves_whole_files_and_says_so(keyed: Path) -> None:
         going.stdout.readline()
         going.send_signal(signal.SIGINT)
         _, said = going.communicate(timeout=60)
-    assert (going.returncode, "Traceback" in said) == (130, False)
+    assert (going.returncode, said) == (130, "interrupted\n")
     store = Store(Path("descriptions"))
     assert 1 <= len(store.categories()) < 27
     assert all(store.load(name).enabled_texts for name in store.categories())
