@@ -1,5 +1,6 @@
 """Reads Grounding DINO checkpoints: the official nested ones, FiLo's flat ones, and safetensors."""
 
+import math
 import pickle
 from pathlib import Path
 
@@ -8,10 +9,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from detector.localize.dino_model import GroundingDinoConfig
 from detector.localize.errors import GroundingWeightsError
 
 UNUSED = ("label_enc.weight", "bert.embeddings.position_ids")
 """Left in old checkpoints by training code; the model has no place for them."""
+
+_BIAS = "attn.relative_position_bias_table"
+_OFFSETS = 4 * 4 * 2
+"""Sampling offsets a head has: feature levels, points, and two coordinates."""
 
 DERIVED = ".relative_position_index"
 """Ends the names of buffers that follow from the sizes; a checkpoint may leave them out."""
@@ -47,6 +53,37 @@ def _load(path: Path) -> object:
         ) from error
 
 
+def infer_config(state: dict[str, Tensor], source: str) -> GroundingDinoConfig:
+    """The sizes a checkpoint was made with, read off its shapes: Swin-T, Swin-B, or any other.
+
+    Raises:
+        GroundingWeightsError: tensors that every Grounding DINO has are not there.
+    """
+    stages = range(_count(state, "backbone.0.layers."))
+    try:
+        tables = [state[f"backbone.0.layers.{stage}.blocks.0.{_BIAS}"].shape for stage in stages]
+        return GroundingDinoConfig(
+            embed_dim=len(state["backbone.0.patch_embed.proj.weight"]),
+            depths=tuple(_count(state, f"backbone.0.layers.{stage}.blocks.") for stage in stages),
+            num_heads=tuple(table[1] for table in tables),
+            window_size=(math.isqrt(tables[0][0]) + 1) // 2,
+            enc_layers=_count(state, "transformer.encoder.layers."),
+            dec_layers=_count(state, "transformer.decoder.layers."),
+            dim_feedforward=len(state["transformer.decoder.layers.0.linear1.weight"]),
+            num_queries=len(state["transformer.tgt_embed.weight"]),
+            nheads=len(state["transformer.decoder.layers.0.cross_attn.sampling_offsets.weight"]) // _OFFSETS,
+        )
+    except (KeyError, IndexError) as error:
+        raise GroundingWeightsError(
+            f"{source} is no Grounding DINO ({error.args[0]} is missing)", expected="a whole Grounding DINO checkpoint"
+        ) from error
+
+
+def _count(state: dict[str, Tensor], prefix: str) -> int:
+    """How many numbered modules follow a prefix."""
+    return len({name.removeprefix(prefix).partition(".")[0] for name in state if name.startswith(prefix)})
+
+
 def load_weights(model: nn.Module, state: dict[str, Tensor], source: str) -> None:
     """Fill the model; every tensor must be there, fit, and be finite.
 
@@ -59,7 +96,7 @@ def load_weights(model: nn.Module, state: dict[str, Tensor], source: str) -> Non
     if missing or extra:
         raise GroundingWeightsError(
             f"{source} lacks {len(missing)} tensors{_example(missing)} and has {len(extra)} unknown{_example(extra)}",
-            expected="a checkpoint of the same Grounding DINO (Swin-T unless --dino-size says otherwise)",
+            expected="a checkpoint of the same Grounding DINO, whole",
         )
     for name, value in state.items():
         if value.shape != have[name].shape:

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from detector.localize.boxes import Localisation
 from detector.localize.caption import build_caption, released_caption
-from detector.localize.dino_model import GroundingDinoConfig, TextParts, build_grounding_dino, load_text_parts, quiet
-from detector.localize.dino_weights import load_weights, read_weights
+from detector.localize.dino_model import TextParts, build_grounding_dino, load_text_parts, quiet
+from detector.localize.dino_weights import infer_config, load_weights, read_weights
 from detector.localize.released import released_grounding
 from detector.localize.select import Thresholds, select_boxes
 
@@ -50,16 +50,14 @@ class GroundingDino:
         path: Path,
         text_source: str | Path = "bert-base-uncased",
         *,
-        config: GroundingDinoConfig | None = None,
         rules: Literal["filo", "released"] = "filo",
         device: str = "cpu",
     ) -> "GroundingDino":
-        """Build from a checkpoint in any of the known formats.
+        """Build from a checkpoint of any size (Swin-T, Swin-B, ...) in any of the known formats.
 
         Args:
             path: official, FiLo's, or safetensors.
             text_source: folder with BERT's `vocab.txt`, or a hub name; weights come from the checkpoint.
-            config: sizes, Swin-T by default.
             rules: how boxes are accepted.
             device: where it runs.
 
@@ -69,7 +67,7 @@ class GroundingDino:
         """
         state = read_weights(path)
         text = load_text_parts(text_source)
-        model = build_grounding_dino(config or GroundingDinoConfig(), text)
+        model = build_grounding_dino(infer_config(state, str(path)), text)
         load_weights(model, state, str(path))
         return cls(model.to(device), text, rules=rules, weights_id=file_id(path))
 

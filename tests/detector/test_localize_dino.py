@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from descriptions.errors import ForgeError
 from detector.localize.dino_model import GroundingDinoConfig, build_grounding_dino, load_text_parts
-from detector.localize.dino_weights import UNUSED, read_weights
+from detector.localize.dino_weights import UNUSED, infer_config, read_weights
 from detector.localize.errors import GroundingWeightsError, VocabularyError
 from detector.localize.grounding_dino import GroundingDino, preprocess
 from detector.localize.select import Thresholds
@@ -27,7 +27,7 @@ def photo(golden: Path, name: str = "img0_rgb_150x131.png") -> Image.Image:
 
 
 def from_checkpoint(golden: Path, path: Path) -> GroundingDino:
-    return GroundingDino.from_checkpoint(path, golden / "bert_tiny", config=tiny_config(golden))
+    return GroundingDino.from_checkpoint(path, golden / "bert_tiny")
 
 
 @pytest.mark.parametrize("form", ["official", "filo", "safetensors", "distributed"])
@@ -85,6 +85,25 @@ def test_a_checkpoint_without_tensors(tmp_path: Path):
     torch.save({"model": {"epoch": 3}}, tmp_path / "w.pth")
     with pytest.raises(GroundingWeightsError, match="no state dict"):
         read_weights(tmp_path / "w.pth")
+
+
+def test_sizes_are_read_off_the_weights(golden: Path, state):
+    assert infer_config(state, "w.pth") == tiny_config(golden)
+
+
+@pytest.mark.parametrize("lost", ["backbone.0.patch_embed.proj.weight", "backbone.0.layers.", "transformer.tgt_embed"])
+def test_weights_of_something_else(state, lost: str):
+    kept = {name: value for name, value in state.items() if not name.startswith(lost)}
+    with pytest.raises(GroundingWeightsError, match=r"w\.pth is no Grounding DINO"):
+        infer_config(kept, "w.pth")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("config", [GroundingDinoConfig(), GroundingDinoConfig.swin_b()], ids=["swin-t", "swin-b"])
+def test_published_sizes_are_read_off_the_weights(golden: Path, config: GroundingDinoConfig):
+    with torch.device("meta"):
+        model = build_grounding_dino(config, tiny_text(golden))
+    assert infer_config(model.state_dict(), "w.pth") == config
 
 
 def test_vocabulary_missing(tmp_path: Path):
