@@ -18,7 +18,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from descriptions.errors import nearest
 from detector.build import build_model
 from detector.model.config import ModelConfig
 from detector.model.filo import FiLo
@@ -26,9 +25,6 @@ from detector.weights import WeightsError, load_strictly, read_weights
 
 CLIP = "clip."
 """Prefix of the frozen parameters."""
-PRESETS = Path(__file__).parent / "presets"
-WEIGHTS = "model.safetensors"
-"""Name of a preset's whole checkpoint, where it brings one."""
 
 
 class CheckpointError(WeightsError):
@@ -174,34 +170,3 @@ def backbone_digest(clip: nn.Module) -> str:
             digest.update(name.encode())
             digest.update(tensor.detach().float().cpu().numpy().tobytes())
     return digest.hexdigest()
-
-
-def preset_config(name: str) -> ModelConfig:
-    """Configuration of a preset.
-
-    Raises:
-        CheckpointError: no such preset.
-    """
-    known = sorted(path.parent.name for path in PRESETS.glob("*/config.json"))
-    if name not in known:
-        raise CheckpointError(f"preset {name!r}", expected=" or ".join(known), hint=nearest(name, known))
-    return ModelConfig.model_validate_json((PRESETS / name / "config.json").read_text(encoding="utf-8"))
-
-
-def load_preset(name: str, pretrained: str | Path | None = None) -> FiLo:
-    """A preset's model: with its own weights where it brings them, else with `pretrained` CLIP weights.
-
-    Raises:
-        CheckpointError: no such preset, or one that needs `pretrained`.
-    """
-    config = preset_config(name)
-    own = PRESETS / name / WEIGHTS
-    if pretrained is None and own.is_file():
-        return load_checkpoint(own)
-    if pretrained is None:
-        raise CheckpointError(
-            f"preset {name!r} brings no weights",
-            expected="a checkpoint, or CLIP weights",
-            hint="pass --checkpoint FILE, or --pretrained with a name (openai) or a file",
-        )
-    return build_model(config, pretrained)

@@ -25,6 +25,7 @@ from detector.device import resolve_batch_size, resolve_device, resolve_precisio
 from detector.images import limit_size, to_image
 from detector.localize.base import Localizer
 from detector.localize.boxes import Box, Localisation
+from detector.localize.build import needs_weights
 from detector.localize.regions import Region, region_at
 from detector.model.filo import FiLo
 from detector.preprocess import to_pixels
@@ -81,7 +82,7 @@ class Detector:
 
     Raises:
         DeviceError: a device or precision that is not here.
-        ForgeError: `grounding-dino` without a localizer.
+        GroundingWeightsError: `grounding-dino` without a localizer.
     """
 
     def __init__(
@@ -103,7 +104,7 @@ class Detector:
         self.store, self.settings = store or Store.open(), settings or ScoringSettings()
         self.localizer = localizer
         if self.settings.localizer == "grounding-dino" and localizer is None:
-            raise ForgeError("the localizer grounding-dino needs weights", hint="type --dino-weights FILE")
+            raise needs_weights()
         self.batch_size = resolve_batch_size(batch_size, self.device)
         self.tile, self.max_size, self.workers = tile, max_size, max(workers, 1)
         self._prompts = lru_cache(maxsize=64)(self._build_prompts)

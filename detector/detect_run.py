@@ -9,16 +9,17 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from descriptions.errors import ForgeError
 from descriptions.files import atomic_write
 from descriptions.store import Store
 from descriptions.terminal import INTERRUPTED
 from detector import console
 from detector.detect import Detection, Detector, Failure
 from detector.detections import Journal, Row, cannot_write, judged, resolve_threshold, to_csv, to_document, to_row
+from detector.device import resolve_device
 from detector.errors import DetectorError
 from detector.images import find_images
-from detector.localize.base import Localizer
+from detector.localize.build import build_localizer
+from detector.presets import load_model
 from detector.scoring import ScoringSettings
 
 
@@ -77,7 +78,7 @@ def run_detect(request: DetectRequest) -> int:
     store = Store.open(request.descriptions_dir)
     description = store.load(request.category)
     resolve_threshold(request.threshold, (), request.category)
-    detector = _detector(request, store)
+    detector = make_detector(request, store)
     journal = None
     if request.out is not None:
         identity = request.model_dump(
@@ -122,37 +123,27 @@ def _collect(
     return False
 
 
-def _detector(request: DetectRequest, store: Store) -> Detector:
+def make_detector(request: DetectRequest, store: Store) -> Detector:
+    """Model, localizer and options, as asked for.
+
+    Raises:
+        ForgeError: what was asked for is not there, or does not go together.
+    """
     if request.batch_size != "auto" and not (request.batch_size.isdigit() and int(request.batch_size)):
         raise DetectorError(f"batch size {request.batch_size!r}", expected="auto or a number from 1")
-    if request.preset and request.checkpoint:
-        raise DetectorError("both --preset and --checkpoint", expected="one of them")
+    model = load_model(request.preset, request.checkpoint, request.pretrained)
+    localizer = build_localizer(
+        request.settings.localizer, model.config.variant, request.dino_weights, request.dino_text,
+        device=str(resolve_device(request.device)),
+    )  # fmt: skip
     options: dict[str, Any] = {
         "store": store,
         "settings": request.settings,
-        "localizer": _localizer(request),
+        "localizer": localizer,
         "batch_size": None if request.batch_size == "auto" else int(request.batch_size),
     }
-    options |= request.model_dump(include={"pretrained", "device", "precision", "tile", "max_size", "workers"})
-    if request.checkpoint:
-        return Detector.from_checkpoint(request.checkpoint, **options)
-    return Detector.from_pretrained(request.preset, **options)
-
-
-def _localizer(request: DetectRequest) -> Localizer | None:
-    if request.settings.localizer != "grounding-dino":
-        return None
-    if request.dino_weights is None:
-        raise ForgeError("the localizer grounding-dino needs weights", hint="type --dino-weights FILE")
-    from platformdirs import user_cache_path
-
-    from detector.device import resolve_device
-    from detector.localize.cache import CachedLocalizer
-    from detector.localize.grounding_dino import GroundingDino
-
-    device = str(resolve_device(request.device))
-    dino = GroundingDino.from_checkpoint(request.dino_weights, request.dino_text, device=device)
-    return CachedLocalizer(dino, user_cache_path("filo-forge") / "boxes")
+    options |= request.model_dump(include={"device", "precision", "tile", "max_size", "workers"})
+    return Detector(model, **options)
 
 
 def _draw(out: Path, found: Detection) -> str:

@@ -10,9 +10,6 @@ from detector.errors import DetectorError
 from detector.localize.regions import REGIONS
 from detector.model.prompts import Ids, PromptIds
 
-POSITIONS = REGIONS
-"""What the abnormal prompts are written for; a region is named by its index."""
-
 CONTEXT_LENGTH = 77
 """Tokens CLIP reads at most, start, context and end included."""
 
@@ -84,7 +81,7 @@ def prompt_set(
 
     return PromptSet(
         normal=tuple(encode(f"{state.format(object_name)}.") for state in normal),
-        abnormal=tuple(tuple(encode(f"{state} at {position}.") for position in POSITIONS) for state in states),
+        abnormal=tuple(tuple(encode(f"{state} at {position}.") for position in REGIONS) for state in states),
         object_name=object_name,
         descriptions=tuple(descriptions),
     )

@@ -85,8 +85,8 @@ def starting_model(preset: str | None, checkpoint: Path | None, pretrained: str 
         TrainError: the weights are of the other variant than the recipe.
     """
     from detector.build import build_model
-    from detector.checkpoint import load_checkpoint, preset_config
-    from detector.presets import PRETRAINED, load_preset
+    from detector.checkpoint import load_checkpoint
+    from detector.presets import PRETRAINED, load_preset, preset_config
     from detector.train.errors import TrainError
 
     if checkpoint is None and variant == "released":

@@ -9,7 +9,6 @@ from descriptions.store import Store
 from detector import console
 from detector.cache import DEFAULT_LIMIT, FeatureCache, default_folder, image_fingerprint
 from detector.data import open_data
-from detector.errors import DetectorError
 from detector.evaluate.errors import EvaluationError
 from detector.evaluate.page import write_page
 from detector.evaluate.passes import Scorer
@@ -22,8 +21,7 @@ from detector.evaluate.report import (
     write_results,
 )
 from detector.evaluate.run import Evaluation, Plan, evaluate
-from detector.localize.base import Localizer
-from detector.model.filo import FiLo
+from detector.localize.build import BOXES, build_localizer
 from detector.scoring import ScoringSettings
 
 Form = Literal["table", "json", "csv"]
@@ -68,7 +66,7 @@ def run(request: Request, form: Form = "table") -> int:
         ForgeError: before anything is scored, when the request cannot work.
     """
     data = open_data(request.data, request.categories)
-    scorer = _scorer(request)
+    scorer = make_scorer(request)
     plan = Plan(
         data, Store.open(request.descriptions_dir), request.descriptions, request.out, request.leak_free, request.draws,
         request.seed, parse_shard(request.shard),
@@ -157,43 +155,29 @@ def _delta(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:+.2f}"
 
 
-def _scorer(request: Request) -> Scorer:
+def make_scorer(request: Request) -> Scorer:
+    """Model, cache, localizer and settings, as asked for.
+
+    Raises:
+        ForgeError: what was asked for is not there, or does not go together.
+    """
     from detector.device import resolve_device
+    from detector.presets import load_model
 
     device = str(resolve_device(request.device))
-    model = _model(request).to(device).eval()
+    model = load_model(request.preset, request.checkpoint, request.pretrained).to(device).eval()
+    localizer = build_localizer(
+        request.scoring.localizer, model.config.variant, request.dino_weights, request.dino_text, device=device,
+        cache=request.cache_dir and request.cache_dir.parent / BOXES,
+    )  # fmt: skip
     if not request.adapter:
         for weight in model.adapter.parameters():
             weight.data.zero_()  # it then adds nothing
     cache = FeatureCache(request.cache_dir or default_folder(), request.cache_limit) if request.cache else None
     return Scorer(
-        model, image_fingerprint(model), request.scoring, cache, _localizer(request, device), request.decoders,
+        model, image_fingerprint(model), request.scoring, cache, localizer, request.decoders,
         request.contributions,
     )  # fmt: skip
-
-
-def _model(request: Request) -> FiLo:
-    if request.preset and request.checkpoint:
-        raise DetectorError("both --preset and --checkpoint", expected="one of them")
-    if request.checkpoint:
-        from detector.checkpoint import load_checkpoint
-
-        return load_checkpoint(request.checkpoint, request.pretrained)
-    from detector.presets import load_preset
-
-    return load_preset(request.preset, request.pretrained)
-
-
-def _localizer(request: Request, device: str) -> Localizer | None:
-    if request.scoring.localizer != "grounding-dino":
-        return None
-    if request.dino_weights is None:
-        raise EvaluationError("the localizer grounding-dino needs weights", hint="type --dino-weights FILE")
-    from detector.localize.cache import CachedLocalizer
-    from detector.localize.grounding_dino import GroundingDino
-
-    inner = GroundingDino.from_checkpoint(request.dino_weights, request.dino_text, device=device)
-    return CachedLocalizer(inner, (request.cache_dir or default_folder()).parent / "boxes")
 
 
 def run_compare(first: Path, second: Path, form: Form = "table") -> None:

@@ -14,6 +14,7 @@ from descriptions.errors import nearest
 from detector.errors import DetectorError
 
 if TYPE_CHECKING:
+    from detector.model.config import ModelConfig
     from detector.model.filo import FiLo
 
 FOLDER = Path(__file__).resolve().parent
@@ -50,6 +51,17 @@ def resolve_preset(name: str | None = None) -> Path:
     return FOLDER / name
 
 
+def preset_config(name: str | None = None) -> "ModelConfig":
+    """Configuration of a preset, `mini` by default.
+
+    Raises:
+        PresetError: see `resolve_preset`.
+    """
+    from detector.model.config import ModelConfig
+
+    return ModelConfig.model_validate_json((resolve_preset(name) / "config.json").read_text(encoding="utf-8"))
+
+
 def load_preset(name: str | None = None, pretrained: str | Path | None = None) -> "FiLo":
     """The preset's model in fp32 on the CPU.
 
@@ -58,13 +70,38 @@ def load_preset(name: str | None = None, pretrained: str | Path | None = None) -
         pretrained: other CLIP weights, by open_clip tag or file, for presets that bring none.
 
     Raises:
-        PresetError: see `resolve_preset`.
+        PresetError: see `resolve_preset`; or `pretrained` for a preset that brings its own weights.
         WeightsError: weights that cannot be fetched or do not fit.
     """
+    from detector.build import build_model
     from detector.checkpoint import load_checkpoint
-    from detector.checkpoint import load_preset as build_preset
 
     folder = resolve_preset(name)
-    if (folder / WEIGHTS).is_file():
-        return load_checkpoint(folder / WEIGHTS)
-    return build_preset(folder.name, pretrained or PRETRAINED[folder.name])
+    if not (folder / WEIGHTS).is_file():
+        return build_model(preset_config(name), pretrained or PRETRAINED[folder.name])
+    if pretrained is not None:
+        raise PresetError(
+            f"preset {folder.name!r} brings its own CLIP weights",
+            expected="no --pretrained",
+            hint="leave it out, or type --preset vitl",
+        )
+    return load_checkpoint(folder / WEIGHTS)
+
+
+def load_model(
+    preset: str | None = None, checkpoint: Path | None = None, pretrained: str | Path | None = None
+) -> "FiLo":
+    """The model a command was asked for, in fp32 on the CPU: a checkpoint's, or a preset's.
+
+    Raises:
+        DetectorError: a preset and a checkpoint were both asked for.
+        PresetError: see `resolve_preset`.
+        WeightsError: weights that are missing, damaged, or do not fit.
+    """
+    if preset and checkpoint:
+        raise DetectorError("both --preset and --checkpoint", expected="one of them")
+    if checkpoint is None:
+        return load_preset(preset, pretrained)
+    from detector.checkpoint import load_checkpoint
+
+    return load_checkpoint(checkpoint, pretrained)

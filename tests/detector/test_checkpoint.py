@@ -13,9 +13,7 @@ from detector.checkpoint import (
     CheckpointError,
     backbone_digest,
     load_checkpoint,
-    load_preset,
     load_trained,
-    preset_config,
     read_info,
     save_checkpoint,
 )
@@ -114,14 +112,6 @@ def test_files_that_are_no_checkpoints(tmp_path):
             read_info(path)
     with pytest.raises(CheckpointError, match="no checkpoint"):
         read_info(tmp_path / "missing.safetensors")
-
-
-def test_presets():
-    assert preset_config("vitl").backbone == "ViT-L-14-336"
-    with pytest.raises(CheckpointError, match="did you mean vitl"):
-        load_preset("vit")
-    with pytest.raises(CheckpointError, match="brings no weights"):
-        load_preset("vitl")
 
 
 @pytest.mark.parametrize("after_first_forward", [True, False])

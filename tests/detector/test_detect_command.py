@@ -19,8 +19,9 @@ from detector.checkpoint import save_checkpoint
 from detector.cli import app
 from detector.detect import Failure
 from detector.detections import OutputError, ThresholdError, judged, resolve_threshold, to_csv
+from detector.errors import DetectorError
 from detector.images import NoImagesError
-from detector.presets import PresetError, names, resolve_preset
+from detector.presets import PresetError, load_model, names, preset_config, resolve_preset
 from tests.support.clip import tiny_filo
 
 
@@ -240,3 +241,17 @@ def test_page_without_pictures(tmp_path, monkeypatch):
     page = (tmp_path / "r.html").read_text()
     assert "1 more are in" in page
     assert "y is &lt;empty&gt;" in page
+
+
+def test_a_preset_with_weights_takes_no_others():
+    with pytest.raises(PresetError, match="brings its own CLIP weights"):
+        load_model("mini", None, "openai")
+
+
+def test_preset_and_checkpoint_exclude_each_other(tmp_path):
+    with pytest.raises(DetectorError, match="both --preset and --checkpoint"):
+        load_model("mini", tmp_path / "x")
+
+
+def test_configuration_of_a_preset():
+    assert preset_config("vitl").backbone == "ViT-L-14-336"

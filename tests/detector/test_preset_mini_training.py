@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from detector.build import build_model
+from detector.localize.regions import REGIONS
 from detector.model.filo import FiLo
-from detector.prompts import POSITIONS, Description, prompt_set
+from detector.prompts import Description, prompt_set
 from detector.weights import load_strictly
 from tools.pretrain import captions, corpus, export, objective, paint, samples, train
 from tools.pretrain.student import CONTEXT, Student
@@ -62,7 +63,7 @@ def test_a_painter_changes_what_it_marks(kind: str) -> None:
 
 def test_every_painted_and_real_kind_has_words() -> None:
     assert set(paint.PAINTERS) | set(captions.FOLDER_KINDS.values()) <= set(captions.KINDS)
-    assert captions.POSITIONS == POSITIONS
+    assert captions.POSITIONS == REGIONS
 
 
 def test_the_stream_repeats_with_its_seed(tmp_path: Path) -> None:

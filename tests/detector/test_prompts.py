@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from descriptions.schema import NORMAL_STATES, Anomaly, DescriptionFile
+from detector.localize.regions import REGIONS
 from detector.model.prompts import pack
-from detector.prompts import POSITIONS, PromptTooLongError, build_prompts, clip_tokenizer, encode_text
+from detector.prompts import PromptTooLongError, build_prompts, clip_tokenizer, encode_text
 
 token_ids = st.lists(st.integers(1, 5), min_size=1, max_size=8).map(tuple)
 
@@ -28,7 +29,7 @@ def test_prompts_of_a_description_file():
     assert spoken(prompts.abnormal[0][0]) == "abnormal metal nut with deep scratch at top left ."
     assert spoken(prompts.abnormal[2][8]) == "broken metal nut at bottom right ."
     assert [entry.text for entry in prompts.descriptions] == ["deep scratch", "bent rim"]
-    assert [len(row) for row in prompts.abnormal] == [len(POSITIONS)] * 3
+    assert [len(row) for row in prompts.abnormal] == [len(REGIONS)] * 3
 
 
 def test_disabled_entries_are_not_read():

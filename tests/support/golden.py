@@ -11,9 +11,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from detector.build import build_model
+from detector.localize.regions import REGIONS
 from detector.model.config import ModelConfig
 from detector.model.filo import FiLo
-from detector.prompts import POSITIONS, Description, PromptSet, prompt_set
+from detector.prompts import Description, PromptSet, prompt_set
 from detector.weights import load_strictly
 
 FLOOR = 1e-7
@@ -109,7 +110,7 @@ class Golden:
 
     def positions(self, names: list[str] | None) -> tuple[int, ...]:
         """Region indices of a case."""
-        return tuple(POSITIONS.index(name) for name in names or ())
+        return tuple(REGIONS.index(name) for name in names or ())
 
     def pixels(self, image: int) -> Tensor:
         """Preprocessed image by number."""
