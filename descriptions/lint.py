@@ -13,45 +13,13 @@ from typing import Literal, NamedTuple
 from descriptions.refs import slug
 from descriptions.schema import MAX_TEXT, Anomaly, DescriptionFile
 from descriptions.tokens import BERT_LENGTH, CLIP_LENGTH, Counter, count_bert, count_clip
-
-
-def _set(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
+from descriptions.words import GENERIC, MAYBE_UNSEEN, POSITIONS, SENSES, is_near, words
 
 CONTEXT_TOKENS = 12
 """Learned vectors that stand before every text."""
 FEW, MANY = 3, 60
 """Fewer descriptions than this say little; more than this blur the mean of their features."""
-NEAR = 0.75
-"""Texts that share this part of their content words mean the same."""
 LONGEST_POSITION = "bottom right"
-
-SENSES = {
-    "smell": "smell smells smelly odour odor odorous odorless stink stinks scent aroma",
-    "sound": "sound sounds noise noisy rattle rattles rattling squeak squeaks squeaking audible hum humming",
-    "taste": "taste tastes bitter sour flavour flavor",
-    "touch": "feel feels hardness softness stiffness stickiness tactile",
-    "temperature or weight": "temperature overheated overheating overweight underweight",
-    "time or function": "expired outdated slow slowly late delayed intermittent intermittently malfunction "
-    "malfunctioning unresponsive voltage conductivity toxic",
-}
-"""Words for what no camera sees, by the sense that would be needed."""
-
-MAYBE_UNSEEN = _set("hard soft brittle sticky stiff hot warm cold weight lightweight old age aged stale")
-"""Words that mostly name what is felt, but may be part of a visible defect (`cold solder joint`)."""
-
-GENERIC = _set(
-    "abnormal abnormality anomalies anomaly anomalous bad broken damage damaged damages defect defective defects "
-    "different error fault faults faulty flaw flawed flaws imperfection imperfections irregularity issue issues "
-    "misc other others problem problems strange unknown unusual wrong"
-)
-"""Words that say that something is wrong and not what."""
-
-POSITIONS = ("top", "bottom", "left", "right", "center", "centre", "middle", "upper", "lower")
-"""The position is written behind the text where it was found; a position inside the text contradicts it."""
-
-FILLER = _set("a an the of in on at to by with and or from for its is are some any")
 
 _TYPOGRAPHY = {0x2018: "'", 0x2019: "'", 0x201C: '"', 0x201D: '"', 0x2013: "-", 0x2014: "-", 0x2026: "..."}
 """Curly quotes, dashes and the ellipsis."""
@@ -131,11 +99,6 @@ def fix(description: DescriptionFile) -> DescriptionFile:
     return description if tuple(entries) == description.anomalies else description.revised(anomalies=tuple(entries))
 
 
-def words(text: str) -> list[str]:
-    """Lower-case content words in order."""
-    return [word for word in re.findall(r"[a-z0-9]+", text.lower()) if word not in FILLER]
-
-
 def _mend(entry: Anomaly) -> Anomaly:
     text = unicodedata.normalize("NFKD", entry.text.translate(_TYPOGRAPHY))
     text = "".join(letter for letter in text if not unicodedata.combining(letter)).lower()
@@ -153,7 +116,7 @@ def _not_visible(description: DescriptionFile, _: Context) -> Iterator[Problem]:
     for entry in _enabled(description):
         known = set(words(entry.text))
         for sense, listed in SENSES.items():
-            if hit := sorted(known & set(listed.split())):
+            if hit := sorted(known & listed):
                 yield Problem(entry.id, f"{hit[0]!r} is {sense}, which no camera sees; say what it looks like")
                 break
 
@@ -196,15 +159,14 @@ def _duplicate(description: DescriptionFile, _: Context) -> Iterator[Problem]:
 
 
 def _near_duplicate(description: DescriptionFile, _: Context) -> Iterator[Problem]:
-    seen: list[tuple[Anomaly, frozenset[str]]] = []
+    seen: list[Anomaly] = []
     for entry in _enabled(description):
-        stems = frozenset(word.removesuffix("s") for word in words(entry.text))
-        for other, theirs in seen:
+        for other in seen:
             different = entry.text.lower().split() != other.text.lower().split()
-            if different and stems and len(stems & theirs) >= NEAR * len(stems | theirs):
+            if different and words(entry.text) and is_near(entry.text, [other.text]):
                 yield Problem(entry.id, f"nearly the same as {other.id}: {other.text!r}")
                 break
-        seen.append((entry, stems))
+        seen.append(entry)
 
 
 def _names_category(description: DescriptionFile, _: Context) -> Iterator[Problem]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from descriptions.lint import lint
 from descriptions.schema import Anomaly, DescriptionFile
+from descriptions.words import GENERIC, PLACES, stem, words
 from prompt_forge.catalog import Product
 from prompt_forge.parse import Candidate
 
@@ -19,23 +20,13 @@ MAX_WORDS = 10
 _LONGEST_WORD = 24
 
 _SHAPE = re.compile(r"[a-z0-9][a-z0-9 '/-]*")
-
-
-def _set(listed: str) -> frozenset[str]:
-    return frozenset(listed.split())
-
-
-_SMALL = _set(
-    "a an the of in on at to by from with and or for is are has have it its where that this across along around near"
-)
-_PLACE = _set("corner corners above below underneath front back rear inside")
-"""Positions in a wider sense than the linter's; a wrong one misleads as much."""
-_LINTED = _set("not-visible generic clip-length separator names-category names-position ascii")
+_LINTED = frozenset({"not-visible", "generic", "clip-length", "separator", "names-category", "names-position", "ascii"})
 """Lint rules that reject a candidate."""
-_GENERIC = _set(
-    "anomaly anomalies damage damaged defect defective defects fault faulty flaw flawed imperfection issue problem "
-    "other abnormal bad broken missing part parts piece pieces product object surface area wrong quality rough texture"
+_VAGUE = GENERIC.union(
+    ("missing", "part", "parts", "piece", "pieces", "product", "object", "surface", "area"),
+    ("quality", "rough", "texture"),
 )
+"""Words that leave open what is seen; people may use them alone (`missing part`), a model has to say more."""
 _VISIBLE = re.compile(
     r"crack|chip|broke|shatter|jagged|split|fractur|scratch|scuff|scrape|abras|gouge|dent|bent|bend|warp|crush|flat|twist|deform"
     r"|distort|stain|spot|patch|discolo|colour|color|fade|pale|yellow|brown|black|grey|gray|white|orange|green|dark|dust|dirt|hair"
@@ -44,19 +35,6 @@ _VISIBLE = re.compile(
     r"|swell|swollen|bulg|worn|smudg|blur|misprint|leak|cluster|gap|fold|crease"
 )
 _JUNK = re.compile(r"^(?:cracking|breaking|missing) (?:the|a)\b|\b(?:where|or|was|that|which)\b")
-
-
-def words(text: str) -> list[str]:
-    """The content words of `text`, in order."""
-    return [word for word in re.findall(r"[a-z0-9]+", text.lower()) if word not in _SMALL]
-
-
-def stem(word: str) -> str:
-    """A word without the endings that do not change what is seen: `cracks`, `cracked` and `cracking` are `crack`."""
-    for ending in ("ing", "ed", "es", "s", "e"):
-        if word.endswith(ending) and len(word) - len(ending) >= 3:
-            return word[: -len(ending)]
-    return word
 
 
 def trim(text: str, product: Product) -> str:
@@ -106,11 +84,11 @@ class Filter:
             return "empty" if not content else "too long"
         if known & set(self._names()):
             return "names the product"
-        if found := known & _PLACE - self._own_words():
+        if found := known & PLACES - self._own_words():
             return f"names-position: {min(found)}"
         if finding := self._linted(text):
             return finding
-        return "" if known - _GENERIC else "too general"
+        return "" if known - _VAGUE else "too general"
 
     def _linted(self, text: str) -> str:
         """The first rule of the linter that the phrase breaks: what is refused later is not written now."""

@@ -18,10 +18,11 @@ from descriptions.errors import ForgeError, UnknownCategoryError
 from descriptions.refs import slug
 from descriptions.schema import Anomaly, DescriptionFile, Parameters, Provenance, Usage
 from descriptions.store import Store
+from descriptions.words import is_near
 from prompt_forge.catalog import Product
 from prompt_forge.errors import AuthenticationError, BudgetError, LocalModelError
 from prompt_forge.llm.types import LanguageModel
-from prompt_forge.merge import Merged, is_near, merge
+from prompt_forge.merge import Merged, merge
 from prompt_forge.parse import Candidate
 from prompt_forge.strategies import Outcome, Recipe, first_requests, propose
 

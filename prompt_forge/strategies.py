@@ -8,12 +8,12 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from descriptions.words import is_near, words
 from prompt_forge.catalog import DEFAULT_FAMILIES, Product
 from prompt_forge.errors import IncompleteError, RejectedAnswerError, SettingsError
-from prompt_forge.filter import Filter, words
+from prompt_forge.filter import Filter
 from prompt_forge.llm.reask import ask
 from prompt_forge.llm.types import Completion, LanguageModel, Mode, Request, Sampling, Usage
-from prompt_forge.merge import is_near
 from prompt_forge.parse import Candidate, answer_schema, from_json, from_lines, one_phrase
 from prompt_forge.templates import Template
 

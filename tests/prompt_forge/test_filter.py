@@ -3,7 +3,7 @@
 import pytest
 
 from prompt_forge.catalog import Product
-from prompt_forge.filter import Filter, stem, trim
+from prompt_forge.filter import Filter, trim
 from prompt_forge.parse import Candidate
 
 CAPSULE = Product(category="capsule", object_name="capsule", parts=("cap", "body", "back label"))
@@ -75,9 +75,3 @@ def test_a_small_model_that_misspells_the_product() -> None:
     assert (kept.text, problem) == ("brown burn mark on the body", "")
     kept, _ = Filter(CAPSULE, strict=True).apply(Candidate("missing piece of the cap"))
     assert kept.text == "missing piece of the cap"
-
-
-def test_stems() -> None:
-    assert {stem(word) for word in ("crack", "cracks", "cracked", "cracking")} == {"crack"}
-    assert stem("edges") == stem("edge")
-    assert stem("red") == "red"
