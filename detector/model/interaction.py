@@ -11,8 +11,8 @@ from torch import Tensor, nn
 Patches = Float[Tensor, "batch patches width"]
 Embedded = Float[Tensor, "batch patches embed"]
 
-KERNELS = ((1, 1), (3, 3), (5, 5), (7, 7), (1, 5), (5, 1))
-"""Height and width of the summed convolutions."""
+KERNELS = ((7, 7), (5, 5), (3, 3), (1, 5), (5, 1), (1, 1))
+"""Height and width of the summed convolutions, the largest first."""
 
 
 class LinearDecoder(nn.Module):
@@ -40,6 +40,7 @@ class InteractionDecoder(nn.Module):
             shape = (height, breadth)
             convs = (nn.Conv2d(width, embed, shape, padding="same") for _ in range(levels))
             self.add_module(_name(height, breadth), nn.ModuleList(convs))
+        self.levels = levels
         self._sums: dict[int, tuple[object, tuple[Tensor, Tensor]]] = {}
 
     def forward(self, tokens: tuple[Patches, ...]) -> tuple[Embedded, ...]:
@@ -58,13 +59,26 @@ class InteractionDecoder(nn.Module):
         return mixed.flatten(2).transpose(1, 2)
 
     def _shapes(self, index: int) -> list[nn.Conv2d]:
-        """The six convolutions of a level."""
+        """The six convolutions of a level, or the one they were folded into; the largest first."""
         levels = [self.get_submodule(f"{_name(height, breadth)}.{index}") for height, breadth in KERNELS]
         return [conv for conv in levels if isinstance(conv, nn.Conv2d)]
+
+    def fold(self) -> None:
+        """Keep only the sums, in the largest convolution: half the memory, but no longer trainable or savable."""
+        for index in range(self.levels):
+            convs = self._shapes(index)
+            if len(convs) > 1:
+                kernel, bias = _sum(convs)
+                convs[0].weight.data, convs[0].bias.data = kernel, bias  # type: ignore[union-attr]  # ours have one
+                for height, breadth in KERNELS[1:]:
+                    self.get_submodule(_name(height, breadth))[index] = nn.Identity()  # type: ignore[operator]
+        self._sums.clear()
 
     def _summed(self, index: int) -> tuple[Tensor, Tensor]:
         """Kernel and bias that do the work of all six."""
         convs = self._shapes(index)
+        if len(convs) == 1 and convs[0].bias is not None:
+            return convs[0].weight, convs[0].bias
         state = [_state(parameter) for conv in convs for parameter in conv.parameters()]
         if index not in self._sums or self._sums[index][0] != state:
             self._sums[index] = state, _sum(convs)
@@ -80,19 +94,12 @@ def _state(parameter: Tensor) -> tuple[int, int, torch.dtype]:
 def _sum(convs: list[nn.Conv2d]) -> tuple[Tensor, Tensor]:
     """Smaller kernels, centred, added to the largest; and all biases."""
     with torch.no_grad():
-        largest = max(convs, key=lambda conv: conv.weight.numel())
-        kernel = largest.weight.clone()
-        for conv in convs:
-            if conv is not largest:
-                kernel += _centred(conv.weight, kernel.shape[-1])
+        kernel = convs[0].weight.clone()
+        for conv in convs[1:]:
+            high, wide = ((kernel.shape[-1] - side) // 2 for side in conv.weight.shape[-2:])
+            kernel[..., high : high + conv.weight.shape[-2], wide : wide + conv.weight.shape[-1]] += conv.weight
         return kernel, torch.stack([conv.bias for conv in convs if conv.bias is not None]).sum(0)
 
 
 def _name(height: int, breadth: int) -> str:
     return f"fc_{height}{breadth}"
-
-
-def _centred(kernel: Tensor, side: int) -> Tensor:
-    """`kernel` with zeros around it, in a square of `side`."""
-    high, wide = (side - kernel.shape[-2]) // 2, (side - kernel.shape[-1]) // 2
-    return F.pad(kernel, (wide, wide, high, high))

@@ -214,6 +214,19 @@ def test_prompts_without_any_state_are_refused():
         prompt_set("gear", ("{}",), (), ())
 
 
+def test_folding_changes_no_patch_and_halves_the_decoder():
+    model, tokens = tiny_filo(), tuple(torch.randn(3, 2, 16, 32))
+    before = model.decoder_cov(tokens)
+    weights = sum(parameter.numel() for parameter in model.decoder_cov.parameters())
+    model.decoder_cov.fold()
+    model.decoder_cov.fold()
+    with torch.no_grad():
+        folded = model.decoder_cov(tokens)
+    for one, other in zip(before, folded, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
+    assert sum(parameter.numel() for parameter in model.decoder_cov.parameters()) < 0.53 * weights
+
+
 def test_summed_kernels_follow_their_weights():
     model, tokens = tiny_filo(), torch.randn(1, 16, 32)
     with torch.no_grad():
