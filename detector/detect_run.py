@@ -3,7 +3,8 @@
 import hashlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from descriptions.files import atomic_write
 from descriptions.store import Store
 from descriptions.terminal import INTERRUPTED
 from detector import console
+from detector.cache import fingerprint
 from detector.detect import Detection, Detector, Failure
 from detector.detections import Journal, Row, cannot_write, judged, resolve_threshold, to_csv, to_document, to_row
 from detector.device import resolve_device
@@ -20,6 +22,7 @@ from detector.errors import DetectorError
 from detector.images import find_images
 from detector.localize.build import build_localizer
 from detector.presets import load_model
+from detector.run import Outcome, recorded
 from detector.scoring import ScoringSettings
 
 
@@ -77,25 +80,49 @@ def run_detect(request: DetectRequest) -> int:
     files = [str(path) for path in find_images(request.paths)]
     store = Store.open(request.descriptions_dir)
     description = store.load(request.category)
-    resolve_threshold(request.threshold, (), request.category)
+    fixed = resolve_threshold(request.threshold, (), request.category)  # before the run's own record is written
     detector = make_detector(request, store)
-    journal = None
-    if request.out is not None:
-        identity = request.model_dump(
-            mode="json", include={"preset", "checkpoint", "pretrained", "settings", "tile", "max_size"}
-        )
-        journal = Journal(request.out, identity | {"descriptions": description.content_hash}, resume=request.resume)
-    done = dict(journal.rows) if journal else {}
-    rows = [done[path] for path in files if path in done]
-    failed: list[Failure] = []
-    stopped = _collect(detector, request, [path for path in files if path not in done], journal, rows, failed)
-    threshold = resolve_threshold(request.threshold, [row["score"] for row in rows], request.category)
-    rows = judged(rows, threshold)
-    about = {"descriptions": description.ref, "content_hash": description.content_hash, "threshold": threshold}
-    if request.out is not None:
-        _write(request.out, rows, failed, about)
-    _print(request, rows, failed, about)
+    about = {"descriptions": description.ref, "content_hash": description.content_hash}
+    with _recorded(request, detector, about) as (journal, outcome):
+        done = dict(journal.rows) if journal else {}
+        rows = [done[path] for path in files if path in done]
+        failed: list[Failure] = []
+        stopped = _collect(detector, request, [path for path in files if path not in done], journal, rows, failed)
+        scores = [row["score"] for row in rows]
+        threshold = resolve_threshold(request.threshold, scores, request.category) if fixed is None else fixed
+        rows = judged(rows, threshold)
+        if request.out is not None:
+            _write(request.out, rows, failed, about | {"threshold": threshold})
+        outcome.status = "interrupted" if stopped else "partial" if failed else "done"
+        outcome.results |= {"threshold": threshold, "images": len(rows), "failed": len(failed)}
+    _print(request, rows, failed, about | {"threshold": threshold})
     return INTERRUPTED if stopped else 1 if failed else 0
+
+
+@contextmanager
+def _recorded(
+    request: DetectRequest, detector: Detector, about: dict[str, Any]
+) -> Iterator[tuple[Journal | None, Outcome]]:
+    """The journal and the record of a run with `--out`; neither without it."""
+    if request.out is None:
+        yield None, Outcome()
+        return
+    key = identity(request, detector) | {"content_hash": about["content_hash"]}
+    journal = Journal(request.out, key, resume=request.resume)
+    settings = request.model_dump(mode="json") | about | key | {"device": str(detector.device)}
+    try:
+        with recorded(request.out, settings) as outcome:
+            yield journal, outcome
+    except OSError as error:
+        raise cannot_write(request.out, error) from error
+
+
+def identity(request: DetectRequest, detector: Detector) -> dict[str, Any]:
+    """Everything but the descriptions that decides a row: options, weights by content, localizer."""
+    return request.model_dump(mode="json", include={"settings", "tile", "max_size"}) | {
+        "model": fingerprint(detector.model),
+        "localizer": detector.localizer.fingerprint if detector.localizer else None,
+    }
 
 
 def _collect(
@@ -161,10 +188,7 @@ def _draw(out: Path, found: Detection) -> str:
     sheet = picture(found.image, found.heat, title=where, subtitle=subtitle, boxes=found.boxes, limits=limits)
     buffer = BytesIO()
     sheet.save(buffer, "PNG")
-    try:
-        atomic_write(out / name, buffer.getvalue())
-    except OSError as error:
-        raise cannot_write(out, error) from error
+    atomic_write(out / name, buffer.getvalue())
     return name
 
 
@@ -174,13 +198,10 @@ def _write(out: Path, rows: Sequence[Row], failed: Sequence[Failure], about: dic
 
     from detector.report_detect import write_html
 
-    try:
-        document = json.dumps(to_document(rows, failed, **about), indent=2, ensure_ascii=False)
-        atomic_write(out / "results.json", document + "\n")
-        atomic_write(out / "results.csv", to_csv(rows))
-        write_html(out / "report.html", rows, failed, {"title": f"Detections, {about['descriptions']}", **about})
-    except OSError as error:
-        raise cannot_write(out, error) from error
+    document = json.dumps(to_document(rows, failed, **about), indent=2, ensure_ascii=False)
+    atomic_write(out / "results.json", document + "\n")
+    atomic_write(out / "results.csv", to_csv(rows))
+    write_html(out / "report.html", rows, failed, {"title": f"Detections, {about['descriptions']}", **about})
 
 
 def _print(request: DetectRequest, rows: Sequence[Row], failed: Sequence[Failure], about: dict[str, Any]) -> None:

@@ -4,6 +4,9 @@ import json
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,13 +15,44 @@ from typing import Any, Literal
 from descriptions.files import atomic_write
 
 RECORD = "run.json"
-_PACKAGES = ("filo-forge", "torch", "open_clip_torch", "numpy", "groundingdino-py", "transformers")
+_PACKAGES = (
+    "filo-forge", "torch", "open_clip_torch", "lightning-fabric", "numpy", "groundingdino-py", "transformers",
+)  # fmt: skip
 
 Status = Literal["running", "interrupted", "failed", "partial", "done"]
 
 
+@dataclass
+class Outcome:
+    """What a run says of itself in the end; the body of `recorded` may change it."""
+
+    status: Status = "done"
+    results: dict[str, Any] = field(default_factory=dict)
+    """Further entries of the record."""
+
+
+@contextmanager
+def recorded(folder: Path, settings: dict[str, Any]) -> Iterator[Outcome]:
+    """Keep the record of a run however it ends: `interrupted` and `failed` come with the reason.
+
+    Args:
+        folder: of the run.
+        settings: everything that decides the results, as plain JSON.
+    """
+    write_run(folder, settings, status="running")
+    outcome = Outcome()
+    try:
+        yield outcome
+    except BaseException as error:
+        status: Status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+        with suppress(OSError):  # a full disk is what ended the run; say that
+            write_run(folder, settings, status=status, reason=str(error) or type(error).__name__, **outcome.results)
+        raise
+    write_run(folder, settings, status=outcome.status, **outcome.results)
+
+
 def write_run(folder: Path, settings: dict[str, Any], *, status: Status, **results: Any) -> None:
-    """Write `run.json`, whole or not at all; a second call with another status replaces it and keeps the start time.
+    """Write `run.json`, whole or not at all; `running` starts the clock, any other status keeps the start time.
 
     Args:
         folder: of the run.
@@ -26,7 +60,7 @@ def write_run(folder: Path, settings: dict[str, Any], *, status: Status, **resul
         status: how far the run is.
         results: further entries, such as the `thresholds` that an evaluation found.
     """
-    before = read_run(folder) or {}
+    before = {} if status == "running" else read_run(folder) or {}
     now = datetime.now(UTC).isoformat(timespec="seconds")
     record = {
         "status": status,

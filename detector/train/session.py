@@ -1,7 +1,7 @@
 """A training run as a person asks for it: folders and descriptions in, a checkpoint and its record out."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -18,13 +18,13 @@ from detector.data import Sample, open_data
 from detector.device import resolve_device
 from detector.model.filo import FiLo
 from detector.prompts import build_prompts
+from detector.run import recorded
 from detector.train.config import TrainConfig
 from detector.train.engine import Trainer
 from detector.train.errors import ProtocolError, TrainError, TrainingDataError
 from detector.train.log import Report
 from detector.train.memo import FeatureMemo
 from detector.train.order import held_out
-from detector.train.record import recorded
 from detector.train.source import FiLoSource, require_trainable
 from detector.train.stages import filo_stages
 
@@ -244,7 +244,7 @@ def make_fabric(config: TrainConfig, device: str = "auto", devices: int = 1) -> 
     )
 
 
-def summary(material: Material, config: TrainConfig) -> Mapping[str, Any]:
+def summary(material: Material, config: TrainConfig) -> dict[str, Any]:
     """What the run record says about a run."""
     counts = {"good": sum(not s.defective for s in material.samples), "defective": 0}
     counts["defective"] = len(material.samples) - counts["good"]

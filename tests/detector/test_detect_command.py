@@ -5,6 +5,7 @@ import errno
 import io
 import json
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,12 +18,15 @@ from descriptions.store import Store
 from detector import detect_run, detections
 from detector.checkpoint import save_checkpoint
 from detector.cli import app
-from detector.detect import Failure
+from detector.detect import Detector, Failure
 from detector.detections import OutputError, ThresholdError, judged, resolve_threshold, to_csv
 from detector.errors import DetectorError
 from detector.images import NoImagesError
+from detector.localize.base import NoLocalizer
 from detector.presets import PresetError, load_model, names, preset_config, resolve_preset
+from detector.run import read_run
 from tests.support.clip import tiny_filo
+from tests.support.dataset import make_dataset
 
 
 @pytest.fixture(scope="module")
@@ -255,3 +259,57 @@ def test_preset_and_checkpoint_exclude_each_other(tmp_path):
 
 def test_configuration_of_a_preset():
     assert preset_config("vitl").backbone == "ViT-L-14-336"
+
+
+def test_the_run_folder_says_what_was_done(home, tmp_path):
+    out = tmp_path / "run"
+    run(command(home, "--out", str(out), "--threshold", "0.4"))
+    record = read_run(out)
+    settings = record["settings"]
+    assert (record["status"], record["images"], record["failed"], record["threshold"]) == ("done", 12, 0, 0.4)
+    assert (settings["descriptions"], settings["device"], settings["checkpoint"]) == (
+        "gear@1",
+        "cpu",
+        str(home / "tiny.safetensors"),
+    )
+    assert settings["content_hash"] == Store(home / "library").load("gear@1").content_hash
+    assert len(settings["model"]) == 64
+
+
+def test_the_record_of_a_run_that_was_stopped_or_done_in_part(home, tmp_path, monkeypatch):
+    (tmp_path / "bad.png").touch()
+    run([*command(home, "--out", str(tmp_path / "part")), str(tmp_path / "bad.png")])
+    assert (read_run(tmp_path / "part")["status"], read_run(tmp_path / "part")["failed"]) == ("partial", 1)
+    stop_after(monkeypatch, 2)
+    run(command(home, "--out", str(tmp_path / "stopped")))
+    assert (read_run(tmp_path / "stopped")["status"], read_run(tmp_path / "stopped")["images"]) == ("interrupted", 2)
+
+
+def test_resume_notices_other_weights_under_the_same_name(home, tmp_path):
+    own, out = tmp_path / "own.safetensors", str(tmp_path / "run")
+    asked = [*command(home, "--out", out, "--resume"), "--checkpoint", str(own)]
+    save_checkpoint(tiny_filo(), own, whole=True)
+    run(asked)
+    own.rename(tmp_path / "moved.safetensors")
+    run([*asked, "--checkpoint", str(tmp_path / "moved.safetensors")])
+    save_checkpoint(tiny_filo(seed=1), own, whole=True)
+    with pytest.raises(OutputError, match="other settings"):
+        run(asked)
+
+
+def test_resume_notices_another_localizer():
+    request = detect_run.DetectRequest(paths=(), category="gear")
+    detector = Detector(tiny_filo(), store=Store(Path("none")), device="cpu")
+    before = detect_run.identity(request, detector)
+    detector.localizer = NoLocalizer()
+    assert detect_run.identity(request, detector) != before
+
+
+def test_the_threshold_of_a_real_evaluation(home, tmp_path):
+    data = make_dataset(tmp_path / "data", good=2, bad=1)
+    given = ["--descriptions-dir", str(home / "library"), "--checkpoint", str(home / "tiny.safetensors")]
+    out = ["--out", str(tmp_path / "eval"), "--device", "cpu", "--draws", "2", "--no-cache", "--no-contributions"]
+    assert run(["eval", "--data", str(data), "--descriptions", "gear@1", *given, *out]).exit_code == 0
+    found = json.loads(run(command(home, "--threshold", f"from-eval:{tmp_path / 'eval'}", "--format", "json")).stdout)
+    assert found["threshold"] == read_run(tmp_path / "eval")["thresholds"]["gear"]
+    assert {row["verdict"] for row in found["images"]} <= {"good", "anomalous"}

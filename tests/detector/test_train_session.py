@@ -159,7 +159,8 @@ def test_a_finished_run_leaves_checkpoints_that_load_and_a_record(tmp_path, data
     state = load_state(tmp_path / "last.safetensors").parameters
     assert torch.equal(last.decoder_linear.fc[0].weight, state["model.decoder_linear.fc.0.weight"])
     record = json.loads((tmp_path / "run.json").read_text())
-    assert (record["status"], record["split"], record["config"]["seed"]) == ("done", "test", 0)
+    settings = record["settings"]
+    assert (record["status"], settings["split"], settings["config"]["seed"]) == ("done", "test", 0)
     assert torch.__version__.startswith(record["versions"]["torch"])
 
 
@@ -168,7 +169,7 @@ def test_a_stopped_run_says_why_in_its_record(tmp_path, data, store):
     with pytest.raises(TrainingDataError, match="at least one batch of 500"):
         finish(tiny_filo, gather(data, "test", store=store), huge, tmp_path)
     record = json.loads((tmp_path / "run.json").read_text())
-    assert record["status"] == "stopped"
+    assert record["status"] == "failed"
     assert "at least one batch of 500" in record["reason"]
 
 
