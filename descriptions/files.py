@@ -2,6 +2,8 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -19,21 +21,31 @@ def atomic_write(path: Path, content: str | bytes, *, exclusive: bool = False) -
         OSError: the disk is full, the folder is read-only, and so on. The target is then untouched.
     """
     data = content.encode() if isinstance(content, str) else content
+    with staged(path, exclusive=exclusive) as part:
+        part.write_bytes(data)
+
+
+@contextmanager
+def staged(path: Path, *, exclusive: bool = False) -> Iterator[Path]:
+    """A file beside `path` to write into; it takes the target's name when the block ends well, else it vanishes.
+
+    For writers that want a file name rather than bytes. Arguments and errors are those of `atomic_write`.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    staged = Path(name)
+    os.close(handle)
+    part = Path(name)
     try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-            stream.flush()
+        yield part
+        with part.open("rb") as stream:
             os.fsync(stream.fileno())
-        staged.chmod(0o666 & ~_umask())
+        part.chmod(0o666 & ~_umask())
         if exclusive:
-            path.hardlink_to(staged)  # unlike rename, a link fails when the target exists
+            path.hardlink_to(part)  # unlike rename, a link fails when the target exists
         else:
-            staged.replace(path)
+            part.replace(path)
     finally:
-        staged.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
 
 
 def _umask() -> int:

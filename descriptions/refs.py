@@ -24,17 +24,16 @@ class Ref(NamedTuple):
 
 
 def parse_ref(text: str) -> Ref:
-    """Read `category`, `category@2` or `category@label`.
+    """Read `category`, `category@2` or `category@label`; `Metal nut` may stand for `metal_nut`.
 
     Raises:
         BadReferenceError: anything else, `../` and absolute paths included.
     """
     category, at, version = text.partition("@")
+    if re.fullmatch(r"[A-Za-z0-9_ -]+", category):
+        category = slug(category)
     if not NAME.fullmatch(category):
-        hint = f"type {slug(category)}" if NAME.fullmatch(slug(category)) else ""
-        raise BadReferenceError(
-            f"category {category!r}", expected="lower-case letters, digits, _ and - (at most 64)", hint=hint
-        )
+        raise BadReferenceError(f"category {category!r}", expected="letters, digits, _ and - (at most 64)")
     if not at:
         return Ref(category)
     if re.fullmatch(r"v?[1-9][0-9]{0,8}", version):

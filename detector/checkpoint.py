@@ -6,8 +6,6 @@ the whole model, CLIP included. Both carry the configuration and the hashes of t
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from descriptions.files import staged
 from detector.build import build_model
 from detector.model.config import ModelConfig
 from detector.model.filo import FiLo
@@ -81,15 +80,8 @@ def save_checkpoint(
 
 def _write(tensors: dict[str, Tensor], info: dict[str, Any], path: Path) -> None:
     """Straight to a file beside the target and then renamed: gigabytes need not pass through memory twice."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    os.close(handle)
-    staged = Path(name)
-    try:
-        save_file(tensors, staged, metadata={key: json.dumps(value) for key, value in info.items()})
-        staged.replace(path)
-    finally:
-        staged.unlink(missing_ok=True)
+    with staged(path) as part:
+        save_file(tensors, part, metadata={key: json.dumps(value) for key, value in info.items()})
 
 
 def read_info(path: Path) -> CheckpointInfo:

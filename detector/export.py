@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from descriptions.files import staged
 from detector import maps
 from detector.errors import DetectorError
 from detector.model.filo import FiLo, TextFeatures
@@ -73,18 +74,13 @@ def export_model(
     Raises:
         ExportError: ONNX is not installed, or the written file does not give the eager outputs.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staged = path.with_name(f".{path.name}")
-    try:
-        run = _to_onnx(fixed, reference, staged) if form == "onnx" else _to_program(fixed, reference, staged)
+    with staged(path) as part:
+        run = _to_onnx(fixed, reference, part) if form == "onnx" else _to_program(fixed, reference, part)
         with torch.no_grad():
             expected = fixed(reference)
         difference = max(float((a - b).abs().max()) for a, b in zip(expected, run, strict=True))
         if not difference <= TOLERANCE:
             raise ExportError(f"the export differs by {difference:.2g}", expected=f"at most {TOLERANCE}")
-        staged.replace(path)
-    finally:
-        staged.unlink(missing_ok=True)
     return Exported(path, difference)
 
 

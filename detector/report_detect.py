@@ -9,6 +9,7 @@ from typing import Any
 
 from PIL import Image
 
+from descriptions.files import staged
 from descriptions.terminal import printable
 from detector.detect import Failure
 from detector.detections import Row
@@ -37,10 +38,9 @@ def write_html(path: Path, rows: Sequence[Row], failed: Sequence[Failure], about
         failed: listed at the end.
         about: shown at the top; `title` is the heading.
     """
-    with path.with_suffix(".part").open("w", encoding="utf-8") as stream:
+    with staged(path) as part, part.open("w", encoding="utf-8") as stream:
         for piece in _page(path.parent, rows, failed, about):
             stream.write(piece)
-    path.with_suffix(".part").replace(path)
 
 
 def _page(folder: Path, rows: Sequence[Row], failed: Sequence[Failure], about: dict[str, Any]) -> Iterator[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from descriptions.files import atomic_write
+from descriptions.files import atomic_write, staged
 
 
 def _claim(path: Path, text: str) -> bool:
@@ -54,4 +54,22 @@ def test_of_many_exclusive_writers_exactly_one_wins(tmp_path: Path) -> None:
         won = pool.starmap(_claim, [(target, f"writer {number}") for number in range(8)])
     assert sum(won) == 1
     assert target.read_text() == f"writer {won.index(True)}"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_staged_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "model.bin"
+
+    def write_half() -> None:
+        with staged(target) as part:
+            part.write_text("half")
+            raise RuntimeError("stopped")
+
+    with pytest.raises(RuntimeError, match="stopped"):
+        write_half()
+    assert list(tmp_path.iterdir()) == []
+    with staged(target) as part:
+        part.write_text("whole")
+        assert not target.exists()
+    assert target.read_text() == "whole"
     assert list(tmp_path.iterdir()) == [target]

@@ -185,7 +185,7 @@ def test_unknown_names_offer_the_nearest(tmp_path: Path) -> None:
         store.load("capsule@lates")
 
 
-@pytest.mark.parametrize("bad", ["../x", "/etc", "a/b", "Metal nut", "", "capsule@", "capsule@@2", "capsule@../x"])
+@pytest.mark.parametrize("bad", ["../x", "/etc", "a/b", "capsule;ls", "", "capsule@", "capsule@@2", "capsule@../x"])
 def test_references_cannot_leave_the_library(bad: str, tmp_path: Path) -> None:
     with pytest.raises(BadReferenceError) as caught:
         Store(tmp_path).load(bad)
@@ -201,6 +201,7 @@ def test_references_read_back() -> None:
         "capsule@2",
         "capsule@reviewed",
     ]
+    assert parse_ref("Metal nut@2") == Ref("metal_nut", 2)
     assert slug("  Metal Nut! ") == "metal_nut"
 
 
