@@ -7,6 +7,7 @@ text tower, so it uses the text of one reference image; what that costs on other
     +-- ExportError     a package that is missing, or an export that does not give the eager outputs
 """
 
+import copy
 import warnings
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -60,10 +61,12 @@ class Exported(NamedTuple):
 
 
 def fixed_text_model(model: FiLo, prompts: PromptSet, reference: Float[Tensor, "1 3 size size"]) -> FixedTextModel:
-    """The eager model that is exported; its text is that of `reference`."""
+    """The eager model that is exported, a copy; its text is that of `reference`."""
     with torch.no_grad():
         text = model.encode_text(model.encode_image(reference).embedding, [prompts])
-    return FixedTextModel(model, text).eval()
+    own = copy.deepcopy(model)
+    own.decoder_cov.fold()  # the exporters cannot trace sums that are made when they are first needed
+    return FixedTextModel(own, text).eval()
 
 
 def export_model(
