@@ -45,9 +45,14 @@ def main() -> None:
 
 SCRIPTS: list[tuple[str, list[str]]] = [
     ("prompt-forge", ["--help"]),
+    ("prompt-forge", ["templates", "list"]),
+    ("prompt-forge", ["generate", "--category", "capsule", "--dry-run"]),
+    ("prompt-forge", ["lint", "metal_nut"]),
     ("detector", ["--help"]),
+    ("detector", ["data", "sample", "pictures"]),
+    ("detector", ["detect", "pictures/capsule/test/cracked/000.png", "--category", "metal nut", "--out", "found"]),
 ]
-"""What a newcomer types first; nothing here needs weights or a network."""
+"""What a newcomer types first; nothing here needs a download."""
 
 
 if __name__ == "__main__":

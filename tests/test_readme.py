@@ -59,3 +59,14 @@ def test_the_readme_shows_what_its_commands_print(tmp_path: Path) -> None:
         assert checker.check_output(command.shown, done.stdout, flags), (
             f"README shows for `{command.line}`:\n{command.shown}\nbut it prints:\n{done.stdout}"
         )
+
+
+def test_links_between_our_pages_lead_somewhere() -> None:
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md"), *ROOT.glob("d*/**/*.md")]
+    broken = [
+        f"{page.relative_to(ROOT)}: {target}"
+        for page in pages
+        for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text())
+        if not (page.parent / target).exists()
+    ]
+    assert not broken, broken
