@@ -41,7 +41,7 @@ def test_a_run_from_the_command_line(workplace, tmp_path):
     assert result.stdout.strip() == str(tmp_path / "model.safetensors")
     assert "adapter epoch 1" in result.stderr
     assert load_checkpoint(tmp_path / "model.safetensors").config.image_size == 56
-    assert json.loads((tmp_path / "run.json").read_text())["descriptions"].keys() == {"cloth@1"}
+    assert json.loads((tmp_path / "run.json").read_text())["settings"]["descriptions"].keys() == {"cloth@1"}
 
 
 def test_the_split_must_be_named(workplace, tmp_path):

@@ -160,7 +160,9 @@ def test_a_wrong_key_and_a_spent_budget_end_the_run(keyed: Path) -> None:
 
 
 def test_ctrl_c_leaves_whole_files_and_says_so(keyed: Path) -> None:
-    program = "from prompt_forge.cli import main; main()"
+    # A shell that starts the tests in the background hands down an ignored SIGINT; a terminal never does.
+    listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    program = f"{listen}; from prompt_forge.cli import main; main()"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     with serve(lambda body: slowly(GOOD)) as server:
         command = [sys.executable, "-c", program, "generate", "--all", "--base-url", server.url, "--model", "m"]

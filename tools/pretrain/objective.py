@@ -73,9 +73,11 @@ def losses(student: Student, features: Features, words: Words, samples: Sequence
     kinds = student.encode_text(words.kinds, True)
     side = int(features.last.shape[1] ** 0.5)
     mask = torch.stack([s.mask for s in samples])[:, None]
-    terms = {"mask": _mask_loss(features, normal, abnormal, mask, known)}
-    cosines = torch.stack([(features.image * t).sum(-1) for t in (normal, abnormal)], 1)
-    terms["image"] = F.cross_entropy(cosines[known] / 0.07, label[known])
+    terms = {}
+    if known.any():  # the mean over no image is not a number
+        terms["mask"] = _mask_loss(features, normal, abnormal, mask, known)
+        cosines = torch.stack([(features.image * t).sum(-1) for t in (normal, abnormal)], 1)
+        terms["image"] = F.cross_entropy(cosines[known] / 0.07, label[known])
     terms["words"] = _words_loss(features, kinds, F.adaptive_avg_pool2d(mask, side).flatten(1), samples)
     return terms
 
