@@ -165,7 +165,8 @@ def advance(
         terms["teacher"] = F.smooth_l1_loss(guess.float(), taught.float())
     total = sum((WEIGHTS[k] * v for k, v in terms.items()), torch.zeros(()))
     optimizer.zero_grad(set_to_none=True)
-    total.backward()
+    if total.requires_grad:  # a batch may hold nothing to learn from
+        total.backward()
     torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
     optimizer.step()
     return {k: float(v.detach()) for k, v in terms.items()}
