@@ -13,6 +13,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
+    epilog="Example: `detector detect photos/ --category capsule`",
     help="Find defects on products never seen before, guided by description files.",
 )
 

@@ -12,6 +12,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
+    epilog="Example: `prompt-forge generate --category capsule`",
     help="Let a language model describe which anomalies a product can have; keep, edit and version the answer.",
 )
 
