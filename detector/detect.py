@@ -120,9 +120,9 @@ class Detector:
             pretrained: other CLIP weights, by open_clip tag or file, where the preset brings none.
             options: of the class.
         """
-        from detector.presets import load_preset
+        from detector.presets import load_model
 
-        return cls(load_preset(preset, pretrained), **options)
+        return cls(load_model(preset, pretrained=pretrained), **options)
 
     @classmethod
     def from_checkpoint(cls, path: str | Path, *, pretrained: str | Path | None = None, **options: Any) -> "Detector":
@@ -133,9 +133,9 @@ class Detector:
             pretrained: CLIP weights, needed for the trained parts only.
             options: of the class.
         """
-        from detector.checkpoint import load_checkpoint
+        from detector.presets import load_model
 
-        return cls(load_checkpoint(Path(path), pretrained), **options)
+        return cls(load_model(None, Path(path), pretrained), **options)
 
     def detect(self, images: Any, category: str) -> list[Detection]:
         """Look at one image or a list of them: paths, PIL images, arrays or tensors.

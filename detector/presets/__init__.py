@@ -93,6 +93,8 @@ def load_model(
 ) -> "FiLo":
     """The model a command was asked for, in fp32 on the CPU: a checkpoint's, or a preset's.
 
+    It is for inference: its kernels are folded, which takes half their memory and can no longer be trained or saved.
+
     Raises:
         DetectorError: a preset and a checkpoint were both asked for.
         PresetError: see `resolve_preset`.
@@ -100,8 +102,8 @@ def load_model(
     """
     if preset and checkpoint:
         raise DetectorError("both --preset and --checkpoint", expected="one of them")
-    if checkpoint is None:
-        return load_preset(preset, pretrained)
     from detector.checkpoint import load_checkpoint
 
-    return load_checkpoint(checkpoint, pretrained)
+    model = load_preset(preset, pretrained) if checkpoint is None else load_checkpoint(checkpoint, pretrained)
+    model.decoder_cov.fold()
+    return model
