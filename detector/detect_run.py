@@ -187,7 +187,7 @@ def _draw(out: Path, found: Detection) -> str:
     limits = (low, max(high, low + 0.25))
     sheet = picture(found.image, found.heat, title=where, subtitle=subtitle, boxes=found.boxes, limits=limits)
     buffer = BytesIO()
-    sheet.save(buffer, "PNG")
+    sheet.save(buffer, "PNG", compress_level=1)  # five times faster than the default, a sixth larger
     atomic_write(out / name, buffer.getvalue())
     return name
 

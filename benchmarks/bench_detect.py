@@ -1,0 +1,111 @@
+"""Images per second of `detector detect`, and which stage takes what share of the work.
+
+Run: python benchmarks/bench_detect.py [--preset mini] [--images N] [--threads N]. The images are drawn on the spot.
+Shares are of process time, so that other work on the machine changes them little; images per second are wall time. A
+preset without weights of its own runs with random ones: the arithmetic is the same.
+"""
+
+import argparse
+import io
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from descriptions.store import PACKAGED, Store
+from detector.build import build_model
+from detector.data.sample_set import write_sample_set
+from detector.images import to_image
+from detector.localize.regions import REGIONS
+from detector.model.filo import FiLo
+from detector.preprocess import to_pixels
+from detector.presets import FOLDER, WEIGHTS, load_model, preset_config
+from detector.prompts import build_prompts
+from detector.render import picture
+from detector.scoring import Encoded, ScoringSettings, decide, heat_map, peak
+
+
+class Clock:
+    """Process seconds by stage."""
+
+    def __init__(self) -> None:
+        self.spent: dict[str, float] = defaultdict(float)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Charge what happens inside to `name`."""
+        start = time.process_time()
+        yield
+        self.spent[name] += time.process_time() - start
+
+
+def model_of(preset: str) -> FiLo:
+    """The preset's model; random where it would have to be downloaded."""
+    if (FOLDER / preset / WEIGHTS).is_file():
+        return load_model(preset)
+    torch.manual_seed(0)
+    model = build_model(preset_config(preset))
+    model.decoder_cov.fold()
+    return model
+
+
+@torch.inference_mode()
+def look(path: Path, model: FiLo, clock: Clock) -> None:
+    """What `detect` does with one image and the localizer `self`, stage by stage."""
+    settings, prompts = ScoringSettings(), [build_prompts(Store(PACKAGED).load("capsule"))]
+    with clock.stage("read the file"):
+        image = to_image(path, 4096)
+    with clock.stage("resize and normalise"):
+        pixels = to_pixels(image, model.config)[None]
+    with clock.stage("image tower"):
+        features = model.encode_image(pixels)
+    with clock.stage("decoders"):
+        encoded = Encoded(features.embedding, model.patch_embeddings(features))
+    with clock.stage("text, all nine regions"):
+        text = model.encode_text(encoded.embedding, prompts)
+    with clock.stage("first map"):
+        found = peak(heat_map(model.anomaly_maps(encoded.patches, text), settings)[0])
+    with clock.stage("text, the found region"):
+        at = () if found.region is None else (REGIONS.index(found.region),)
+        text = model.encode_text(encoded.embedding, prompts, [at])
+    with clock.stage("map, score, reasons"):
+        (one,) = decide(model, encoded, prompts, text, [found], settings)
+    with clock.stage("picture (with --out)"):
+        picture(image, one.heat.numpy(), title="", subtitle="", boxes=one.boxes).save(
+            io.BytesIO(), "PNG", compress_level=1
+        )
+
+
+def timed(work: Callable[[], None]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--preset", default="mini")
+    parser.add_argument("--images", type=int, default=20)
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    model, clock = model_of(options.preset), Clock()
+    with tempfile.TemporaryDirectory() as folder:
+        paths = sorted(write_sample_set(Path(folder)).glob("test/*/*.png"))
+        paths = (paths * (options.images // len(paths) + 1))[: options.images]
+        look(paths[0], model, Clock())  # what is prepared once is not counted
+        seconds = timed(lambda: [look(path, model, clock) for path in paths] and None)
+    total = sum(clock.spent.values())
+    print(f"{options.preset}, {len(paths)} images of 320 pixels, {options.threads} thread(s)")
+    print(f"{len(paths) / seconds:.2f} images a second, {1000 * total / len(paths):.0f} ms of processor an image\n")
+    print("| stage | ms | share |\n|---|---|---|")
+    for name, spent in clock.spent.items():
+        print(f"| {name} | {1000 * spent / len(paths):.1f} | {100 * spent / total:.0f} % |")
+
+
+if __name__ == "__main__":
+    main()
