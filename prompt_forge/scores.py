@@ -76,7 +76,9 @@ def read_contributions(path: Path, description: DescriptionFile) -> Contribution
     Raises:
         ScoresError: unreadable, not of this form, or about other content.
     """
-    path = path / FILE if path.is_dir() else path
+    if path.is_dir():  # a run over several versions keeps a file for each
+        own = path / "contributions" / f"{description.category}-v{description.version}.json"
+        path = own if own.is_file() else path / FILE
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ScoresError(f"{path} is too large", expected=f"at most {MAX_BYTES} bytes")

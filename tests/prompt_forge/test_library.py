@@ -45,6 +45,18 @@ def test_list_shows_every_category(store: Store) -> None:
     assert (found["category"], found["latest"], found["enabled"], found["error"]) == ("capsule", 1, 3, None)
 
 
+def test_what_a_bare_name_means_is_told(store: Store) -> None:
+    store.set_label("capsule@1", "default")
+    result = prompt_forge(store, "rollback", "capsule@1")
+    assert result.stdout == "capsule@2 is capsule@1 again\n"
+    assert "capsule alone still means capsule@1; to change that: prompt-forge label capsule@2 default" in result.stderr
+    (found,) = json.loads(prompt_forge(store, "list", "--json").stdout)
+    assert (found["default"], found["latest"], found["versions"]) == (1, 2, [1, 2])
+    prompt_forge(store, "label", "capsule@2", "default")
+    shown = json.loads(prompt_forge(store, "show", "capsule", "--json").stdout)
+    assert shown["version"] == 2
+
+
 def test_list_goes_on_past_a_broken_file(store: Store) -> None:
     store.save(DescriptionFile(category="nut", object_name="nut"))
     store.path("capsule", 1).write_text("category: [\n")
@@ -149,6 +161,15 @@ def test_a_run_over_several_versions_leaves_a_list(store: Store, tmp_path: Path)
     path.write_text("[]")
     with pytest.raises(ScoresError, match="about nothing"):
         prompt_forge(store, "show", "capsule", "--scores", tmp_path)
+
+
+def test_a_run_folder_keeps_a_file_for_each_version(store: Store, tmp_path: Path) -> None:
+    first = scores(store, tmp_path) / "contributions.json"
+    own = tmp_path / "contributions" / "capsule-v1.json"
+    own.parent.mkdir()
+    own.write_text(first.read_text())
+    first.write_text(json.dumps(json.loads(first.read_text()) | {"version": 7, "content_hash": "other"}))
+    assert "would disable 1" in prompt_forge(store, "prune", "capsule@1", "--from", tmp_path, "--dry-run").stdout
 
 
 def test_prune_disables_what_hurts_and_leaves_locked_entries(store: Store, tmp_path: Path) -> None:
