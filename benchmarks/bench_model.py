@@ -13,6 +13,7 @@ import copy
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,9 +25,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from descriptions.schema import ABNORMAL_STATES, NORMAL_STATES
 from detector.build import build_model
+from detector.checkpoint import save_checkpoint
 from detector.maps import heat_map, image_score
 from detector.model.config import ModelConfig
 from detector.model.filo import FiLo
+from detector.presets import load_model
 from detector.prompts import Description, PromptSet, prompt_set
 from tests.support import straightforward
 
@@ -85,10 +88,21 @@ def total(steps: dict[str, float]) -> float:
     return sum(steps.values())
 
 
-def peak_memory(arguments: list[str]) -> float:
-    """Peak resident memory in GB of a process that builds the model, folds its kernels and scores one image in fp32."""
-    command = [sys.executable, __file__, "--memory-only", *arguments]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+def peak_memory(args: argparse.Namespace) -> float:
+    """Peak resident memory in GB of a process that loads a checkpoint of this model and scores one image in fp32."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.safetensors"
+        save_checkpoint(build(args), path, whole=True)
+        command = [sys.executable, __file__, "--memory-of", str(path)]
+        return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+@torch.inference_mode()
+def load_and_score(path: Path) -> None:
+    """What `detect` does with one image."""
+    model = load_model(checkpoint=path)
+    size = model.config.image_size
+    model(torch.randn(1, 3, size, size), [prompts()], [POSITION])
 
 
 def resident_peak() -> float:
@@ -147,19 +161,16 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--batch", type=int, nargs="+", default=[1])
-    parser.add_argument("--memory-only", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--memory-of", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    if args.memory_only:
-        with torch.inference_mode():
-            model = build(args)
-            model.decoder_cov.fold()
-            model(torch.randn(1, 3, args.image_size, args.image_size), [prompts()], [POSITION])
+    if args.memory_of:
+        load_and_score(args.memory_of)
         print(resident_peak())
         return
     report = measure(args)
     if args.device == "cpu":
-        report["peak_memory_gb_fp32"] = peak_memory(sys.argv[1:])
+        report["peak_memory_gb_fp32"] = peak_memory(args)
     print(json.dumps(report, indent=1))
 
 

@@ -1,8 +1,12 @@
 """From a configuration and weights to a model."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
+
+import torch
+from torch import nn
 
 from descriptions.errors import nearest
 from detector.errors import DetectorError
@@ -27,17 +31,45 @@ def build_model(config: ModelConfig, pretrained: str | Path | None = None) -> Fi
         BackboneError: unknown backbone, or one without the parts FiLo reads.
         WeightsError: weights that do not fit, with both sides named.
     """
-    import open_clip
-
     from detector.prompts import start_token
 
     config = resolve(config, pretrained)
-    architecture = config.architecture or {}
-    clip = open_clip.CLIP(**architecture)
-    _require_readable(clip, config)
+    clip = _build_clip(config, "cpu" if pretrained is None else "meta")
     if pretrained is not None:
+        _allocate(clip, clip)
         load_pretrained(clip, config.backbone, pretrained)
     return FiLo(clip, config, start_token())
+
+
+def empty_model(config: ModelConfig) -> FiLo:
+    """As `build_model`, for weights that are filled in next: none are drawn, and memory is taken as it is filled.
+
+    Raises:
+        BackboneError: unknown backbone, or one without the parts FiLo reads.
+    """
+    from detector.prompts import start_token
+
+    config = resolve(config)
+    with torch.device("meta"):
+        model = FiLo(_build_clip(config, "meta"), config, start_token())
+    _allocate(model, model.clip)
+    return model
+
+
+def _build_clip(config: ModelConfig, device: str) -> Any:
+    import open_clip
+
+    with torch.device(device):
+        clip = open_clip.CLIP(**(config.architecture or {}))
+    _require_readable(clip, config)
+    return clip
+
+
+def _allocate(module: nn.Module, clip: Any) -> None:
+    """From the meta device to memory; CLIP's causal mask, which no weight file holds, is made again."""
+    module.to_empty(device="cpu")
+    if clip.attn_mask is not None:
+        clip.attn_mask = torch.full(clip.attn_mask.shape, -math.inf).triu_(1)
 
 
 def resolve(config: ModelConfig, pretrained: str | Path | None = None) -> ModelConfig:

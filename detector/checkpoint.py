@@ -6,6 +6,7 @@ the whole model, CLIP included. Both carry the configuration and the hashes of t
 
 import hashlib
 import json
+from collections import ChainMap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -17,13 +18,15 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from descriptions.files import staged
-from detector.build import build_model
+from detector.build import empty_model
 from detector.model.config import ModelConfig
 from detector.model.filo import FiLo
-from detector.weights import WeightsError, load_strictly, read_weights
+from detector.weights import WeightsError, fill, load_pretrained, read_weights, require_fit
 
 CLIP = "clip."
 """Prefix of the frozen parameters."""
+CONVOLUTIONS = "decoder_cov."
+"""Prefix of the kernels that can be folded; the level stands third in their names."""
 
 
 class CheckpointError(WeightsError):
@@ -104,30 +107,31 @@ def read_info(path: Path) -> CheckpointInfo:
         ) from error
 
 
-def load_checkpoint(path: Path, pretrained: str | Path | None = None) -> FiLo:
+def load_checkpoint(path: Path, pretrained: str | Path | None = None, *, fold: bool = False) -> FiLo:
     """The model a checkpoint holds, in fp32 on the CPU.
 
     Args:
         path: the checkpoint.
         pretrained: CLIP weights, needed when the checkpoint holds the trained parts only.
+        fold: sum the kernels as they are read, for inference only (see `InteractionDecoder.fold`).
 
     Raises:
         CheckpointError: CLIP weights are needed and missing, or are not those it was trained around.
         WeightsError: damaged weights.
     """
     info = read_info(path)
-    if info.contents == "whole":
-        model = build_model(info.config)
-        load_strictly(model, read_weights(path), str(path))
-        return model
-    if pretrained is None:
+    trained_only = info.contents == "trained"
+    if trained_only and pretrained is None:
         raise CheckpointError(
             f"{path} holds the trained parts only",
             expected=f"the weights of {info.config.backbone!r} beside it",
             hint="pass --pretrained with a name or a file",
         )
-    model = build_model(info.config, pretrained)
-    load_trained(model, path)
+    model = empty_model(info.config)
+    if trained_only and pretrained is not None:
+        load_pretrained(model.clip, info.config.backbone, pretrained)
+        _require_backbone(model, info, path)
+    _load(model, path, keep_clip=trained_only, fold=fold)
     return model
 
 
@@ -141,17 +145,32 @@ def load_trained(model: FiLo, path: Path) -> CheckpointInfo:
     ours, theirs = model.config.model_dump(), info.config.model_dump()
     for field in (name for name in ours if name not in ("backbone", "architecture") and ours[name] != theirs[name]):
         raise CheckpointError(f"{path} has {field} {theirs[field]}", expected=f"{ours[field]}, as the model has it")
+    _require_backbone(model, info, path)
+    _load(model, path, keep_clip=True)
+    return info
+
+
+def _require_backbone(model: FiLo, info: CheckpointInfo, path: Path) -> None:
     digest = backbone_digest(model.clip)
     if info.backbone_digest and info.backbone_digest != digest:
         raise CheckpointError(
             f"{path} was trained around {info.config.backbone!r} weights {info.backbone_digest[:12]}",
             expected=f"{digest[:12]}, the weights of this model's {model.config.backbone!r}",
         )
+
+
+def _load(model: FiLo, path: Path, *, keep_clip: bool, fold: bool = False) -> None:
+    """Fill a model strictly; kernels are folded as soon as those of a level are there, to save memory."""
     weights = read_weights(path)
-    trained = {name: tensor for name, tensor in weights.items() if not name.startswith(CLIP)}
-    kept = {name: tensor for name, tensor in model.state_dict().items() if name.startswith(CLIP)}
-    load_strictly(model, kept | trained, str(path))
-    return info
+    kept = {name: tensor for name, tensor in model.state_dict().items() if keep_clip and name.startswith(CLIP)}
+    require_fit(model, ChainMap(kept, weights), str(path))  # type: ignore[arg-type]  # only read
+    names = [name for name in weights if name not in kept]
+    fill(model, weights, (name for name in names if not name.startswith(CONVOLUTIONS)))
+    for level in range(model.decoder_cov.levels):
+        marked = f".{level}."
+        fill(model, weights, (name for name in names if name.startswith(CONVOLUTIONS) and marked in name))
+        if fold:
+            model.decoder_cov.fold(level)
 
 
 def backbone_digest(clip: nn.Module) -> str:

@@ -5,13 +5,14 @@ They hold `{"filo": state_dict}` with the whole CLIP in it: once under `clip_mod
 """
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from detector.build import build_model
+from detector.build import empty_model
 from detector.checkpoint import CheckpointError
 from detector.model.config import ModelConfig
 from detector.model.filo import FiLo
@@ -44,7 +45,7 @@ def load_released(path: Path, backbone: str = "ViT-L-14-336") -> FiLo:
     return from_released(stored.get("filo", stored), backbone, str(path))
 
 
-def from_released(state: dict[str, Any], backbone: str, source: str) -> FiLo:
+def from_released(state: Mapping[str, Any], backbone: str, source: str) -> FiLo:
     """As `load_released`, from the state dictionary itself."""
     state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
     required = ("clip_model.visual.conv1.weight", "normal_prompt_learner.ctx", "decoder_linear.fc.0.weight")
@@ -55,7 +56,7 @@ def from_released(state: dict[str, Any], backbone: str, source: str) -> FiLo:
             hint="Grounding DINO checkpoints need no import",
         )
     _require_equal_text_towers(state, source)
-    model = build_model(_config(state, backbone))
+    model = empty_model(_config(state, backbone))
     load_strictly(model, rename(state), source)
     return model
 

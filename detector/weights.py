@@ -2,6 +2,8 @@
 
 import warnings
 import zipfile
+from collections import ChainMap
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +15,49 @@ from detector.errors import DetectorError
 from detector.model.vision import resize_positions
 
 POSITIONS = "visual.positional_embedding"
+_SCALARS = ("input_resolution", "context_length", "vocab_size")
+"""Entries of OpenAI's archives that are no weights."""
 
 
 class WeightsError(DetectorError):
     """Weights that cannot be read, or do not fit the model."""
 
 
-def read_weights(path: Path) -> dict[str, Any]:
+class WeightFile(Mapping[str, Tensor]):
+    """Tensors of a .safetensors file by name, each read anew when it is asked for.
+
+    A model is filled tensor by tensor, so that its weights are in memory once. The file is opened for every tensor
+    because what was read through one opening stays mapped until all of it is given up.
+    """
+
+    def __init__(self, path: Path) -> None:
+        from safetensors import safe_open
+
+        self.path = path
+        with safe_open(path, framework="pt") as file:
+            self._names = tuple(file.keys())
+
+    def __getitem__(self, name: str) -> Tensor:
+        from safetensors import safe_open
+
+        if name not in self._names:
+            raise KeyError(name)
+        with safe_open(self.path, framework="pt") as file:
+            tensor: Tensor = file.get_tensor(name)
+        return tensor
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+def read_weights(path: Path) -> Mapping[str, Any]:
     """What a .pt, .pth or .safetensors file holds: tensors by name, or a dictionary of such dictionaries.
 
     Nothing in the file is executed: pickles are read with `weights_only`. A TorchScript archive, as OpenAI ships
-    CLIP, gives its parameters.
+    CLIP, gives its parameters. Where the format allows, tensors stay on disk until they are used.
 
     Raises:
         WeightsError: no such file, or not a weight file.
@@ -32,14 +66,13 @@ def read_weights(path: Path) -> dict[str, Any]:
         raise WeightsError(f"no file {path}", expected="weights (.pt, .pth or .safetensors)")
     try:
         if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return dict(load_file(path))
+            return WeightFile(path)
         if is_torchscript(path):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # the format is deprecated, OpenAI's files are not going to change
                 return dict(torch.jit.load(str(path), map_location="cpu").state_dict())  # type: ignore[no-untyped-call]
-        return dict(torch.load(path, map_location="cpu", weights_only=True))
+        mapped = zipfile.is_zipfile(path)  # the format before it cannot be
+        return dict(torch.load(path, map_location="cpu", weights_only=True, mmap=mapped))
     except Exception as error:  # what a damaged file raises depends on where it is damaged
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise WeightsError(f"{path}: {reason}", expected="weights (.pt, .pth or .safetensors)") from error
@@ -53,8 +86,27 @@ def is_torchscript(path: Path) -> bool:
         return any(name.endswith("/constants.pkl") for name in archive.namelist())
 
 
-def load_strictly(module: nn.Module, weights: dict[str, Tensor], source: str) -> None:
+def load_strictly(module: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
     """Load all of `weights` into all of `module`.
+
+    Raises:
+        WeightsError: a missing, unexpected, misshaped or not finite tensor; the first few are named, and the module
+            is as it was.
+    """
+    require_fit(module, weights, source)
+    fill(module, weights, weights)
+
+
+def fill(module: nn.Module, weights: Mapping[str, Tensor], names: Iterable[str]) -> None:
+    """Copy tensors of these names, one after the other, into parameters and buffers that have their shape."""
+    target = module.state_dict()
+    with torch.no_grad():
+        for name in names:
+            target[name].copy_(weights[name])
+
+
+def require_fit(module: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
+    """Refuse weights that are not exactly those of `module`.
 
     Raises:
         WeightsError: a missing, unexpected, misshaped or not finite tensor; the first few are named.
@@ -63,14 +115,14 @@ def load_strictly(module: nn.Module, weights: dict[str, Tensor], source: str) ->
     problems = [f"lacks {name}" for name in target if name not in weights]
     problems += [f"has the unknown {name}" for name in weights if name not in target]
     for name in target.keys() & weights.keys():
-        if weights[name].shape != target[name].shape:
-            problems.append(f"has {name} {_shape(weights[name])} where the model has {_shape(target[name])}")
-        elif not torch.isfinite(weights[name]).all():
+        tensor = weights[name]
+        if tensor.shape != target[name].shape:
+            problems.append(f"has {name} {_shape(tensor)} where the model has {_shape(target[name])}")
+        elif not torch.isfinite(tensor).all():
             problems.append(f"holds NaN or infinity in {name}")
     if problems:
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
         raise WeightsError(f"{source} {', '.join(problems[:3])}{more}", expected="weights of exactly this model")
-    module.load_state_dict(weights)
 
 
 def _shape(tensor: Tensor) -> str:
@@ -88,12 +140,11 @@ def load_pretrained(clip: nn.Module, backbone: str, pretrained: str | Path) -> N
         path = _download(backbone, str(pretrained))
     weights = read_weights(path)
     weights = weights.get("state_dict", weights)
-    weights = {name.removeprefix("module."): tensor for name, tensor in weights.items()}
-    for name in ("input_resolution", "context_length", "vocab_size"):  # scalars in OpenAI's archives
-        weights.pop(name, None)
+    if not isinstance(weights, WeightFile):
+        weights = {name.removeprefix("module."): tensor for name, tensor in weights.items() if name not in _SCALARS}
     if POSITIONS in weights:
         side = int((len(clip.get_parameter(POSITIONS)) - 1) ** 0.5)
-        weights[POSITIONS] = resize_positions(weights[POSITIONS].float(), side)
+        weights = ChainMap({POSITIONS: resize_positions(weights[POSITIONS].float(), side)}, weights)  # type: ignore[arg-type]  # only read
     load_strictly(clip, weights, str(path))
 
 

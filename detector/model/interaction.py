@@ -13,6 +13,8 @@ Embedded = Float[Tensor, "batch patches embed"]
 
 KERNELS = ((7, 7), (5, 5), (3, 3), (1, 5), (5, 1), (1, 1))
 """Height and width of the summed convolutions, the largest first."""
+CPU_PARTS = 4
+"""Shares of the output channels that are convolved one after the other; neither result nor time changes."""
 
 
 class LinearDecoder(nn.Module):
@@ -54,8 +56,7 @@ class InteractionDecoder(nn.Module):
             self._sums.clear()
             mixed: Tensor = functools.reduce(torch.add, (conv(grid) for conv in self._shapes(index)))
         else:
-            kernel, bias = self._summed(index)
-            mixed = F.conv2d(grid, kernel, bias, padding="same")
+            mixed = _convolve(grid, *self._summed(index))
         return mixed.flatten(2).transpose(1, 2)
 
     def _shapes(self, index: int) -> list[nn.Conv2d]:
@@ -63,26 +64,41 @@ class InteractionDecoder(nn.Module):
         levels = [self.get_submodule(f"{_name(height, breadth)}.{index}") for height, breadth in KERNELS]
         return [conv for conv in levels if isinstance(conv, nn.Conv2d)]
 
-    def fold(self) -> None:
-        """Keep only the sums, in the largest convolution: half the memory, but no longer trainable or savable."""
-        for index in range(self.levels):
-            convs = self._shapes(index)
-            if len(convs) > 1:
-                kernel, bias = _sum(convs)
-                convs[0].weight.data, convs[0].bias.data = kernel, bias  # type: ignore[union-attr]  # ours have one
-                for height, breadth in KERNELS[1:]:
-                    self.get_submodule(_name(height, breadth))[index] = nn.Identity()  # type: ignore[operator]
+    def fold(self, level: int | None = None) -> None:
+        """Keep only the sums, in the largest convolution: half the memory, but no longer trainable or savable.
+
+        Args:
+            level: the only one to fold, by index; all of them without.
+        """
+        for index in range(self.levels) if level is None else [level]:
+            largest, *others = self._shapes(index)
+            with torch.inference_mode():  # weights made in inference mode may be changed only there
+                kernel, bias = largest.parameters()
+                _add(kernel, bias, others)
+            for height, breadth in KERNELS[1:]:
+                self.get_submodule(_name(height, breadth))[index] = nn.Identity()  # type: ignore[operator]
         self._sums.clear()
 
     def _summed(self, index: int) -> tuple[Tensor, Tensor]:
         """Kernel and bias that do the work of all six."""
         convs = self._shapes(index)
-        if len(convs) == 1 and convs[0].bias is not None:
-            return convs[0].weight, convs[0].bias
+        if len(convs) == 1:
+            kernel, bias = convs[0].parameters()
+            return kernel, bias
         state = [_state(parameter) for conv in convs for parameter in conv.parameters()]
         if index not in self._sums or self._sums[index][0] != state:
-            self._sums[index] = state, _sum(convs)
+            with torch.no_grad():
+                self._sums[index] = state, _sum(convs)
         return self._sums[index][1]
+
+
+def _convolve(
+    grid: Float[Tensor, "batch width side side"], kernel: Tensor, bias: Tensor
+) -> Float[Tensor, "batch embed side side"]:
+    """One convolution; on the CPU in parts, since each call lays its kernels out anew, in memory of its own."""
+    parts = CPU_PARTS if grid.device.type == "cpu" else 1
+    pairs = zip(kernel.chunk(parts), bias.chunk(parts), strict=True)
+    return torch.cat([F.conv2d(grid, *pair, padding="same") for pair in pairs], dim=1)
 
 
 def _state(parameter: Tensor) -> tuple[int, int, torch.dtype]:
@@ -92,13 +108,20 @@ def _state(parameter: Tensor) -> tuple[int, int, torch.dtype]:
 
 
 def _sum(convs: list[nn.Conv2d]) -> tuple[Tensor, Tensor]:
-    """Smaller kernels, centred, added to the largest; and all biases."""
-    with torch.no_grad():
-        kernel = convs[0].weight.clone()
-        for conv in convs[1:]:
-            high, wide = ((kernel.shape[-1] - side) // 2 for side in conv.weight.shape[-2:])
-            kernel[..., high : high + conv.weight.shape[-2], wide : wide + conv.weight.shape[-1]] += conv.weight
-        return kernel, torch.stack([conv.bias for conv in convs if conv.bias is not None]).sum(0)
+    """Kernel and bias that do the work of all; the largest stands first."""
+    kernel, bias = (parameter.clone() for parameter in convs[0].parameters())
+    _add(kernel, bias, convs[1:])
+    return kernel, bias
+
+
+def _add(kernel: Tensor, bias: Tensor, convs: list[nn.Conv2d]) -> None:
+    """Add smaller kernels, centred, to a square one in place, and their biases to its bias."""
+    for conv in convs:
+        weight, shift = conv.parameters()
+        height, width = weight.shape[-2:]
+        top, left = (kernel.shape[-2] - height) // 2, (kernel.shape[-1] - width) // 2
+        kernel[..., top : top + height, left : left + width] += weight
+        bias += shift
 
 
 def _name(height: int, breadth: int) -> str:

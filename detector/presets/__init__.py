@@ -104,6 +104,8 @@ def load_model(
         raise DetectorError("both --preset and --checkpoint", expected="one of them")
     from detector.checkpoint import load_checkpoint
 
-    model = load_preset(preset, pretrained) if checkpoint is None else load_checkpoint(checkpoint, pretrained)
+    model = (
+        load_preset(preset, pretrained) if checkpoint is None else load_checkpoint(checkpoint, pretrained, fold=True)
+    )
     model.decoder_cov.fold()
     return model

@@ -1,6 +1,8 @@
 """Checkpoints: ours and the released ones, and what is said when they do not fit."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
-from detector.build import build_model
+from detector.build import build_model, empty_model
 from detector.checkpoint import (
     CheckpointError,
     backbone_digest,
@@ -18,9 +20,10 @@ from detector.checkpoint import (
     save_checkpoint,
 )
 from detector.cli import app
+from detector.model.config import ModelConfig
 from detector.model.filo import FiLo
 from detector.released import from_released, load_released
-from detector.weights import WeightsError, load_pretrained, read_weights
+from detector.weights import WeightsError, load_pretrained, load_strictly, read_weights
 from tests.support.clip import TINY, tiny_config, tiny_filo, tiny_pixels, tiny_prompts
 from tests.support.golden import golden_set
 
@@ -78,6 +81,79 @@ def test_half_precision_storage_halves_the_file(tmp_path):
     full, half = ((tmp_path / f"{name}.safetensors").stat().st_size for name in ("full", "half"))
     assert half < 0.55 * full
     assert load_checkpoint(tmp_path / "half.safetensors").dtype == torch.float32
+
+
+def test_folded_while_loading_is_folded_afterwards(tmp_path):
+    path, clip = tmp_path / "model.safetensors", tmp_path / "clip.pt"
+    whole, pixels, prompts = tiny_filo(), tiny_pixels(), [tiny_prompts()]
+    torch.save(whole.clip.state_dict(), clip)
+    expected = whole(pixels, prompts).maps
+    for contents in (True, False):
+        save_checkpoint(whole, path, whole=contents)
+        model = load_checkpoint(path, None if contents else clip, fold=True)
+        assert (
+            sum(isinstance(part, torch.nn.Conv2d) for part in model.decoder_cov.modules()) == model.decoder_cov.levels
+        )
+        with torch.no_grad():
+            folded = model(pixels, prompts).maps
+        for one, other in zip(folded, expected, strict=True):
+            torch.testing.assert_close(one, other, atol=1e-4, rtol=0)
+
+
+def test_an_empty_model_lacks_weights_only():
+    built, empty = tiny_filo(), empty_model(tiny_config())
+    assert torch.equal(empty.clip.attn_mask, built.clip.attn_mask)
+    assert {name: tensor.shape for name, tensor in empty.state_dict().items()} == {
+        name: tensor.shape for name, tensor in built.state_dict().items()
+    }
+    assert not any(tensor.is_meta for tensor in (*empty.parameters(), *empty.buffers()))
+    assert [p.requires_grad for p in empty.parameters()] == [p.requires_grad for p in built.parameters()]
+
+
+def test_weights_that_do_not_fit_change_nothing():
+    model = tiny_filo()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    damaged = {name: torch.zeros_like(tensor) for name, tensor in before.items()} | {"clip.visual.proj": torch.ones(1)}
+    with pytest.raises(WeightsError, match="proj 1 where the model has 32x24"):
+        load_strictly(model, damaged, "x.pth")
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_a_weight_file_reads_what_it_is_asked_for(tmp_path):
+    save_file({"a": torch.arange(3.0), "b": torch.ones(2)}, tmp_path / "two.safetensors")
+    weights = read_weights(tmp_path / "two.safetensors")
+    assert (len(weights), sorted(weights)) == (2, ["a", "b"])
+    assert torch.equal(weights["a"], torch.arange(3.0))
+    with pytest.raises(KeyError):
+        weights["c"]
+
+
+_LOAD = """
+import sys
+from pathlib import Path
+from detector.presets import load_model
+
+def resident(what):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(what))
+
+load_model(checkpoint=Path(sys.argv[1]))  # brings every import
+before = resident("VmRSS:")
+load_model(checkpoint=Path(sys.argv[2]))
+print((resident("VmHWM:") - before) * 1024)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+def test_a_model_is_never_in_memory_twice(tmp_path):
+    """Nor are the kernels of all levels before they are folded; the file itself is never held."""
+    wide = TINY | {"embed_dim": 512, "vision_cfg": TINY["vision_cfg"] | {"width": 512}}
+    small, large = tmp_path / "small.safetensors", tmp_path / "large.safetensors"
+    save_checkpoint(tiny_filo(), small, whole=True)
+    save_checkpoint(build_model(tiny_config(architecture=wide)), large, whole=True)
+    run = subprocess.run([sys.executable, "-c", _LOAD, small, large], capture_output=True, text=True, check=True)
+    assert int(run.stdout) < 1.3 * large.stat().st_size
 
 
 def test_trained_parts_need_their_backbone(tmp_path):
@@ -173,22 +249,22 @@ def test_golden_checkpoint_in_the_released_format(golden, tmp_path, stage):
 
 
 @pytest.mark.slow
-def test_golden_key_list_at_full_size_imports(golden):
-    """Seeded weights under the real key list; every tensor is one row repeated, so that the test fits in memory."""
+@torch.no_grad()
+def test_golden_key_list_at_full_size_imports(golden, tmp_path):
+    """Seeded weights of the real size, saved under the real key list, become a model with the same output."""
     shapes = json.loads((golden / "state_dict_keys_real_after.json").read_text())["after"]
-    generator = torch.Generator().manual_seed(0)
-    state: dict[str, torch.Tensor] = {}
-    for name, shape in shapes.items():
-        twin = name.replace("text_encoder.", "clip_model.")
-        state[name] = state.get(twin, torch.randn(shape[-1:] or 1, generator=generator)[: shape[-1] if shape else 1])
-        state[name] = (state[name] if shape else state[name][0]).expand(shape)
-    model = from_released(state, "ViT-L-14-336", "seeded")
-    assert model.config.image_size == 518
-    assert model.config.feature_levels == (6, 12, 18, 24)
-    assert model.config.single_path_blocks == 6
-    ours = model.state_dict()
-    name = "clip_model.visual.transformer.resblocks.23.attn.qkv.weight"
-    assert torch.equal(ours["clip.visual.transformer.resblocks.23.attn.in_proj_weight"], state[name])
+    torch.manual_seed(0)
+    source, path = build_model(ModelConfig(variant="released")), tmp_path / "filo.pth"
+    state = released_state(source)
+    assert {name: list(tensor.shape) for name, tensor in state.items()} == shapes
+    torch.save({"filo": state}, path)
+    imported = load_released(path)
+    assert imported.config == source.config
+    assert same_weights(source, imported)
+    pixels, prompts = tiny_pixels(1, 518), [tiny_prompts()]
+    expected, output = (model(pixels, prompts, [(4,)]) for model in (source, imported))
+    assert torch.equal(torch.stack(output.maps), torch.stack(expected.maps))
+    assert torch.equal(output.similarity, expected.similarity)
 
 
 def test_pretrained_from_every_kind_of_file(tmp_path):
