@@ -8,6 +8,9 @@ from descriptions.errors import BadReferenceError
 LATEST = "latest"
 """The label that always points at the highest version; it is computed, never stored."""
 
+DEFAULT = "default"
+"""What a bare name means: the version this label points at where a library sets it, else the latest."""
+
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 """What a category or a label may be called; such a name is safe as a file name everywhere."""
 
@@ -16,7 +19,7 @@ class Ref(NamedTuple):
     """A category and which version of it."""
 
     category: str
-    version: int | str = LATEST
+    version: int | str = DEFAULT
     """A number, or a label."""
 
     def __str__(self) -> str:

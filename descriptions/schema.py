@@ -111,7 +111,7 @@ class Provenance(_Record):
     generator: str
     """Program and version, such as `prompt-forge 0.1.0`."""
     endpoint: str
-    """Host of the server, or `local` for the bundled model."""
+    """Host of the server, or `embedded` for the bundled model."""
     model: str
     """Model name; several are joined by ` + `."""
     template: str

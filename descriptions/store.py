@@ -16,7 +16,7 @@ from descriptions.errors import (
     nearest,
 )
 from descriptions.files import atomic_write
-from descriptions.refs import LATEST, NAME, Ref, parse_ref
+from descriptions.refs import DEFAULT, LATEST, NAME, Ref, parse_ref
 from descriptions.schema import DescriptionFile
 from descriptions.yaml_io import dump_description, dump_mapping, parse_description, parse_yaml, read_bytes
 
@@ -91,7 +91,7 @@ class Store:
         return self._inside(category) / f"v{version}.yaml"
 
     def resolve(self, ref: Ref | str) -> Ref:
-        """The reference with its label turned into a number.
+        """The reference with its label turned into a number; a bare name is `@default`, which is the latest unless set.
 
         Raises:
             BadReferenceError, UnknownCategoryError, UnknownVersionError: with the nearest match.
@@ -103,7 +103,7 @@ class Store:
         if version == LATEST:
             return Ref(category, known[-1])
         if isinstance(version, str):
-            labels = self.labels(category)
+            labels = {DEFAULT: known[-1]} | self.labels(category)
             if version not in labels:
                 raise UnknownVersionError(
                     f"{category} has no label {version!r}",

@@ -1,10 +1,11 @@
 """How a new version follows from an old one: lineage, time, and who wrote which text."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from descriptions.refs import DEFAULT, Ref
 from descriptions.schema import Anomaly, DescriptionFile
 from descriptions.store import Store
 
@@ -35,6 +36,13 @@ def save_beside(origin: Store, folder: Path | None, description: DescriptionFile
     """
     target = Store.open(folder, writable=True)
     return target.save(description if target.root == origin.root else description.revised(parent=None))
+
+
+def remind(store: Store, saved: Ref, say: Callable[[str], None]) -> None:
+    """Say so where a bare name does not mean the version just saved, because the label `default` holds another."""
+    meant = store.resolve(saved.category)
+    if meant != saved:
+        say(f"{saved.category} alone still means {meant}; to change that: prompt-forge label {saved} {DEFAULT}")
 
 
 def by_a_person(before: DescriptionFile, after: Iterable[Anomaly]) -> tuple[Anomaly, ...]:

@@ -11,7 +11,7 @@ def boxes(
     root: Annotated[Path, typer.Argument(help="Data set with masks.")],
     to: Annotated[Path, typer.Option("--to", help="JSON file to write, outside the data set.")],
     category: Annotated[list[str] | None, typer.Option(help="Only this one; repeatable.")] = None,
-    descriptions: Annotated[list[str] | None, typer.Option(help="Version, as capsule@2; else the latest.")] = None,
+    descriptions: Annotated[list[str] | None, typer.Option(help="Version, as capsule@2; else the default.")] = None,
     descriptions_dir: Annotated[Path | None, typer.Option(help="Library folder.")] = None,
 ) -> None:
     """Write boxes around masked defects, with the phrases of the descriptions, in COCO format.

@@ -32,7 +32,7 @@ def train(
         list[str] | None, typer.Option(help="Only this one; repeatable.", rich_help_panel=_DATA)
     ] = None,
     descriptions: Annotated[
-        list[str] | None, typer.Option(help="Version, as capsule@2; else the latest.", rich_help_panel=_DATA)
+        list[str] | None, typer.Option(help="Version, as capsule@2; else the default.", rich_help_panel=_DATA)
     ] = None,
     descriptions_dir: Annotated[Path | None, typer.Option(help="Library folder.", rich_help_panel=_DATA)] = None,
     eval_data: Annotated[

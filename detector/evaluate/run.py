@@ -28,7 +28,7 @@ class Plan:
     data: DataSet
     store: Store
     descriptions: tuple[str, ...]
-    """References; `@label` or `@2` stands for that version of every category. Empty: the latest of every category."""
+    """References; `@label` or `@2` stands for that version of every category. Empty: what the bare name of every category means."""
     out: Path
     leak_free: bool = False
     """Drop texts that are the name of a kind of defect in the data."""
@@ -139,7 +139,7 @@ def _summarise(plan: Plan, scorer: Scorer, jobs: Sequence[_Job], failures: Seque
 
 def _job(plan: Plan, category: str, context_tokens: int) -> _Job:
     """Variants of one category: its description versions, then the controls of the first."""
-    files = [_load(plan, category, text) for text in plan.descriptions or ("@latest",)]
+    files = [_load(plan, category, text) for text in plan.descriptions or ("@default",)]
     chosen = [(name, file) for name, file in files if file is not None]
     if not chosen:
         raise EvaluationError(

@@ -65,7 +65,7 @@ def gather(
         root: data set, in any layout.
         split: part of it that is trained on; the release uses `test`, where the defects are.
         categories: only these; none means all.
-        refs: description versions such as `capsule@2`; categories without one take their latest.
+        refs: description versions such as `capsule@2`; categories without one take their default.
         store: library of descriptions.
         eval_data: data set the model will be judged on, of which it must not see a category.
 

@@ -92,7 +92,17 @@ def generate(
             return
         store = Store.open(descriptions_dir, writable=True)
         results = _run(askers, products, store, settings.concurrency, force=force or refresh, as_json=as_json)
+    _remind(store, results)
     _finish(results)
+
+
+def _remind(store: "Store", results: "list[Result]") -> None:
+    from descriptions.refs import parse_ref
+    from prompt_forge.revise import remind
+
+    for result in results:
+        if result.status == "written" and result.ref:
+            remind(store, parse_ref(result.ref), say)
 
 
 def _listed(text: str) -> list[str]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def list_categories(descriptions_dir: DescriptionsDir = None, as_json: AsJson = False) -> None:
-    """List categories, their versions and labels; exits with 1 when a file is broken.
+    """List categories, the version a bare name means, all versions and labels; exits with 1 when a file is broken.
 
     Example: `prompt-forge list`
     """
@@ -28,10 +28,8 @@ def list_categories(descriptions_dir: DescriptionsDir = None, as_json: AsJson = 
     if as_json:
         print_json(found)
     else:
-        rows = [
-            [one["category"], one["latest"], one["enabled"], one["status"], _labels(one["labels"])] for one in found
-        ]
-        print_table(["category", "latest", "enabled", "status", "labels"], rows)
+        columns = ["category", "default", "enabled", "status", "versions", "labels"]
+        print_table(columns, [[*map(one.get, columns[:4]), *_others(one)] for one in found])
     broken = [one["error"] for one in found if one["error"]]
     for error in broken:
         say(f"error: {error}")
@@ -45,17 +43,21 @@ def _summary(store: "Store", category: str) -> dict[str, Any]:
     from descriptions.errors import DescriptionError
 
     summary: dict[str, Any] = {"category": category, "versions": store.versions(category)}
-    summary |= {"latest": summary["versions"][-1], "labels": {}, "enabled": None, "status": None, "error": None}
+    summary |= {"latest": summary["versions"][-1], "default": None, "labels": {}}
+    summary |= {"enabled": None, "status": None, "error": None}
     try:
-        latest = store.load(category)
-        summary |= {"labels": store.labels(category), "enabled": len(latest.enabled_texts), "status": latest.status}
+        meant = store.load(category)
+        summary |= {"default": meant.version, "labels": store.labels(category)}
+        summary |= {"enabled": len(meant.enabled_texts), "status": meant.status}
     except DescriptionError as error:
         summary["error"] = str(error)
     return summary
 
 
-def _labels(labels: dict[str, int]) -> str:
-    return ", ".join(f"{label}={version}" for label, version in labels.items() if label != "latest")
+def _others(summary: dict[str, Any]) -> tuple[str, str]:
+    told = {label: version for label, version in summary["labels"].items() if label not in {"latest", "default"}}
+    labels = ", ".join(f"{label}={version}" for label, version in told.items())
+    return ", ".join(map(str, summary["versions"])), labels
 
 
 def show(
@@ -128,8 +130,9 @@ def _delta(value: float | None, interval: tuple[float, float] | None) -> str:
 
 def lint(
     refs: Annotated[
-        list[str] | None, typer.Argument(help="Versions; default: the latest of all.", metavar="REF")
+        list[str] | None, typer.Argument(help="Versions; without: what each bare name means.", metavar="REF")
     ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every version of REF, or of all.")] = False,
     fix: Annotated[bool, typer.Option("--fix", help="Save the safe mends as a new version.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings fail as well.")] = False,
     leak: Annotated[
@@ -148,7 +151,7 @@ def lint(
 
     store = Store.open(descriptions_dir, writable=fix)
     found: list[dict[str, Any]] = []
-    for ref in refs or store.categories():
+    for ref in _every_version(store, refs or store.categories()) if every else refs or store.categories():
         description = _mended(store, store.load(ref)) if fix else store.load(ref)
         for finding in rules.lint(description, rules.Context(leaks=leak or ())):
             found.append({"ref": description.ref, **finding._asdict(), "text": _text(description, finding)})
@@ -165,16 +168,25 @@ def lint(
         raise typer.Exit(1)
 
 
+def _every_version(store: "Store", refs: list[str]) -> list[str]:
+    from descriptions.refs import Ref
+
+    named = dict.fromkeys(store.resolve(ref).category for ref in refs)
+    return [str(Ref(category, version)) for category in named for version in store.versions(category)]
+
+
 def _mended(store: "Store", description: "DescriptionFile") -> "DescriptionFile":
     from descriptions.lint import fix
+    from descriptions.refs import Ref
     from prompt_forge.console import say
-    from prompt_forge.revise import successor
+    from prompt_forge.revise import remind, successor
 
     mended = fix(description)
     if mended is description:
         return description
     saved = store.save(successor(description, mended))
     say(f"mended {description.ref} as {saved.ref}")
+    remind(store, Ref(saved.category, saved.version), say)
     return saved
 
 
@@ -193,12 +205,12 @@ def diff(
     Example: `prompt-forge diff capsule@1 capsule@2`
     """
     from descriptions.diff import diff as compare
-    from descriptions.refs import parse_ref
+    from descriptions.refs import LATEST, Ref, parse_ref
     from descriptions.store import Store
     from prompt_forge.console import print_json, print_line
 
     store = Store.open(descriptions_dir)
-    found = compare(store.load(old), store.load(new or parse_ref(old).category))
+    found = compare(store.load(old), store.load(new or Ref(parse_ref(old).category, LATEST)))
     if as_json:
         print_json(found._asdict() | {"changes": [change._asdict() for change in found.changes]})
         return
@@ -242,13 +254,16 @@ def rollback(ref: RefArgument, descriptions_dir: DescriptionsDir = None) -> None
 
     Example: `prompt-forge rollback capsule@1`
     """
+    from descriptions.refs import Ref
     from descriptions.store import Store
-    from prompt_forge.console import print_line
-    from prompt_forge.revise import successor
+    from prompt_forge.console import print_line, say
+    from prompt_forge.revise import remind, successor
 
     store = Store.open(descriptions_dir, writable=True)
     old = store.load(ref)
-    print_line(f"{store.save(successor(old)).ref} is {old.ref} again")
+    saved = store.save(successor(old))
+    print_line(f"{saved.ref} is {old.ref} again")
+    remind(store, Ref(saved.category, saved.version), say)
 
 
 def schema() -> None:

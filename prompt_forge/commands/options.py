@@ -5,7 +5,12 @@ from typing import Annotated
 
 import typer
 
-RefArgument = Annotated[str, typer.Argument(help="category, category@2 or category@label.", metavar="REF")]
+RefArgument = Annotated[
+    str,
+    typer.Argument(
+        help="category, category@2 or category@label; without @ its default label, else the latest.", metavar="REF"
+    ),
+]
 DescriptionsDir = Annotated[
     Path | None,
     typer.Option("--descriptions-dir", metavar="DIR", help="Library; default ./descriptions, else the packaged one."),

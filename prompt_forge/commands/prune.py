@@ -23,9 +23,10 @@ def prune(
 
     Example: `prompt-forge prune capsule@2 --hurts --from runs/capsule`
     """
+    from descriptions.refs import Ref
     from descriptions.store import Store
-    from prompt_forge.console import print_json, print_line
-    from prompt_forge.revise import save_beside, successor
+    from prompt_forge.console import print_json, print_line, say
+    from prompt_forge.revise import remind, save_beside, successor
     from prompt_forge.scores import read_contributions
 
     store = Store.open(descriptions_dir)
@@ -38,6 +39,7 @@ def prune(
         gone = {entry.id for entry in out}
         entries = tuple(e.model_copy(update={"enabled": False}) if e.id in gone else e for e in original.anomalies)
         saved = save_beside(store, descriptions_dir, successor(original, anomalies=entries))
+        remind(Store.open(descriptions_dir, writable=True), Ref(saved.category, saved.version), say)
     if as_json:
         print_json({"ref": saved.ref, "disabled": [{"id": entry.id, "text": entry.text} for entry in out]})
         return

@@ -172,6 +172,17 @@ def test_labels_move_and_latest_follows(tmp_path: Path) -> None:
         store.set_label("capsule@1", "latest")
 
 
+def test_a_bare_name_is_the_latest_until_the_label_default_says_otherwise(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.save(capsule())
+    store.save(capsule())
+    assert store.resolve("capsule") == store.resolve("capsule@default") == store.resolve("capsule@latest")
+    store.set_label("capsule@1", "default")
+    assert (store.load("capsule").version, store.load("capsule@latest").version) == (1, 2)
+    assert store.save(capsule()).version == 3
+    assert store.resolve("capsule") == Ref("capsule", 1)
+
+
 def test_unknown_names_offer_the_nearest(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.save(capsule())
@@ -196,7 +207,7 @@ def test_references_cannot_leave_the_library(bad: str, tmp_path: Path) -> None:
 
 def test_references_read_back() -> None:
     assert [str(parse_ref(text)) for text in ("capsule", "capsule@2", "capsule@v2", "capsule@reviewed")] == [
-        "capsule@latest",
+        "capsule@default",
         "capsule@2",
         "capsule@2",
         "capsule@reviewed",
@@ -335,9 +346,10 @@ def test_broken_labels_do_not_hide_the_latest_version(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.save(capsule())
     (tmp_path / "capsule" / "labels.yaml").write_text("reviewed: true\n")
-    assert store.load("capsule").version == 1
-    with pytest.raises(InvalidFileError, match="reviewed: True"):
-        store.load("capsule@reviewed")
+    assert store.load("capsule@latest").version == store.load("capsule@1").version == 1
+    for unsure in ("capsule@reviewed", "capsule"):
+        with pytest.raises(InvalidFileError, match="reviewed: True"):
+            store.load(unsure)
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
