@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from descriptions.errors import nearest
 from descriptions.refs import parse_ref, slug
+from descriptions.schema import State
 from descriptions.yaml_io import parse_yaml, read_bytes
 from prompt_forge.errors import SettingsError
 from prompt_forge.layers import Layer, layers
@@ -44,6 +45,8 @@ class Product(BaseModel):
     """Folder name of the product."""
     object_name: Words
     """The words CLIP reads for it."""
+    normal: Annotated[tuple[State, ...], Field(max_length=20)] = ()
+    """How a good one looks, beside the usual states; `{}` stands for the object name."""
     parts: Annotated[tuple[Words, ...], Field(max_length=20)] = ()
     """Its visible parts."""
     families: Annotated[tuple[Words, ...], Field(max_length=40)] = ()

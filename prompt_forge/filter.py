@@ -112,7 +112,10 @@ class Filter:
             return "broken grammar"
         if found := set(content) & self.foreign - self._own_words():
             return f"copied from an example: {min(found)}"
-        return "" if _VISIBLE.search(text) else "no visible defect"
+        if not _VISIBLE.search(text):
+            return "no visible defect"
+        parts = {stem(word) for word in self._own_words()}
+        return "" if not parts or parts.intersection(stems) else "names no part"
 
     def _names(self) -> Iterable[str]:
         """The word that is the product's name (`nut` of `metal nut`), singular and plural."""

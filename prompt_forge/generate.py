@@ -15,8 +15,8 @@ from typing import Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from descriptions.errors import ForgeError, UnknownCategoryError
-from descriptions.refs import slug
-from descriptions.schema import Anomaly, DescriptionFile, Parameters, Provenance, Usage
+from descriptions.refs import LATEST, Ref, slug
+from descriptions.schema import NORMAL_STATES, Anomaly, DescriptionFile, Parameters, Provenance, Usage
 from descriptions.store import Store
 from descriptions.words import is_near
 from prompt_forge.catalog import Product
@@ -171,6 +171,7 @@ def assemble(
         object_name=product.object_name,
         parent=previous.version if previous else None,
         parts=product.parts,
+        normal=tuple(dict.fromkeys((*NORMAL_STATES, *product.normal))),
         anomalies=(*kept, *_entries(fresh[:limit], {one.id for one in kept}, ensemble=len(askers) > 1)),
         provenance=provenance(askers, outcomes, seconds),
     )
@@ -231,5 +232,5 @@ def _says(description: DescriptionFile) -> tuple[object, ...]:
 
 def _latest(store: Store, category: str) -> DescriptionFile | None:
     with suppress(UnknownCategoryError):
-        return store.load(category)
+        return store.load(Ref(category, LATEST))
     return None

@@ -170,6 +170,7 @@ def _whole_request(model: str, recipe: Recipe, product: Product) -> Request:
         "object_name": product.object_name,
         "parts": list(product.parts),
         "families": list(product.families),
+        "normal": [state.replace("{}", product.object_name) for state in product.normal],
         "count": recipe.count,
     }
     as_json = recipe.template.front.answer == "json"

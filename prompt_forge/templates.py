@@ -38,6 +38,7 @@ MAX_BYTES = 200_000
 
 VARIABLES: Mapping[str, Any] = {
     "object_name": "metal nut",
+    "normal": ["clean metal nut"],
     "part": "edge",
     "parts": ["edge", "thread"],
     "family": "crack",

@@ -64,6 +64,7 @@ def test_what_any_model_may_say(text: str) -> None:
         (Candidate("hole or dent in the cap"), "grammar"),
         (Candidate("dent in the mug"), "copied from an example: mug"),
         (Candidate("talking about things"), "no visible defect"),
+        (Candidate("chipped tooth"), "names no part"),
     ],
 )
 def test_what_a_small_model_may_not_say(candidate: Candidate, reason: str) -> None:

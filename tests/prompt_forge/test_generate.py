@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from descriptions.refs import slug
-from descriptions.store import Store
+from descriptions.schema import NORMAL_STATES
+from descriptions.store import PACKAGED, Store
 from prompt_forge.catalog import Product, choose, load_catalog
 from prompt_forge.errors import (
     AuthenticationError,
@@ -56,6 +57,7 @@ def test_a_category_becomes_a_draft_with_its_origin(store: Store) -> None:
     assert [entry.id for entry in saved.anomalies] == ["scratch-1", "dent-1", "stain-1"]
     assert {entry.source for entry in saved.anomalies} == {"llm"}
     assert (saved.status, saved.parent, saved.parts) == ("draft", None, KNOWN["capsule"].parts)
+    assert saved.normal == (*NORMAL_STATES, "smooth glossy {}")
     origin = saved.provenance
     assert origin is not None
     assert (origin.model, origin.endpoint, origin.template) == ("scripted", "scripted", "structured")
@@ -109,7 +111,7 @@ def test_a_hopeless_failure_stops_the_run(store: Store) -> None:
 
 
 def test_many_at_once(store: Store) -> None:
-    model = Scripted([GOOD] * 27)
+    model = Scripted([GOOD] * len(KNOWN))
     results = list(Run([Asker(model, recipe())], store, tick=lambda *_: None).over(list(KNOWN.values()), 8))
     assert {result.status for result in results} == {"written"}
     assert store.categories() == sorted(KNOWN)
@@ -199,9 +201,12 @@ def test_unknown_families_are_named() -> None:
 
 def test_the_catalog_is_whole() -> None:
     families = TEMPLATES.get("family-fewshot").front.families
-    assert len(KNOWN) == 27
+    assert sorted(KNOWN) == Store(PACKAGED, read_only=True).categories()
     for name, product in KNOWN.items():
         assert name == slug(name)
+        assert product.normal, name
+        assert product.parts, name
+        assert len(product.families) >= 7, name
         assert set(product.families) <= set(families), name
         assert set(product.only) <= set(product.families), name
         assert {part for parts in product.only.values() for part in parts} <= set(product.parts), name
