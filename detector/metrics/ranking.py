@@ -3,7 +3,7 @@
 from typing import Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Num
+from jaxtyping import Bool, Float, Int, Num
 
 
 class Ordered(NamedTuple):
@@ -21,8 +21,11 @@ class Ordered(NamedTuple):
     def below(self, thresholds: Num[np.ndarray, " n"], *, inclusive: bool = False) -> Float[np.ndarray, " n"]:
         """Weight of the values below (with `inclusive`: at or below) each threshold."""
         side: Literal["left", "right"] = "right" if inclusive else "left"
-        at = np.searchsorted(self.values, thresholds, side=side)
-        return np.asarray(at if self.passed is None else self.passed[at], dtype=np.float64)
+        return self.before(np.searchsorted(self.values, thresholds, side=side))
+
+    def before(self, index: Int[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+        """Weight of the values in front of each place in the order."""
+        return np.asarray(index if self.passed is None else self.passed[index], dtype=np.float64)
 
 
 def order(values: Num[np.ndarray, " n"], weights: Num[np.ndarray, " n"] | None = None) -> Ordered:
@@ -42,7 +45,7 @@ class Ranking(NamedTuple):
     negatives: Ordered
     positives: Ordered
     overlaps: Ordered | None = None
-    """The positives again, weighted so that all of them together weigh one: the per-region overlap."""
+    """The same values as `positives`, weighted so that all of them together weigh one: the per-region overlap."""
     extent: tuple[float, float] = (0.0, 0.0)
     """Lowest and highest score of all."""
 
@@ -76,16 +79,23 @@ def rank_labels(scores: Num[np.ndarray, " n"], labels: Bool[np.ndarray, " n"]) -
 def trace(ranking: Ranking) -> Curve:
     """The curve that a falling threshold draws through `ranking`."""
     positives, negatives = ranking.positives.total, ranking.negatives.total
-    steps = np.unique(ranking.positives.values)[::-1]
+    first = _distinct(ranking.positives.values)
+    steps = ranking.positives.values[first]
     overlap = None
     if ranking.overlaps is not None and positives:
-        overlap = ranking.overlaps.total - ranking.overlaps.below(steps)
+        overlap = ranking.overlaps.total - ranking.overlaps.before(first)
     return Curve(
         thresholds=steps,
-        hits=positives - ranking.positives.below(steps),
+        hits=positives - ranking.positives.before(first),
         alarms_before=negatives - ranking.negatives.below(steps, inclusive=True),
         alarms=negatives - ranking.negatives.below(steps),
         overlap=overlap,
         positives=positives,
         negatives=negatives,
     )
+
+
+def _distinct(values: Num[np.ndarray, " n"]) -> Int[np.ndarray, " distinct"]:
+    """Where each distinct value of rising `values` comes first, from the highest down."""
+    changes = np.flatnonzero(values[1:] > values[:-1]) + 1
+    return np.concatenate(([0], changes))[: len(values)][::-1]
