@@ -1,10 +1,10 @@
 """Entry point of `detector`: wires the command groups together and nothing else."""
 
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
-from descriptions.terminal import run
+from descriptions.terminal import run, show_version
 from detector.commands import data, data_boxes, detect, doctor, export, import_checkpoint, train
 from detector.commands import eval as eval_command
 
@@ -19,7 +19,11 @@ app = typer.Typer(
 
 
 @app.callback()
-def _root() -> None:
+def _root(
+    _version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=show_version, help="Show the version and exit.")
+    ] = False,
+) -> None:
     """Keeps `detector COMMAND` a group however many commands there are."""
 
 
@@ -35,4 +39,4 @@ app.command("import-checkpoint")(import_checkpoint.import_checkpoint)
 
 def main() -> NoReturn:
     """Console script."""
-    run(app)
+    run(app, standalone_mode=False)

@@ -1,10 +1,10 @@
 """Entry point of `prompt-forge`: wires the command groups together and nothing else."""
 
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
-from descriptions.terminal import run
+from descriptions.terminal import run, show_version
 from prompt_forge.commands import doctor, edit, generate, library, log, prune, review, setup, templates, transfer
 
 app = typer.Typer(
@@ -18,7 +18,11 @@ app = typer.Typer(
 
 
 @app.callback()
-def _root() -> None:
+def _root(
+    _version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=show_version, help="Show the version and exit.")
+    ] = False,
+) -> None:
     """Keeps `prompt-forge COMMAND` a group however many commands there are."""
 
 
@@ -43,4 +47,4 @@ app.command()(transfer.export)
 
 def main() -> NoReturn:
     """Console script."""
-    run(app)
+    run(app, standalone_mode=False)

@@ -28,7 +28,7 @@ class Plan:
     data: DataSet
     store: Store
     descriptions: tuple[str, ...]
-    """References; `@label` or `@2` stands for that version of every category. Empty: what the bare name of every category means."""
+    """References; `@label` or `@2` stands for that version of every category. Empty: what each bare name means."""
     out: Path
     leak_free: bool = False
     """Drop texts that are the name of a kind of defect in the data."""

@@ -1,10 +1,16 @@
 """How a command ends: one line, the right exit code, no escape codes."""
 
+import importlib
+import io
 import subprocess
 import sys
 from collections.abc import Callable
+from enum import StrEnum
+from importlib.metadata import version
+from typing import Annotated
 
 import pytest
+import typer
 
 from descriptions.errors import ForgeError
 from descriptions.terminal import printable, run
@@ -12,6 +18,11 @@ from descriptions.terminal import printable, run
 
 class PartlyDoneError(ForgeError):
     exit_code = 1
+
+
+class Kind(StrEnum):
+    TXT = "txt"
+    CSV = "csv"
 
 
 def raiser(error: BaseException) -> Callable[[], None]:
@@ -43,6 +54,74 @@ def test_trouble_is_one_line_and_an_exit_code(
         run(raiser(error))
     assert left.value.code == code
     assert capsys.readouterr() == ("", line)
+
+
+COMMANDS = typer.Typer(name="tool", pretty_exceptions_enable=False)
+
+
+@COMMANDS.command()
+def go(
+    place: Annotated[str, typer.Argument(metavar="PLACE")],
+    count: Annotated[int, typer.Option(min=1)] = 1,
+    kind: Annotated[Kind, typer.Option()] = Kind.TXT,
+    code: int = 0,
+) -> None:
+    if place == "ask":
+        typer.confirm("sure?", err=True)
+    raise typer.Exit(code)
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("", ["Missing argument 'PLACE'; type tool --help"]),
+        ("here --cuont 3", ["--cuont", "--count", "; type tool --help"]),
+        ("here --count x", ["'--count': expected a valid integer, not 'x'; type tool --help"]),
+        ("here --count 0", ["'--count': expected ", " 1, not '0'; type tool --help"]),
+        ("here --kind pdf", ["'--kind': 'pdf' is not one of 'txt', 'csv'; type tool --help"]),
+        ("here there", ["(there); type tool --help"]),
+        ("here --count", ["'--count' requires an argument"]),
+    ],
+)
+def test_wrong_use_is_one_line_too(typed: str, told: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        run(COMMANDS, standalone_mode=False, args=typed.split(), prog_name="tool")
+    shown = capsys.readouterr()
+    assert (left.value.code, shown.out, shown.err.count("\n")) == (2, "", 1)
+    assert shown.err.startswith("error: ")
+    assert all(piece in shown.err for piece in told), shown.err
+
+
+@pytest.mark.parametrize(("typed", "code"), [("here", 0), ("here --code 1", 1), ("ask", 130), ("--help", 0)])
+def test_the_exit_code_of_a_command_is_kept(
+    typed: str, code: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    with pytest.raises(SystemExit) as left:
+        run(COMMANDS, standalone_mode=False, args=typed.split(), prog_name="tool")
+    assert left.value.code == code
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_bug_is_no_wrong_use() -> None:
+    with pytest.raises(ZeroDivisionError):
+        run(raiser(ZeroDivisionError()))
+
+
+@pytest.mark.parametrize("cli", ["prompt_forge.cli", "detector.cli"])
+def test_both_tools_tell_their_version_and_show_help_alone(
+    cli: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main = importlib.import_module(cli).main
+    monkeypatch.setattr("sys.argv", ["tool", "--version"])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert (left.value.code, capsys.readouterr().out) == (0, f"filo-forge {version('filo-forge')}\n")
+    monkeypatch.setattr("sys.argv", ["tool"])
+    with pytest.raises(SystemExit) as left:
+        main()
+    shown = capsys.readouterr()
+    assert (left.value.code, shown.err, "Commands" in shown.out) == (2, "", True)
 
 
 def test_success_leaves_zero(capsys: pytest.CaptureFixture[str]) -> None:
