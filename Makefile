@@ -1,9 +1,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 PIP := $(BIN)/pip --disable-pip-version-check
 
-.PHONY: demo test check fix install install-dev clean
+.PHONY: demo test check docs reference fix install install-dev clean
 
 ## demo: install, then a day with the tools on the embedded defaults; everything lands in demo/
 demo: install
@@ -18,8 +19,17 @@ check:
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+	$(MKDOCS) --strict --quiet
 	$(BIN)/pytest --cov --cov-report=term:skip-covered --cov-fail-under=85
 	$(BIN)/python tests/smoke_wheel.py
+
+## docs: build the site into site/; a broken link or a page that no menu leads to is an error
+docs: install-dev
+	$(MKDOCS) --strict
+
+## reference: write docs/reference/ anew from the code
+reference: install-dev
+	$(BIN)/python -m tools.docs.reference
 
 ## fix: format and mend what can be mended
 fix:
@@ -38,8 +48,8 @@ install-dev: .venv/installed-dev
 	touch $@
 
 .venv/installed-dev: .venv/installed
-	$(PIP) install --quiet -c constraints.txt -e '.[local,train,onnx,dev]'
+	$(PIP) install --quiet -c constraints.txt -e '.[local,train,onnx,docs,dev]'
 	touch $@
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache dist
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache dist site

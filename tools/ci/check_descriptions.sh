@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Lint every description file and, where DATA names images, compare VERSIONS. Settings come from the environment:
+# Lint every version of every description file and, where DATA names images, compare VERSIONS. Settings come from the environment:
 # DESCRIPTIONS_DIR, STRICT (true or false), DATA, VERSIONS (separated by spaces), GITHUB_STEP_SUMMARY (optional).
 set -euo pipefail
 
@@ -7,7 +7,7 @@ summary=${GITHUB_STEP_SUMMARY:-/dev/null}
 options=(--descriptions-dir "${DESCRIPTIONS_DIR:-descriptions}")
 [ "${STRICT:-false}" != true ] || options+=(--strict)
 
-if ! prompt-forge lint "${options[@]}"; then
+if ! prompt-forge lint --all "${options[@]}"; then
     echo "Description files have errors; see the log." >>"$summary"
     exit 1
 fi
