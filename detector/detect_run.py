@@ -25,6 +25,9 @@ from detector.presets import load_model
 from detector.run import Outcome, recorded
 from detector.scoring import ScoringSettings
 
+MAX_NAME = 30
+"""Columns that a file's name has at least, if it needs them, on a narrow screen."""
+
 
 class DetectRequest(BaseModel):
     """The command line as one value."""
@@ -182,8 +185,8 @@ def _draw(out: Path, found: Detection) -> str:
     name = f"maps/{Path(found.path).stem}-{hashlib.sha256(found.path.encode()).hexdigest()[:8]}.png"
     low, high = float(found.heat.min()), float(found.heat.max())
     top = found.descriptions[0] if found.descriptions else None
-    where = f"{found.score:.3f}" + (f" · {found.region}" if found.region else "") + f" · map {low:.2f} to {high:.2f}"
-    subtitle = f"{top.text} ({top.similarity:.2f})" if top else "generic words only"
+    where = f"score {found.score:.3f}" + (f" · {found.region}" if found.region else "")
+    subtitle = f"nearest description: {top.text} ({top.similarity:.2f})" if top else "generic words only"
     limits = (low, max(high, low + 0.25))
     sheet = picture(found.image, found.heat, title=where, subtitle=subtitle, boxes=found.boxes, limits=limits)
     buffer = BytesIO()
@@ -219,17 +222,19 @@ def _print(request: DetectRequest, rows: Sequence[Row], failed: Sequence[Failure
 
 
 def _print_table(rows: Sequence[Row], threshold: float | None) -> None:
-    shown = console.table("", "image", ">score", "verdict", "region", "nearest description", ">similarity")
+    shown = console.table("", "image", ">score", "verdict", "region", "nearest description (similarity)")
     shared = os.path.commonpath([Path(row["path"]).parent for row in rows]) if rows else ""
-    for row in rows:
+    names = [os.path.relpath(row["path"], shared) for row in rows]
+    shown.columns[0].overflow = "fold"
+    shown.columns[0].min_width = min(max(map(len, names), default=0), MAX_NAME)
+    for name, row in zip(names, rows, strict=True):
         top = row["descriptions"][0] if row["descriptions"] else None
         shown.add_row(
-            console.safe(os.path.relpath(row["path"], shared)),
+            console.safe(name),
             f"{row['score']:.3f}",
             row["verdict"] or "-",
             row["region"] or "-",
-            console.safe(top["text"]) if top else "-",
-            f"{top['similarity']:.3f}" if top else "",
+            console.safe(f"{top['text']} ({top['similarity']:.3f})") if top else "-",
         )
     if shared:
         shown.title = console.safe(shared)

@@ -9,7 +9,10 @@ from detector.localize.boxes import Box
 
 PANEL = 448
 """Long side of each panel in pixels."""
-MARGIN, STRIP = 8, 52
+MARGIN, STRIP, CAPTION = 8, 52, 20
+"""Between the parts, and above and below the panels, in pixels."""
+BAR, SCALE, NARROWEST = 14, 64, 360
+"""Width of the colour scale without and with its numbers, and of the whole."""
 INK, PAPER, LINE, BOX = (32, 33, 36), (255, 255, 255), (255, 255, 255), (0, 229, 255)
 
 _STOPS = np.array(
@@ -32,7 +35,7 @@ def colours(values: Float[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def stretched(heat: Float[np.ndarray, "h w"], low: float, high: float) -> Float[np.ndarray, "h w"]:
-    """`low`..`high` spread over [0, 1], so that maps of one run can be compared with each other."""
+    """`low`..`high` spread over [0, 1]; what lies outside is cut off."""
     return np.clip((heat - low) / max(high - low, 1e-6), 0, 1)
 
 
@@ -51,31 +54,49 @@ def picture(
     limits: tuple[float, float] = (0.0, 1.0),
     level: float | None = None,
 ) -> Image.Image:
-    """Two panels side by side under two lines of text: the image with boxes and contour, and the heat map over it.
+    """Two panels side by side: the image with boxes and contour, and the heat map over it with its scale of colours.
 
     Args:
         image: any size; both panels keep its aspect.
         heat: of the whole image, at any size.
-        title: large.
-        subtitle: small, below.
-        boxes: drawn on the left panel.
+        title: large, above.
+        subtitle: small, below the title.
+        boxes: drawn on the left panel with their phrase and score.
         limits: map values at both ends of the colours.
         level: map value the contour is drawn at; the middle between mean and maximum by default.
     """
     panel = _panel(image)
     field = _at(heat, panel.size)
-    edge = contour(field >= (float(field.mean() + field.max()) / 2 if level is None else level))
-    left = _mark(panel, edge, boxes)
+    level = float(field.mean() + field.max()) / 2 if level is None else level
     grey = np.asarray(panel.convert("L").convert("RGB"), dtype=np.float32)
     over = Image.fromarray((0.45 * grey + 0.55 * colours(stretched(field, *limits))).round().astype(np.uint8))
     width, height = panel.size
-    sheet = Image.new("RGB", (max(2 * width + 3 * MARGIN, 360), height + STRIP + 2 * MARGIN), PAPER)
-    sheet.paste(left, (MARGIN, STRIP + MARGIN))
-    sheet.paste(over, (width + 2 * MARGIN, STRIP + MARGIN))
+    size = max(2 * width + 3 * MARGIN + SCALE, NARROWEST), height + STRIP + CAPTION + 2 * MARGIN
+    sheet = Image.new("RGB", size, PAPER)
+    right, top = width + 2 * MARGIN, STRIP + MARGIN
+    sheet.paste(_mark(panel, contour(field >= level), boxes), (MARGIN, top))
+    sheet.paste(over, (right, top))
     draw = ImageDraw.Draw(sheet)
     _write(draw, (MARGIN, 6), title, 18, sheet.width - 2 * MARGIN)
     _write(draw, (MARGIN, 32), subtitle, 14, sheet.width - 2 * MARGIN)
+    _scale(sheet, (right + width + MARGIN, top), height, limits)
+    legend = f"white line: map above {level:.2f}" + (", blue box: where to look" if boxes else "")
+    _write(draw, (MARGIN, top + height + 4), legend, 12, sheet.width - 2 * MARGIN)
     return sheet
+
+
+def _scale(sheet: Image.Image, at: tuple[int, int], height: int, limits: tuple[float, float]) -> None:
+    """The colours of the map from low (bottom) to high, with the values at both ends and, given room, between."""
+    left, top = at
+    ramp = np.linspace(1, 0, height, dtype=np.float32)[:, None].repeat(BAR, axis=1)
+    sheet.paste(Image.fromarray(colours(ramp)), at)
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
+    ticks = 5 if height > 150 else 2 if height > 30 else 0
+    for share in np.linspace(0, 1, ticks):
+        y = top + (height - 1) * (1 - share)
+        draw.line([left + BAR, y, left + BAR + 3, y], fill=INK)
+        value = limits[0] + share * (limits[1] - limits[0])
+        draw.text((left + BAR + 6, min(max(y, top + 6), top + height - 6)), f"{value:.2f}", INK, font, anchor="lm")
 
 
 def _panel(image: Image.Image) -> Image.Image:
@@ -99,8 +120,21 @@ def _mark(panel: Image.Image, edge: Bool[np.ndarray, "h w"], boxes: tuple[Box, .
         x0, y0, x1, y1 = box.clipped()[:4]
         corners = [x0 * panel.width, y0 * panel.height, x1 * (panel.width - 1), y1 * (panel.height - 1)]
         if corners[2] >= corners[0] and corners[3] >= corners[1]:
+            around = [corners[0] - 1, corners[1] - 1, corners[2] + 1, corners[3] + 1]
+            draw.rectangle(around, outline=INK, width=4)
             draw.rectangle(corners, outline=BOX, width=2)
+            _label(draw, (corners[0], corners[1]), f"{box.phrase} {box.score:.2f}".strip(), panel.size)
     return marked
+
+
+def _label(draw: ImageDraw.ImageDraw, corner: tuple[float, float], text: str, size: tuple[int, int]) -> None:
+    """Text on a dark ground above the corner of a box, or inside it where there is no room, always on the panel."""
+    font = ImageFont.load_default(12)
+    wide, high = draw.textlength(text, font=font) + 6, 16
+    x = max(min(corner[0], size[0] - wide), 0)
+    y = corner[1] - high if corner[1] >= high else corner[1] + 3
+    draw.rectangle([x, y, x + wide, y + high], fill=INK)
+    draw.text((x + 3, y + high / 2), text, PAPER, font, anchor="lm")
 
 
 def _write(draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, size: int, width: int) -> None:

@@ -84,6 +84,9 @@ def test_output_folder(home, tmp_path):
     page = (out / "report.html").read_text()
     assert page.count("data:image/jpeg;base64,") == 12
     assert "http" not in page
+    assert page.count("<article ") == page.count("data-score=") == 12
+    assert page.count('stroke-opacity=".6"') == 12
+    assert 'name="show" value="anomalous"' in page
     assert "rust &lt;b&gt;stains&lt;/b&gt;" in page
     assert len((out / "results.csv").read_text().splitlines()) == 13
     assert not list(out.rglob("*.part"))
@@ -226,6 +229,26 @@ def test_rows_without_descriptions():
     row = {"path": "x", "score": 0.5, "region": None, "boxes": [], "descriptions": [], "heatmap": None, "verdict": None}
     assert to_csv(judged([row], 0.5)).splitlines()[1] == "x,0.5,anomalous,,0,,,"
     assert judged([row], None)[0]["verdict"] is None
+
+
+def test_the_report_says_who_is_good_and_where_the_threshold_lies(home, tmp_path):
+    run(command(home, "--out", str(tmp_path), "--threshold", "-9"))
+    page = (tmp_path / "report.html").read_text()
+    assert page.count('<b class="anomalous">anomalous</b>') == 12
+    assert "threshold -9.000</text>" in page
+    assert "12 images, 12 anomalous, 0 failed" in page
+    run([*command(home, "--out", str(tmp_path / "one"), photos="photos/00.png")])
+    page = (tmp_path / "one" / "report.html").read_text()
+    assert "1 images, no verdicts (no threshold)" in page
+    assert "<svg" not in page
+
+
+def test_names_stay_readable_on_a_narrow_screen(home, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = run(command(home, "--threshold", "0")).stdout
+    assert all(len(line) <= 80 for line in shown.splitlines())
+    assert all(f"{number:02}.png" in shown for number in range(12))
+    assert "broken tooth" in shown
 
 
 def test_page_without_pictures(tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from detector.localize.boxes import Box
-from detector.render import PANEL, STRIP, colours, contour, picture, stretched
+from detector.render import CAPTION, PANEL, STRIP, colours, contour, picture, stretched
 from detector.tiling import blended, windows
 
 
@@ -75,7 +75,7 @@ def test_pictures_keep_the_aspect(size):
     heat = np.zeros((32, 32), np.float32)
     heat[:8, :8] = 1
     sheet = picture(Image.new("RGB", size), heat, title="x" * 400, boxes=(Box(-0.2, 0.1, 0.3, 0.4, "dent", 0.5),))
-    panel = sheet.height - STRIP - 16
+    panel = sheet.height - STRIP - CAPTION - 16
     assert panel == max(round(size[1] * PANEL / max(size)), 1)
 
 
@@ -92,3 +92,29 @@ def test_the_map_lies_where_the_image_shows_it():
     bright = np.argwhere(left.min(-1) > 200).mean(0)
     hot = np.argwhere(right.sum(-1) > 500).mean(0)
     assert np.abs(bright - hot).max() < 6
+
+
+def test_the_scale_has_the_colours_of_the_map():
+    sheet = np.asarray(
+        picture(Image.new("RGB", (300, 300)), np.zeros((8, 8), np.float32), title="t", limits=(0.2, 0.7))
+    )
+    scale = sheet[STRIP + 8 : STRIP + 8 + PANEL, 24 + 2 * PANEL]
+    ends = colours(np.array([[1.0, 0.0]], dtype=np.float32))[0]
+    assert np.array_equal(scale[[0, -1]], ends)
+
+
+@pytest.mark.parametrize("box", [Box(0.9, 0.0, 1.0, 0.1, "a long phrase", 0.4), Box(0.0, 0.9, 0.1, 1.2, "b", 0.4)])
+def test_labels_of_boxes_stay_on_the_panel(box):
+    image = Image.new("RGB", (200, 200), "white")
+    marked = np.asarray(picture(image, np.zeros((8, 8), np.float32), title="", level=1.0, boxes=(box,)))
+    panel = marked[STRIP + 8 : STRIP + 8 + PANEL, 8 : 8 + PANEL]
+    dark = (panel < 60).all(-1)
+    assert dark.sum() > 16 * 20
+    outside = marked.copy()
+    outside[STRIP + 8 : STRIP + 8 + PANEL, 8 : 8 + PANEL] = 255
+    plain = np.asarray(
+        picture(image, np.zeros((8, 8), np.float32), title="", level=1.0, boxes=(Box(0.5, 0.5, 0.5, 0.5),))
+    )
+    plain = plain.copy()
+    plain[STRIP + 8 : STRIP + 8 + PANEL, 8 : 8 + PANEL] = 255
+    assert np.array_equal(outside, plain)
