@@ -17,8 +17,8 @@ OUTSIDE = 0.7
 
 
 def heat_map(maps: ModelMaps) -> HeatMap:
-    """Mean of the blurred abnormality of all maps, in [0, 1]."""
-    return torch.stack([blur(abnormality(level)) for level in maps]).mean(0)
+    """Mean of the blurred abnormality of all maps, in [0, 1]; the blur is linear, so the mean is blurred, once."""
+    return blur(torch.stack([abnormality(level) for level in maps]).mean(0))
 
 
 def abnormality(level: Float[Tensor, "batch 2 height width"]) -> HeatMap:

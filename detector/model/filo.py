@@ -172,15 +172,18 @@ class FiLo(nn.Module):
         return torch.stack([(feature * row).sum(-1) for row in (text.normal, text.abnormal)], dim=-1) * self._row_scale
 
     def anomaly_maps(self, patch_embeddings: PatchEmbeddings, text: TextFeatures) -> Maps:
-        """One softmaxed map a decoder, enlarged to image size before the softmax (FiLo equation 7)."""
-        rows = torch.stack([text.normal, text.abnormal], dim=-1) * (LOGIT_SCALE * self._row_scale)
-        with torch.autocast(rows.device.type, enabled=False):
-            return tuple(self._map(level @ rows) for level in patch_embeddings)
+        """One map a decoder, enlarged to image size before the softmax (FiLo equation 7).
 
-    def _map(self, logits: Float[Tensor, "batch patches 2"]) -> Float[Tensor, "batch 2 height width"]:
-        size, side = self.config.image_size, math.isqrt(logits.shape[1])
-        grid = torch.unflatten(logits.transpose(1, 2), 2, (side, side))
-        return F.interpolate(grid, size=(size, size), mode="bilinear", align_corners=True).softmax(1)
+        The softmax over two channels is the sigmoid of their difference, so that one channel is enlarged, not two.
+        """
+        towards = (text.abnormal - text.normal) * (LOGIT_SCALE * self._row_scale)
+        size = (self.config.image_size, self.config.image_size)
+        with torch.autocast(towards.device.type, enabled=False):
+            logits = torch.stack([(level @ towards[..., None])[..., 0] for level in patch_embeddings], dim=1)
+            side = math.isqrt(logits.shape[2])
+            grid = torch.unflatten(logits, 2, (side, side))
+            abnormal = F.interpolate(grid, size=size, mode="bilinear", align_corners=True).sigmoid()
+        return tuple(torch.stack([1 - level, level], dim=1) for level in abnormal.unbind(1))
 
     def forward(
         self,
