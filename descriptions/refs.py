@@ -48,6 +48,18 @@ def parse_ref(text: str) -> Ref:
     return Ref(category, version)
 
 
+def check_label(label: str) -> None:
+    """Refuse what cannot be a label.
+
+    Raises:
+        BadReferenceError: it is no name, or `latest`, which moves by itself.
+    """
+    if label == LATEST or not NAME.fullmatch(label) or re.fullmatch(r"v?[0-9]+", label):
+        raise BadReferenceError(
+            f"label {label!r}", expected="a lower-case name other than latest, and no number", hint="such as reviewed"
+        )
+
+
 def slug(name: str) -> str:
     """A category name made of free words: `Metal nut` becomes `metal_nut`."""
     return re.sub(r"[^a-z0-9-]+", "_", name.lower()).strip("_-")[:64]

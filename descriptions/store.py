@@ -7,7 +7,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from descriptions.errors import (
-    BadReferenceError,
     InvalidFileError,
     ReadOnlyLibraryError,
     UnknownCategoryError,
@@ -16,7 +15,7 @@ from descriptions.errors import (
     nearest,
 )
 from descriptions.files import atomic_write
-from descriptions.refs import DEFAULT, LATEST, NAME, Ref, parse_ref
+from descriptions.refs import DEFAULT, LATEST, NAME, Ref, check_label, parse_ref
 from descriptions.schema import DescriptionFile
 from descriptions.yaml_io import dump_description, dump_mapping, parse_description, parse_yaml, read_bytes
 
@@ -30,6 +29,8 @@ PACKAGED = Path(__file__).resolve().parent
 
 _VERSION_FILE = re.compile(r"v([1-9][0-9]{0,8})\.yaml")
 _LABELS = "labels.yaml"
+_FEW = 12
+"""Categories up to which an unknown one is answered with all their names."""
 
 
 class Store:
@@ -178,12 +179,7 @@ class Store:
             BadReferenceError: the label is no name, or `latest`, which moves by itself.
         """
         self._writable()
-        if label == LATEST or not NAME.fullmatch(label) or re.fullmatch(r"v?[0-9]+", label):
-            raise BadReferenceError(
-                f"label {label!r}",
-                expected="a lower-case name other than latest, and no number",
-                hint=f"type {ref} reviewed",
-            )
+        check_label(label)
         target = self.resolve(ref)
         with self._friendly(), self._locked(target.category):
             labels = self.labels(target.category) | {label: int(target.version)}
@@ -228,6 +224,11 @@ class Store:
 
     def _unknown_category(self, category: str) -> None:
         known = self.categories()
-        hint = nearest(category, known) or f"make it with: prompt-forge generate --category {category}"
-        listed = ", ".join(known) if known else "none yet"
-        raise UnknownCategoryError(f"no category {category!r} in {self.root}", expected=f"one of: {listed}", hint=hint)
+        near = nearest(category, known)
+        hint = near or f"make it with: prompt-forge generate --category {category}"
+        if not near and self.root != PACKAGED and (PACKAGED / category).is_dir():
+            hint += f", or read the one of the package: --descriptions-dir {PACKAGED}"
+        listed = f"one of: {', '.join(known)}" if known else "one of: none yet"
+        if len(known) > _FEW:
+            listed = "" if near else f"one of the {len(known)} that prompt-forge list shows"
+        raise UnknownCategoryError(f"no category {category!r} in {self.root}", expected=listed, hint=hint)

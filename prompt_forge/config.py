@@ -38,17 +38,29 @@ def load(settings: type[S], section: str, flags: Mapping[str, Any] | None = None
     Raises:
         SettingsError: a file that cannot be read, a name or value that makes no sense.
     """
-    values: dict[str, Any] = {}
-    for path in (user_config_path("filo-forge") / FILE, Path(FILE)):
-        values |= _table(path, section, list(settings.model_fields))
-    values |= _variables(list(settings.model_fields))
-    values |= {name: value for name, value in (flags or {}).items() if value is not None}
+    known = list(settings.model_fields)
+    layers = {f"[{section}] of {path}": _table(path, section, known) for path in _files()}
+    layers["a variable"] = _variables(known)
+    layers["the command line"] = {name: value for name, value in (flags or {}).items() if value is not None}
+    values = {name: value for layer in layers.values() for name, value in layer.items()}
     try:
         return settings.model_validate(values)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        field = ".".join(map(str, first["loc"]))
-        raise SettingsError(f"setting {field}: {first['msg']}", hint=f"table [{section}] of {FILE}") from None
+        raise _wrong(error, layers) from None
+
+
+def _files() -> tuple[Path, Path]:
+    return user_config_path("filo-forge") / FILE, Path(FILE)
+
+
+def _wrong(error: ValidationError, layers: Mapping[str, Mapping[str, Any]]) -> SettingsError:
+    """What was set where. The value of a key is never shown."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    field = str(first["loc"][0])
+    where = next(name for name, layer in reversed(list(layers.items())) if field in layer)
+    came = "" if "key" in field else f" = {first['input']!r}"
+    said = first["msg"].partition(", unable to parse")[0].removeprefix("Input should be ")
+    return SettingsError(f"setting {field}{came}", expected=said, hint=f"set in {where}")
 
 
 def _table(path: Path, section: str, known: list[str]) -> dict[str, Any]:

@@ -45,6 +45,8 @@ def find(path: Path) -> list[Found]:
     Raises:
         ImportFiLoError: there is none.
     """
+    if not path.exists():
+        raise ImportFiLoError(f"{path} does not exist", hint="pass the folder of a FiLo checkout")
     files = sorted(path.rglob("*.py")) if path.is_dir() else [path]
     root = path if path.is_dir() else path.parent
     found = [one for file in files for one in _in_file(file, root)]

@@ -15,7 +15,7 @@ from prompt_forge.llm.budget import estimate
 from prompt_forge.llm.open import Resources, open_model, resources
 from prompt_forge.llm.settings import ModelSettings
 from prompt_forge.llm.types import Usage
-from prompt_forge.strategies import Recipe, Strategy, first_requests
+from prompt_forge.strategies import Recipe, Strategy, families, first_requests
 from prompt_forge.templates import Template, Templates
 
 _BY_STRATEGY = {"structured": "structured", "family": "family-fewshot"}
@@ -78,6 +78,18 @@ def remarks(products: Sequence[Product]) -> Iterator[str]:
         if not product.parts:
             hint = nearest(product.category, known) or "name its parts with --parts a,b"
             yield f"{product.category}: not in the catalog, so its parts and kinds of defect are guessed; {hint}"
+
+
+def check_products(askers: Sequence[Asker], products: Sequence[Product]) -> None:
+    """Refuse, before anyone is asked, what the chosen template cannot ask about.
+
+    Raises:
+        SettingsError: a kind of defect without examples.
+    """
+    for product in products:
+        for _, recipe in askers:
+            if recipe.template.front.answer == "phrase":
+                families(recipe, product)
 
 
 def pick_template(settings: GenerateSettings, *, embedded: bool) -> Template:

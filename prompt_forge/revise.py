@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from descriptions.refs import DEFAULT, Ref
+from descriptions.refs import DEFAULT
 from descriptions.schema import Anomaly, DescriptionFile
 from descriptions.store import Store
 
@@ -38,11 +38,17 @@ def save_beside(origin: Store, folder: Path | None, description: DescriptionFile
     return target.save(description if target.root == origin.root else description.revised(parent=None))
 
 
-def remind(store: Store, saved: Ref, say: Callable[[str], None]) -> None:
-    """Say so where a bare name does not mean the version just saved, because the label `default` holds another."""
-    meant = store.resolve(saved.category)
-    if meant != saved:
-        say(f"{saved.category} alone still means {meant}; to change that: prompt-forge label {saved} {DEFAULT}")
+def remind(folder: Path | None, saved: DescriptionFile, say: Callable[[str], None]) -> None:
+    """Say so where a bare name does not mean the version just saved, because the label `default` holds another.
+
+    Args:
+        folder: the value of `--descriptions-dir`.
+        saved: the version.
+        say: shows one line.
+    """
+    meant = Store.open(folder, writable=True).resolve(saved.category)
+    if meant.version != saved.version:
+        say(f"{saved.category} alone still means {meant}; to change that: prompt-forge label {saved.ref} {DEFAULT}")
 
 
 def by_a_person(before: DescriptionFile, after: Iterable[Anomaly]) -> tuple[Anomaly, ...]:

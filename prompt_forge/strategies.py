@@ -8,6 +8,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from descriptions.errors import nearest
 from descriptions.words import is_near, words
 from prompt_forge.catalog import DEFAULT_FAMILIES, Product
 from prompt_forge.errors import IncompleteError, RejectedAnswerError, SettingsError
@@ -122,10 +123,9 @@ def families(recipe: Recipe, product: Product) -> tuple[str, ...]:
     wanted = product.families or DEFAULT_FAMILIES
     known = recipe.template.front.families
     if missing := [family for family in wanted if family not in known]:
-        came = f"template {recipe.template.id} has no examples for the family {missing[0]!r}"
-        raise SettingsError(
-            came, expected=", ".join(known), hint="name others with --families, or use --template structured"
-        )
+        came = f"{product.category}: template {recipe.template.id} has no examples for the family {missing[0]!r}"
+        hint = nearest(missing[0], list(known)) or "name others with --families, or use --template structured"
+        raise SettingsError(came, expected=f"one of: {', '.join(known)}", hint=hint)
     return wanted
 
 

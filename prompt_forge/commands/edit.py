@@ -17,7 +17,6 @@ def edit(ref: RefArgument, descriptions_dir: DescriptionsDir = None) -> None:
 
     Example: `EDITOR=nano prompt-forge edit capsule`
     """
-    from descriptions.refs import Ref
     from descriptions.store import Store
     from prompt_forge.console import print_line, say
     from prompt_forge.editing import start
@@ -32,7 +31,7 @@ def edit(ref: RefArgument, descriptions_dir: DescriptionsDir = None) -> None:
     entries = by_a_person(original, edited.anomalies)
     saved = save_beside(store, descriptions_dir, successor(original, edited, anomalies=entries))
     print_line(f"saved {saved.ref}; see prompt-forge diff {original.ref} {saved.ref}")
-    remind(Store.open(descriptions_dir, writable=True), Ref(saved.category, saved.version), say)
+    remind(descriptions_dir, saved, say)
 
 
 def _edited(copy: "Copy") -> "DescriptionFile | None":

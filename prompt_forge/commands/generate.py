@@ -60,7 +60,8 @@ def generate(
     from descriptions.store import Store
     from prompt_forge.config import load
     from prompt_forge.llm.settings import ModelSettings
-    from prompt_forge.prepare import GenerateSettings, Wanted, open_askers, pick_products, remarks
+    from prompt_forge.prepare import GenerateSettings, Wanted, check_products, open_askers, pick_products, remarks
+    from prompt_forge.revise import remind
 
     wanted = Wanted(category or (), every, from_file, object_name, _listed(parts), _listed(families))
     products = pick_products(wanted)
@@ -87,22 +88,16 @@ def generate(
         "cache": False if no_cache else None,
     }
     with open_askers(settings, load(ModelSettings, "model", whom), models, say) as askers:
+        check_products(askers, products)
         if dry_run:
             _show_prompts(askers, products, as_json=as_json)
             return
         store = Store.open(descriptions_dir, writable=True)
         results = _run(askers, products, store, settings.concurrency, force=force or refresh, as_json=as_json)
-    _remind(store, results)
-    _finish(results)
-
-
-def _remind(store: "Store", results: "list[Result]") -> None:
-    from descriptions.refs import parse_ref
-    from prompt_forge.revise import remind
-
     for result in results:
-        if result.status == "written" and result.ref:
-            remind(store, parse_ref(result.ref), say)
+        if result.status == "written":
+            remind(descriptions_dir, store.load(result.ref or ""), say)
+    _finish(results)
 
 
 def _listed(text: str) -> list[str]:

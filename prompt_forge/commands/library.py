@@ -27,7 +27,7 @@ def list_categories(descriptions_dir: DescriptionsDir = None, as_json: AsJson = 
     found = [_summary(store, category) for category in store.categories()]
     if as_json:
         print_json(found)
-    else:
+    elif found:
         columns = ["category", "default", "enabled", "status", "versions", "labels"]
         print_table(columns, [[*map(one.get, columns[:4]), *_others(one)] for one in found])
     broken = [one["error"] for one in found if one["error"]]
@@ -149,10 +149,10 @@ def lint(
     from descriptions.store import Store
     from prompt_forge.console import print_json, print_line, print_table
 
-    store = Store.open(descriptions_dir, writable=fix)
+    store = Store.open(descriptions_dir)
     found: list[dict[str, Any]] = []
     for ref in _every_version(store, refs or store.categories()) if every else refs or store.categories():
-        description = _mended(store, store.load(ref)) if fix else store.load(ref)
+        description = _mended(store, descriptions_dir, store.load(ref)) if fix else store.load(ref)
         for finding in rules.lint(description, rules.Context(leaks=leak or ())):
             found.append({"ref": description.ref, **finding._asdict(), "text": _text(description, finding)})
     errors = sum(finding["level"] == "error" for finding in found)
@@ -175,18 +175,17 @@ def _every_version(store: "Store", refs: list[str]) -> list[str]:
     return [str(Ref(category, version)) for category in named for version in store.versions(category)]
 
 
-def _mended(store: "Store", description: "DescriptionFile") -> "DescriptionFile":
+def _mended(store: "Store", folder: Path | None, description: "DescriptionFile") -> "DescriptionFile":
     from descriptions.lint import fix
-    from descriptions.refs import Ref
     from prompt_forge.console import say
-    from prompt_forge.revise import remind, successor
+    from prompt_forge.revise import remind, save_beside, successor
 
     mended = fix(description)
     if mended is description:
         return description
-    saved = store.save(successor(description, mended))
+    saved = save_beside(store, folder, successor(description, mended))
     say(f"mended {description.ref} as {saved.ref}")
-    remind(store, Ref(saved.category, saved.version), say)
+    remind(folder, saved, say)
     return saved
 
 
@@ -254,16 +253,15 @@ def rollback(ref: RefArgument, descriptions_dir: DescriptionsDir = None) -> None
 
     Example: `prompt-forge rollback capsule@1`
     """
-    from descriptions.refs import Ref
     from descriptions.store import Store
     from prompt_forge.console import print_line, say
-    from prompt_forge.revise import remind, successor
+    from prompt_forge.revise import remind, save_beside, successor
 
-    store = Store.open(descriptions_dir, writable=True)
+    store = Store.open(descriptions_dir)
     old = store.load(ref)
-    saved = store.save(successor(old))
+    saved = save_beside(store, descriptions_dir, successor(old))
     print_line(f"{saved.ref} is {old.ref} again")
-    remind(store, Ref(saved.category, saved.version), say)
+    remind(descriptions_dir, saved, say)
 
 
 def schema() -> None:

@@ -23,7 +23,6 @@ def prune(
 
     Example: `prompt-forge prune capsule@2 --hurts --from runs/capsule`
     """
-    from descriptions.refs import Ref
     from descriptions.store import Store
     from prompt_forge.console import print_json, print_line, say
     from prompt_forge.revise import remind, save_beside, successor
@@ -39,7 +38,7 @@ def prune(
         gone = {entry.id for entry in out}
         entries = tuple(e.model_copy(update={"enabled": False}) if e.id in gone else e for e in original.anomalies)
         saved = save_beside(store, descriptions_dir, successor(original, anomalies=entries))
-        remind(Store.open(descriptions_dir, writable=True), Ref(saved.category, saved.version), say)
+        remind(descriptions_dir, saved, say)
     if as_json:
         print_json({"ref": saved.ref, "disabled": [{"id": entry.id, "text": entry.text} for entry in out]})
         return

@@ -19,13 +19,15 @@ def review(
 
     Example: `prompt-forge review capsule --label reviewed`
     """
-    from descriptions.refs import Ref
+    from descriptions.refs import check_label
     from descriptions.store import Store
     from descriptions.terminal import INTERRUPTED
     from prompt_forge.console import print_line, say
     from prompt_forge.reviewing import Review
     from prompt_forge.revise import remind, save_beside, successor
 
+    if label:
+        check_label(label)
     store = Store.open(descriptions_dir)
     original = store.load(ref)
     outcome = Review(original, _ask, say).run()
@@ -39,7 +41,7 @@ def review(
             print_line(f"{target} is now {saved.category}@{label}")
         elif not outcome.complete:
             say(f"not every entry was decided; go on with: prompt-forge review {saved.ref}")
-        remind(Store.open(descriptions_dir, writable=True), Ref(saved.category, saved.version), say)
+        remind(descriptions_dir, saved, say)
     if outcome.interrupted:
         raise typer.Exit(INTERRUPTED)
 

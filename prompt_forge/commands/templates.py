@@ -37,7 +37,9 @@ def list_templates(as_json: AsJson = False) -> None:
 
 
 @templates.command()
-def show(name: str, as_json: AsJson = False) -> None:
+def show(
+    name: Annotated[str, typer.Argument(help="See `templates list`.", metavar="NAME")], as_json: AsJson = False
+) -> None:
     """Print a template as it is.
 
     Example: `prompt-forge templates show structured`
@@ -55,7 +57,7 @@ def show(name: str, as_json: AsJson = False) -> None:
 
 @templates.command()
 def new(
-    name: str,
+    name: Annotated[str, typer.Argument(help="What the copy is called.", metavar="NAME")],
     like: Annotated[str, typer.Option(help="Template to start from.")] = "structured",
     folder: Annotated[Path, typer.Option("--dir", help="Where it goes.")] = Path("templates"),
 ) -> None:

@@ -15,7 +15,7 @@ from openai import APIStatusError, DefaultHttpxClient, OpenAI, OpenAIError
 from openai.types.chat import ChatCompletion
 from pydantic import SecretStr
 
-from prompt_forge.errors import EndpointError, IncompleteError, ModelError, SettingsError
+from prompt_forge.errors import AuthenticationError, EndpointError, IncompleteError, ModelError, SettingsError
 from prompt_forge.llm.failures import explain, too_long, unknown_model
 from prompt_forge.llm.ladder import REFUSALS, Ladder, messages_for, response_format
 from prompt_forge.llm.redact import Redactor
@@ -24,6 +24,9 @@ from prompt_forge.llm.types import Completion, Mode, Request, Usage
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 """Hosts that no proxy is asked for."""
+
+_KEYED_HOSTS = frozenset({"api.openai.com"})
+"""Hosts that answer nobody without a key: asking them would only cost the wait."""
 
 _ADDRESS_HINT = "check --base-url; it ends in /v1"
 
@@ -72,7 +75,9 @@ class OpenAIChat:
         self._retry = retry or RetryPolicy()
         self._ladder = ladder or Ladder()
         self._pause = pause
-        local = urlsplit(base_url).hostname in LOOPBACK
+        host = urlsplit(base_url).hostname
+        self._keyless = host in _KEYED_HOSTS and not api_key
+        local = host in LOOPBACK
         self._client = OpenAI(
             base_url=base_url,
             api_key=api_key.get_secret_value() if api_key else "none",
@@ -99,12 +104,20 @@ class OpenAIChat:
         """Give the connections back."""
         self._client.close()
 
+    def _want_key(self) -> None:
+        if self._keyless:
+            raise AuthenticationError(
+                f"no key for {self._endpoint}",
+                hint="set OPENAI_API_KEY, name your own server with --base-url, or type --model local",
+            )
+
     def served_models(self) -> list[str]:
         """Names the server lists.
 
         Raises:
             EndpointError: the server is not there, refuses, or lists nothing readable.
         """
+        self._want_key()
         try:
             return sorted(str(entry.id) for entry in self._client.models.list())
         except OpenAIError as error:
@@ -119,9 +132,11 @@ class OpenAIChat:
         """Answer `request`.
 
         Raises:
+            AuthenticationError: the key is missing or wrong.
             EndpointError: the server refused, failed or was not there, after all retries.
             IncompleteError: the answer was cut short or empty.
         """
+        self._want_key()
         started = time.monotonic()
         rungs: tuple[Mode, ...] = ("text",)
         if request.json_schema is not None:

@@ -190,6 +190,14 @@ def test_unknown_names_offer_the_nearest(tmp_path: Path) -> None:
         store.load("capsul")
     with pytest.raises(UnknownCategoryError, match="prompt-forge generate --category zipper"):
         store.load("zipper")
+    with pytest.raises(
+        UnknownCategoryError, match=r"or read the one of the package: --descriptions-dir .*descriptions"
+    ):
+        store.load("zipper")
+    with pytest.raises(UnknownCategoryError, match=r"descriptions; did you mean capsule\?$"):
+        Store.open().load("capsul")
+    with pytest.raises(UnknownCategoryError, match=r"one of the 4\d that prompt-forge list shows; make it with"):
+        Store(PACKAGED).load("gyroscope")
     with pytest.raises(UnknownVersionError, match="has no version 9; expected one of: 1"):
         store.load("capsule@9")
     with pytest.raises(UnknownVersionError, match=r"no label 'lates'.*did you mean latest"):

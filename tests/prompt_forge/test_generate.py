@@ -19,7 +19,7 @@ from prompt_forge.errors import (
 from prompt_forge.generate import Asker, Result, Run
 from prompt_forge.llm.scripted import Scripted
 from prompt_forge.llm.types import Usage
-from prompt_forge.prepare import GenerateSettings, Wanted, pick_products, pick_template, remarks
+from prompt_forge.prepare import GenerateSettings, Wanted, check_products, pick_products, pick_template, remarks
 from prompt_forge.strategies import RESAMPLES, Recipe, first_requests, propose
 from prompt_forge.templates import Templates
 from tests.support.answers import GOOD, answer
@@ -195,8 +195,15 @@ def test_nothing_but_cut_phrases_fail_with_the_reason() -> None:
 
 def test_unknown_families_are_named() -> None:
     product = Product(category="gear", object_name="gear", families=("wobble",))
-    with pytest.raises(SettingsError, match="no examples for the family 'wobble'"):
-        propose(Scripted([]), recipe("family-fewshot"), product, print)
+    for start in (
+        lambda: propose(Scripted([]), recipe("family-fewshot"), product, print),
+        lambda: check_products([Asker(Scripted([]), recipe("family-fewshot"))], [KNOWN["gear"], product]),
+    ):
+        with pytest.raises(SettingsError, match=r"gear: .*no examples for the family 'wobble'; expected one of: crack"):
+            start()
+    with pytest.raises(SettingsError, match=r"did you mean scratch\?"):
+        check_products([Asker(Scripted([]), recipe("family-fewshot"))], [choose(KNOWN, "gear", families=["scrach"])])
+    check_products([Asker(Scripted([]), recipe("structured"))], [product])
 
 
 def test_the_catalog_is_whole() -> None:

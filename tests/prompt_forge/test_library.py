@@ -57,6 +57,20 @@ def test_what_a_bare_name_means_is_told(store: Store) -> None:
     assert shown["version"] == 2
 
 
+@pytest.mark.parametrize("command", [["rollback", "capsule"], ["lint", "capsule", "--fix"]])
+def test_what_changes_the_packaged_library_is_saved_in_the_working_folder(
+    store: Store, command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("descriptions.store.PACKAGED", store.root)
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.exception
+    assert Store(work / "descriptions").load("capsule@1").parent is None
+    assert store.versions("capsule") == [1]
+
+
 def test_list_goes_on_past_a_broken_file(store: Store) -> None:
     store.save(DescriptionFile(category="nut", object_name="nut"))
     store.path("capsule", 1).write_text("category: [\n")
@@ -66,7 +80,9 @@ def test_list_goes_on_past_a_broken_file(store: Store) -> None:
 
 
 def test_an_empty_library_says_what_to_type(tmp_path: Path) -> None:
-    assert "prompt-forge generate" in prompt_forge(Store(tmp_path), "list").stderr
+    result = prompt_forge(Store(tmp_path), "list")
+    assert "prompt-forge generate" in result.stderr
+    assert result.stdout == ""
 
 
 def test_show_prints_one_version(store: Store) -> None:

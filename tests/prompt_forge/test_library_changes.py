@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from descriptions.errors import ForgeError
+from descriptions.errors import BadReferenceError, ForgeError
 from descriptions.schema import Anomaly, DescriptionFile
 from descriptions.store import Store
 from prompt_forge.cli import app
@@ -129,6 +129,12 @@ def test_a_whole_review_makes_a_reviewed_version(store: Store) -> None:
     assert saved.anomalies[2].source == "human"
 
 
+def test_a_wrong_label_is_refused_before_the_work_of_a_review(store: Store) -> None:
+    with pytest.raises(BadReferenceError, match="label 'latest'"):
+        prompt_forge(store, "review", "capsule", "--label", "latest", stdin="a\na\na\na\n")
+    assert store.versions("capsule") == [1]
+
+
 @pytest.mark.parametrize("answers", ["r\nq\n", "r\n", "r\ns\ns\n"])
 def test_a_review_that_stops_early_keeps_its_decisions(store: Store, answers: str) -> None:
     result = prompt_forge(store, "review", "capsule", "--label", "reviewed", stdin=answers)
@@ -217,8 +223,11 @@ def test_texts_with_the_same_id_and_texts_too_long(tmp_path: Path) -> None:
 
 
 def test_nothing_to_import(store: Store, checkout: Path, tmp_path: Path) -> None:
-    with pytest.raises(ImportFiLoError, match="no dictionary of phrases"):
+    with pytest.raises(ImportFiLoError, match="nowhere does not exist; pass the folder"):
         prompt_forge(store, "import-filo", tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ImportFiLoError, match="no dictionary of phrases"):
+        prompt_forge(store, "import-filo", tmp_path / "empty")
     with pytest.raises(ImportFiLoError, match="details"):
         prompt_forge(store, "import-filo", checkout, "--dict", "nope")
 

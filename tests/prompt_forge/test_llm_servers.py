@@ -155,6 +155,13 @@ def test_refused_key_is_never_shown():
     assert KEY not in repr(client("http://127.0.0.1:1/v1"))
 
 
+def test_openai_is_not_asked_without_a_key():
+    keyless = OpenAIChat("https://api.openai.com/v1", "gpt-5")
+    for attempt in (lambda: keyless.complete(request()), keyless.served_models):
+        with pytest.raises(AuthenticationError, match=r"no key for https://api.openai.com/v1; set OPENAI_API_KEY"):
+            attempt()
+
+
 def test_no_chat_completion():
     with serve(lambda body: Reply(body={"choices": []})) as server, pytest.raises(EndpointError, match="no chat"):
         client(server.url).complete(request())

@@ -106,7 +106,11 @@ def test_settings_that_contradict(flags):
         ("[model]\nmodle = 'x'", "unknown key modle.*did you mean model"),
         ("model = 1", r"model is no table; expected \[model\]"),
         ("x", "cannot be read.*TOML"),
-        ("[model]\ntimeout = -1", "setting timeout"),
+        (
+            "[model]\ntimeout = -1",
+            r"setting timeout = -1; expected greater than 0; set in \[model\] of filo-forge.toml",
+        ),
+        ("[model]\napi_key = ['sk-abcdefgh12345678']", "setting api_key; expected a valid string; set in"),
     ],
 )
 def test_wrong_configuration_is_named(tmp_path, monkeypatch, text, said):
@@ -114,6 +118,17 @@ def test_wrong_configuration_is_named(tmp_path, monkeypatch, text, said):
     (tmp_path / "filo-forge.toml").write_text(text)
     with pytest.raises(SettingsError, match=said):
         load(ModelSettings, "model")
+
+
+def test_a_wrong_setting_says_where_it_was_set(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "filo-forge.toml").write_text("[model]\ntimeout = 5\n")
+    monkeypatch.setenv("FILO_FORGE_TIMEOUT", "soon")
+    with pytest.raises(SettingsError, match="timeout = 'soon'; expected a valid number; set in a variable"):
+        load(ModelSettings, "model")
+    with pytest.raises(SettingsError, match="timeout = 0; expected greater than 0; set in the command line"):
+        load(ModelSettings, "model", {"timeout": 0})
+    assert load(ModelSettings, "model", {"timeout": 7}).timeout == 7
 
 
 def test_pydantic_reasons_name_the_field():
