@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
+from torch import Tensor
 
 from descriptions.files import atomic_write
 from detector.errors import DetectorError
@@ -94,30 +95,42 @@ class FeatureCache:
 
     def get(self, key: str) -> Encoded | None:
         """Features kept under `key`, as `rounded` gives them, or None."""
-        path = self._path(key)
-        try:
-            tensors = load(path.read_bytes())
-            levels = [tensors[f"patches.{index}"] for index in range(len(tensors) - 1)]
-            found = Encoded(tensors["embedding"].float(), tuple(level.float() for level in levels))
-            os.utime(path)
-        except (OSError, SafetensorError, KeyError):
+        tensors = self.tensors(key) or {}
+        if "embedding" not in tensors:
             self.misses += 1
             return None
         self.hits += 1
-        return found
+        levels = [tensors[f"patches.{index}"].float() for index in range(len(tensors) - 1)]
+        return Encoded(tensors["embedding"].float(), tuple(levels))
 
     def put(self, key: str, encoded: Encoded) -> None:
-        """Keep one image's features; a full disk or folder is no error, the features are then not kept."""
+        """Keep one image's features, in half precision."""
         tensors = {f"patches.{index}": level for index, level in enumerate(encoded.patches)}
         tensors["embedding"] = encoded.embedding
-        content = save({name: tensor.half().cpu().contiguous() for name, tensor in tensors.items()})
+        self.keep(key, {name: tensor.half() for name, tensor in tensors.items()})
+
+    def tensors(self, key: str) -> dict[str, Tensor] | None:
+        """Tensors kept under `key`, as they are, or None."""
+        path = self._path(key)
+        try:
+            found = load(path.read_bytes())
+            os.utime(path)
+        except (OSError, SafetensorError):
+            return None
+        return found
+
+    def keep(self, key: str, tensors: dict[str, Tensor]) -> None:
+        """Keep tensors in place of what `key` holds; a full disk or folder is no error, they are then not kept."""
+        content = save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()})
         if self._bytes + len(content) > self.limit:
             self._evict(len(content))
         if self._bytes + len(content) > self.limit:
             return
+        path = self._path(key)
         with suppress(OSError):
-            atomic_write(self._path(key), content)
-            self._bytes += len(content)
+            before = path.stat().st_size if path.is_file() else 0
+            atomic_write(path, content)
+            self._bytes += len(content) - before
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}{_SUFFIX}"

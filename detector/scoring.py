@@ -4,7 +4,7 @@ encode(model, pixels) -> Encoded            once an image, independent of any wo
 predict(model, encoded, prompts, ...)       once per description version
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
@@ -17,7 +17,7 @@ from torch import Tensor
 from detector import maps
 from detector.localize.boxes import NOWHERE, Box, Localisation
 from detector.localize.regions import REGIONS, RELEASED_SIZE, Region, region_at
-from detector.model.filo import FiLo, Maps, TextFeatures
+from detector.model.filo import FiLo, Maps, Positions, TextFeatures
 from detector.prompts import PromptSet
 
 LocalizerName = Literal["none", "self", "grounding-dino"]
@@ -88,6 +88,7 @@ def predict(
     prompts: PromptSet | Sequence[PromptSet],
     settings: ScoringSettings | None = None,
     localisations: Sequence[Localisation] | None = None,
+    read: Callable[[Sequence[Positions]], TextFeatures] | None = None,
 ) -> list[Prediction]:
     """Score every image of a batch.
 
@@ -97,15 +98,17 @@ def predict(
         prompts: of one product, or one set an image.
         settings: how to score.
         localisations: what the localizer said, one an image; not needed for `none` and `self`.
+        read: gives the text features for the regions of every image; by default the text tower reads all prompts.
     """
     settings = settings or ScoringSettings()
     images = len(encoded.embedding)
     sets = [prompts] * images if isinstance(prompts, PromptSet) else list(prompts)
     found = list(localisations) if localisations is not None else [NOWHERE] * images
+    read = read or (lambda at: model.encode_text(encoded.embedding, sets, at))
     if settings.localizer == "self" and localisations is None:
-        found = [peak(heat) for heat in _first_pass(model, encoded, sets, settings)]
-    at = [_positions(each) if settings.position else () for each in found]
-    text = model.encode_text(encoded.embedding, sets, at)
+        first = heat_map(model.anomaly_maps(encoded.patches, read([()] * images)), settings)
+        found = [peak(heat) for heat in first]
+    text = read([_positions(each) if settings.position else () for each in found])
     return decide(model, encoded, sets, text, found, settings)
 
 
@@ -155,13 +158,6 @@ def peak(heat: Float[Tensor, "height width"]) -> Localisation:
     height, width = values.shape
     box = Box(columns.start / width, rows.start / height, columns.stop / width, rows.stop / height, "", top)
     return Localisation((box,), region_at(*box.center))
-
-
-def _first_pass(
-    model: FiLo, encoded: Encoded, prompts: Sequence[PromptSet], settings: ScoringSettings
-) -> Float[Tensor, "batch height width"]:
-    text = model.encode_text(encoded.embedding, prompts)
-    return heat_map(model.anomaly_maps(encoded.patches, text), settings)
 
 
 def _positions(found: Localisation) -> tuple[int, ...]:

@@ -17,13 +17,13 @@ from detector.cache import FeatureCache, fingerprint, image_key, rounded
 from detector.data import Sample, read_mask
 from detector.evaluate.records import Counts, Record, pack_counts, read_scores, write_record
 from detector.evaluate.variants import Variant, without
+from detector.evaluate.words import Words
 from detector.images import ImageError, load_image
 from detector.localize.base import Localizer
 from detector.localize.boxes import NOWHERE, Localisation
 from detector.localize.regions import REGIONS
 from detector.metrics import count_pixels
-from detector.model.adapter import unit
-from detector.model.filo import FiLo, TextFeatures
+from detector.model.filo import FiLo
 from detector.preprocess import to_pixels
 from detector.scoring import Encoded, Prediction, ScoringSettings, decide, encode, predict
 
@@ -77,16 +77,20 @@ class Scorer:
             ImageError: the image or its mask cannot be used.
         """
         began = time.perf_counter()
-        picture = load_image(sample.image)
-        encoded, fresh = self._features(sample.image.read_bytes(), picture)
+        picture, content = load_image(sample.image), sample.image.read_bytes()
+        encoded, fresh = self._features(content, picture)
         encoded_at = time.perf_counter()
+        text_key = image_key(content, self.weights)
+        words = Words(self.model, encoded.embedding, self.cache.tensors(text_key) if self.cache else None)
         predictions: list[Prediction] = []
         left_out: list[Prediction] = []
         for variant in variants:
-            found = predict(self.model, encoded, variant.prompts, self.settings, self._localise(picture, variant))[0]
+            found = self._predict(encoded, words, variant, picture)
             predictions.append(found)
             if self.contributions and _can_lose_one(variant):
-                left_out += self._leave_one_out(encoded, variant, found)
+                left_out += self._leave_one_out(encoded, words, variant, found)
+        if self.cache and words.fresh:
+            self.cache.keep(text_key, words.kept)
         scores = np.array([each.score for each in (*predictions, *left_out)], dtype=np.float64)
         counts = self._count(sample, picture, [*predictions, *left_out])
         ended = time.perf_counter()
@@ -117,22 +121,20 @@ class Scorer:
             return [NOWHERE]
         return self.localizer.locate([picture], [entry.text for entry in variant.prompts.descriptions])
 
-    def _leave_one_out(self, encoded: Encoded, variant: Variant, whole: Prediction) -> list[Prediction]:
-        """Predictions without each description in turn, at the place that all of them together found.
+    def _predict(self, encoded: Encoded, words: Words, variant: Variant, picture: Image.Image) -> Prediction:
+        prompts, places = variant.prompts, self._localise(picture, variant)
+        return predict(
+            self.model, encoded, prompts, self.settings, places, lambda at: words.features(prompts, at[0])
+        )[0]  # fmt: skip
 
-        The text tower runs once: leaving a description out only leaves its rows out of the mean.
-        """
+    def _leave_one_out(self, encoded: Encoded, words: Words, variant: Variant, whole: Prediction) -> list[Prediction]:
+        """Predictions without each description in turn, at the place that all of them together found."""
         place = Localisation(whole.boxes, whole.region)
         at = () if place.region is None else (REGIONS.index(place.region),)
-        feature = self.model.image_feature(encoded.embedding)
-        normal, abnormal = self.model.encode_prompts(feature, [variant.prompts], [at])[0]
         found = []
         for index in range(len(variant.prompts.descriptions)):
-            rows = unit(torch.cat([abnormal[:index], abnormal[index + 1 :]]))
-            mean = unit(rows.mean((0, 1)))[None]
-            text = TextFeatures(unit(unit(normal).mean(0))[None], mean, (unit(rows.mean(1)),))
             fewer = without(variant.prompts, index)
-            found += decide(self.model, encoded, [fewer], text, [place], self.settings)
+            found += decide(self.model, encoded, [fewer], words.features(fewer, at), [place], self.settings)
         return found
 
     def _count(self, sample: Sample, picture: Image.Image, predictions: Sequence[Prediction]) -> tuple[Counts, ...]:

@@ -42,6 +42,17 @@ class TextFeatures(NamedTuple):
     """For every image, each abnormal state averaged over the selected regions: descriptions first, then generic."""
 
 
+Rows = tuple[Float[Tensor, "_ embed"], Float[Tensor, "_ _ embed"]]
+"""Features of every prompt of an image, not normalised: normal by state, abnormal by state and region."""
+
+
+def text_features(images: Sequence[Rows]) -> TextFeatures:
+    """What the prompts of every image mean, from the features of each prompt (FiLo equations 3 and 4)."""
+    normal = torch.stack([unit(unit(normal).mean(0)) for normal, _ in images])
+    abnormal = torch.stack([unit(unit(abnormal).mean((0, 1))) for _, abnormal in images])
+    return TextFeatures(normal, abnormal, tuple(unit(unit(abnormal).mean(1)) for _, abnormal in images))
+
+
 class FiLoOutput(NamedTuple):
     """One pass over a batch."""
 
@@ -131,17 +142,14 @@ class FiLo(nn.Module):
             positions: regions the abnormal prompts name, for every image; none (or an empty one) averages over all.
             adapt: whether the image feature goes through the adapter first.
         """
-        rows = self.encode_prompts(self.image_feature(image_embedding, adapt=adapt), prompts, positions)
-        normal = torch.stack([unit(unit(normal).mean(0)) for normal, _ in rows])
-        abnormal = torch.stack([unit(unit(abnormal).mean((0, 1))) for _, abnormal in rows])
-        return TextFeatures(normal, abnormal, tuple(unit(unit(abnormal).mean(1)) for _, abnormal in rows))
+        return text_features(self.encode_prompts(self.image_feature(image_embedding, adapt=adapt), prompts, positions))
 
     def encode_prompts(
         self,
         image_feature: Embedding,
         prompts: Sequence[PromptIds],
         positions: Sequence[Positions] | None = None,
-    ) -> list[tuple[Float[Tensor, "_ embed"], Float[Tensor, "_ _ embed"]]]:
+    ) -> list[Rows]:
         """Text features of every prompt of every image, not normalised: normal, and abnormal by state and region."""
         images = len(image_feature)
         prompts = list(prompts) * images if len(prompts) == 1 else prompts
