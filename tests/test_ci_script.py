@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from detector.data.sample_set import write_sample_set
+
 ROOT = Path(__file__).resolve().parent.parent
 HEAD = "schema_version: 1\ncategory: capsule\nobject_name: capsule\nanomalies:\n"
 GOOD = HEAD + "".join(
@@ -48,7 +50,7 @@ def test_a_bad_file_is_refused_readably(command: list[str], case: str, tmp_path:
     content, words = BAD[case]
     done = call(command, library(tmp_path, content))
     assert done.returncode
-    assert words in done.stdout + done.stderr
+    assert words in " ".join((done.stdout + done.stderr).split())
     assert "Traceback" not in done.stderr
 
 
@@ -58,6 +60,26 @@ def test_a_good_library_passes(command: list[str], tmp_path: Path) -> None:
     done = call(command, library(tmp_path, GOOD), GITHUB_STEP_SUMMARY=str(summary))
     assert done.returncode == 0, done.stdout + done.stderr
     assert command != SCRIPT or "clean" in summary.read_text()
+
+
+def test_an_old_version_with_errors_is_refused_too(tmp_path: Path) -> None:
+    """The one a label points at may not be the latest."""
+    folder = library(tmp_path, BAD["not visible"][0])
+    (folder / "descriptions" / "capsule" / "v2.yaml").write_text(GOOD.replace("object_name", "version: 2\nobject_name"))
+    done = call(hook(), folder)
+    assert done.returncode
+    assert "capsule@1" in done.stdout
+
+
+@pytest.mark.slow
+def test_the_action_compares_versions_in_the_summary(tmp_path: Path) -> None:
+    write_sample_set(tmp_path / "images", good=2, bad=1, side=64)
+    summary = tmp_path / "summary.md"
+    settings = {"DATA": "images", "VERSIONS": "capsule@1 capsule", "GITHUB_STEP_SUMMARY": str(summary)}
+    done = call(SCRIPT, library(tmp_path, GOOD), **settings, XDG_CACHE_HOME=str(tmp_path / "cache"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "capsule@1" in summary.read_text()
+    assert "winclip" in summary.read_text()
 
 
 def test_the_action_wants_versions_with_data(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def test_the_site_needs_nothing_from_elsewhere(tmp_path: Path) -> None:
     for page in tmp_path.rglob("*.html"):
         loads = re.findall(r"<(?:script|img|link|iframe)[^>]+(?:src|href)=\"?(https?:[^\" >]+)", page.read_text())
         assert not loads, f"{page.name} loads {loads}"
-    assert (tmp_path / "project" / "descriptions" / "README.html").is_file()
+    assert (tmp_path / "project" / "descriptions" / "index.html").is_file()
 
 
 def test_the_citation_names_this_version() -> None:
