@@ -8,7 +8,12 @@ import typer
 from prompt_forge.commands.options import AsJson
 from prompt_forge.console import print_json, print_line, print_table
 
-templates = typer.Typer(name="templates", no_args_is_help=True, help="List, show, copy and check prompt templates.")
+templates = typer.Typer(
+    name="templates",
+    no_args_is_help=True,
+    help="List, show, copy and check prompt templates.",
+    epilog="Example: `prompt-forge templates new gears --like structured`",
+)
 
 
 @templates.command("list")

@@ -1,11 +1,16 @@
 """The commands that look at the library, run as a person runs them."""
 
 import json
+import re
+import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from descriptions.errors import BadReferenceError, ForgeError, UnknownCategoryError
@@ -217,13 +222,27 @@ def test_scores_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         read_contributions(tmp_path, CAPSULE)
 
 
-def test_every_command_shows_an_example() -> None:
-    looking = ("list", "show", "lint", "diff", "label", "rollback", "schema")
-    changing = ("edit", "review", "prune", "import-filo", "export")
-    for name in looking + changing:
-        result = CliRunner().invoke(app, [name, "--help"])
-        assert result.exit_code == 0
-        assert "Example:" in result.output, name
+def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every command of a command line with the words that lead to it, groups included."""
+    yield path, group
+    for name, command in getattr(group, "commands", {}).items():
+        yield from commands(command, (*path, name))
+
+
+TREE = dict(commands(typer.main.get_command(app)))
+
+
+@pytest.mark.parametrize("path", TREE, ids=" ".join)
+def test_every_command_shows_an_example_that_can_be_typed(path: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(app, [*path, "--help"], env={"COLUMNS": "200"})
+    assert result.exit_code == 0
+    assert "Example: prompt-forge" in result.stdout or "Example: EDITOR=nano prompt-forge" in result.stdout
+    source = f"{TREE[path].help} {TREE[path].epilog or ''}"
+    for example in re.findall(r"Example:\s+`(?:EDITOR=nano )?prompt-forge ([^`>]+)", source):
+        words = shlex.split(example)
+        depth = max(n for n in range(len(words) + 1) if tuple(words[:n]) in TREE)
+        assert tuple(words[: len(path)]) == path
+        TREE[tuple(words[:depth])].make_context("prompt-forge", words[depth:])  # raises where an option is wrong
 
 
 @pytest.mark.parametrize("module", ["prompt_forge.cli", "detector.cli"])
