@@ -94,7 +94,7 @@ def measure(args: argparse.Namespace) -> dict[str, float]:
         value.backward()
         optimizer.step()
         spent = time.process_time() - began
-    return {"seconds": spent, "loss": float(value), "peak_gb": resident_peak()}
+    return {"seconds": spent, "loss": float(value.detach()), "peak_gb": resident_peak()}
 
 
 def main() -> None:

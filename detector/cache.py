@@ -36,11 +36,16 @@ def default_folder() -> Path:
 
 
 def rounded(encoded: Encoded) -> Encoded:
-    """Features as the cache keeps them: rounded to half precision, in single precision.
+    """Features as the cache keeps them: rounded to half precision, in single precision, laid out row by row.
 
-    Applied whether a cache is used or not, so that no result depends on what happens to be cached.
+    Applied whether a cache is used or not, so that no result depends on what happens to be cached: the layout too,
+    since a product over a transposed tensor adds up in another order.
     """
-    return Encoded(encoded.embedding.half().float(), tuple(level.half().float() for level in encoded.patches))
+
+    def kept(tensor: Tensor) -> Tensor:
+        return tensor.half().float().contiguous()
+
+    return Encoded(kept(encoded.embedding), tuple(kept(level) for level in encoded.patches))
 
 
 def image_fingerprint(model: FiLo) -> str:

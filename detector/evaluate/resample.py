@@ -1,6 +1,7 @@
 """Error bars: the bootstrap over images, the same draws for everything that is compared."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,9 @@ LEVEL = 0.95
 
 COARSE_BINS = 2**12
 """Bins of the histograms that are drawn from; point values use 2^16."""
+
+BLOCK = 64
+"""Images whose histograms are in memory at once."""
 
 Interval = tuple[float, float]
 Draws = NDArray[np.int64]
@@ -40,17 +44,21 @@ def over_images(
 
 
 def over_pixels(
-    metrics: Callable[[Histogram], Sequence[float | None]], images: Sequence[Histogram | None], draws: Draws
-) -> NDArray[np.float64]:
-    """Metrics [draws, metrics] of the pixels of every draw, from one histogram an image."""
-    known = [index for index, histogram in enumerate(images) if histogram is not None]
-    stacks = [np.stack([images[index][side] for index in known]) for side in range(3)]  # type: ignore[index]
-    times = draws[:, known].astype(np.float64)
-    found = []
-    for chosen in times:
-        drawn = Histogram(*(chosen @ stack for stack in stacks))
-        found.append([_number(value) for value in metrics(drawn)])
-    return np.array(found)
+    metrics: Callable[[Histogram], Sequence[float | None]], images: Iterable[Histogram | None], draws: Draws
+) -> NDArray[np.float64] | None:
+    """Metrics [draws, metrics] of the pixels of every draw, from one histogram an image; None where no image has one.
+
+    Images are added up a block at a time, so that memory does not grow with their number.
+    """
+    totals: list[NDArray[np.float64]] | None = None
+    numbered = ((index, histogram) for index, histogram in enumerate(images) if histogram is not None)
+    while block := list(islice(numbered, BLOCK)):
+        times = draws[:, [index for index, _ in block]].astype(np.float64)
+        drawn = [times @ np.stack([histogram[side] for _, histogram in block]) for side in range(3)]
+        totals = drawn if totals is None else [total + more for total, more in zip(totals, drawn, strict=True)]
+    if totals is None:
+        return None
+    return np.array([[_number(value) for value in metrics(Histogram(*drawn))] for drawn in zip(*totals, strict=True)])
 
 
 def interval(values: NDArray[np.float64], level: float = LEVEL) -> Interval | None:

@@ -149,20 +149,17 @@ def _draw(
 def _draw_pixels(
     paths: Sequence[Path], column: int, draws: Draws, names: Sequence[str]
 ) -> dict[str, NDArray[np.float64]]:
-    histograms = _coarse(paths, column)
-    if all(each is None for each in histograms):
-        return {name: np.full(len(draws), np.nan) for name in names}
-
     def metrics(histogram: Histogram) -> list[float | None]:
         values = pixel_metrics_binned(histogram).values
         return [values[name] for name in names]
 
-    return dict(zip(names, over_pixels(metrics, histograms, draws).T, strict=True))
+    found = over_pixels(metrics, (_coarse(path, column) for path in paths), draws)
+    return {name: np.full(len(draws), np.nan) if found is None else found[:, i] for i, name in enumerate(names)}
 
 
-def _coarse(paths: Sequence[Path], column: int) -> list[Histogram | None]:
-    counts = [read_counts(path, column) for path in paths]
-    return [None if each is None else unpack_counts(each, COARSE_BINS) for each in counts]
+def _coarse(path: Path, column: int) -> Histogram | None:
+    counts = read_counts(path, column)
+    return None if counts is None else unpack_counts(counts, COARSE_BINS)
 
 
 def _differences(

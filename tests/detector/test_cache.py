@@ -42,6 +42,7 @@ def test_features_come_back_bit_equal_to_uncached_ones(tmp_path):
     kept = FeatureCache(tmp_path).get(key)
     assert kept is not None
     assert same(kept, fresh)
+    assert all(level.is_contiguous() for level in (*kept.patches, *fresh.patches)), "one layout, one order of sums"
     assert kept.embedding.dtype == torch.float32
     assert (cache.hits, cache.misses) == (0, 1)
 
