@@ -22,6 +22,7 @@ def name(page: Path) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # the tutorial is a day's work, and the machine may be busy with another
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page.read_text())], ids=name)
 def test_a_page_shows_what_its_commands_print(page: Path, tmp_path: Path) -> None:
     work, home = tmp_path / "work", tmp_path / "home"

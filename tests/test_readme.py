@@ -10,6 +10,7 @@ from tests.support.console import ROOT, commands, run
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # the machine may be busy
 def test_the_readme_shows_what_its_commands_print(tmp_path: Path) -> None:
     work, home = tmp_path / "work", tmp_path / "home"
     work.mkdir()

@@ -59,7 +59,7 @@ def run(command: Command, folder: Path, home: Path) -> subprocess.CompletedProce
     env |= {"PATH": f"{scripts}{os.pathsep}{env['PATH']}", "HOME": str(home), "COLUMNS": "110", "NO_COLOR": "1"}
     env |= {"XDG_CACHE_HOME": str(home / "cache"), "XDG_CONFIG_HOME": str(home / "config"), "EDITOR": "true"}
     return subprocess.run(
-        ["bash", "-c", command.line], cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=300
+        ["bash", "-c", command.line], cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=900
     )
 
 
