@@ -12,10 +12,14 @@ from descriptions.schema import DescriptionFile
 from descriptions.store import PACKAGED, Store
 from descriptions.tokens import BERT_LENGTH, CLIP_LENGTH, count_bert, count_clip
 from descriptions.yaml_io import dump_description
+from prompt_forge.catalog import load_catalog
+from prompt_forge.llm.local import MODEL_NAME
 
 LIBRARY = Store(PACKAGED, read_only=True)
+CATALOG = load_catalog()
 FILES = [Ref(category, version) for category in LIBRARY.categories() for version in LIBRARY.versions(category)]
 FIRST = [ref for ref in FILES if ref.version == 1]
+DRAFTS = [ref for ref in FILES if ref.version == 2]
 
 MVTEC = [
     "bottle",
@@ -117,6 +121,19 @@ def curated(request: pytest.FixtureRequest) -> DescriptionFile:
     return load(request.param)
 
 
+@pytest.fixture(params=DRAFTS, ids=identified)
+def draft(request: pytest.FixtureRequest) -> DescriptionFile:
+    return load(request.param)
+
+
+@pytest.mark.parametrize("category", LIBRARY.categories())
+def test_a_bare_name_means_the_reviewed_version_not_the_draft(category: str) -> None:
+    assert LIBRARY.versions(category) == [1, 2]
+    assert LIBRARY.labels(category) == {"latest": 2, "reviewed": 1, "default": 1}
+    assert LIBRARY.resolve(category) == Ref(category, 1)
+    assert LIBRARY.load(category).status == "reviewed"
+
+
 def test_every_promised_product_is_there() -> None:
     missing = {*MVTEC, *VISA, *OTHERS} - {ref.category for ref in FIRST}
     assert not missing
@@ -152,9 +169,40 @@ def test_texts_are_unique(packaged: DescriptionFile) -> None:
     assert len(set(texts)) == len(texts)
 
 
-def test_a_curated_file_is_lint_clean(curated: DescriptionFile) -> None:
+def test_a_packaged_file_is_lint_clean_and_leaks_no_label(packaged: DescriptionFile) -> None:
     names = chain.from_iterable(listed.split() for listed in DEFECTS.values())
-    assert lint(curated, Context(leaks=tuple(names))) == []
+    assert lint(packaged, Context(leaks=tuple(names))) == []
+
+
+def test_a_draft_was_made_from_the_first_version_by_the_embedded_model(draft: DescriptionFile) -> None:
+    first, origin = load(Ref(draft.category, 1)), draft.provenance
+    assert (draft.status, draft.parent, draft.object_name) == ("draft", 1, first.object_name)
+    assert (draft.normal, draft.abnormal) == (first.normal, first.abnormal), "only the phrases are to be compared"
+    assert {entry.source for entry in draft.anomalies} == {"llm"}
+    assert 6 <= len(draft.enabled_texts) <= 12
+    assert origin is not None
+    assert (origin.endpoint, origin.model, origin.template) == ("embedded", MODEL_NAME, "family-fewshot")
+    assert (origin.parameters.seed, origin.parameters.temperature, origin.parameters.count) == (0, 0.0, 12)
+    assert origin.requests
+    assert origin.usage.completion_tokens > 0
+    assert re.search(r"/(home|root|tmp|work)|https?:", LIBRARY.path(draft.category, 2).read_text()) is None
+
+
+def test_a_draft_says_something_else_than_the_first_version(draft: DescriptionFile) -> None:
+    first = load(Ref(draft.category, 1))
+    assert draft.content_hash != first.content_hash
+    shared = set(draft.enabled_texts) & set(first.enabled_texts)
+    assert len(shared) <= 2, shared
+
+
+def test_a_draft_speaks_of_its_own_product(draft: DescriptionFile) -> None:
+    """The catalog keeps a small model from what cannot be: no rust on a carpet, no crack in cloth."""
+    product = CATALOG[draft.category]
+    assert {entry.family for entry in draft.anomalies} <= set(product.families)
+    assert {entry.part for entry in draft.anomalies if entry.part} <= set(product.parts)
+    for entry in draft.anomalies:
+        if entry.part:
+            assert entry.part in product.targets(entry.family), entry.text
 
 
 def test_a_curated_file_is_reviewed_and_by_people(curated: DescriptionFile) -> None:
