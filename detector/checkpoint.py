@@ -21,7 +21,7 @@ from descriptions.files import staged
 from detector.build import empty_model
 from detector.model.config import ModelConfig
 from detector.model.filo import FiLo
-from detector.weights import WeightsError, fill, load_pretrained, read_weights, require_fit
+from detector.weights import WeightsError, fill, load_pretrained, read_weights, require_fit, without_zero_rows
 
 CLIP = "clip."
 """Prefix of the frozen parameters."""
@@ -84,7 +84,7 @@ def save_checkpoint(
 def _write(tensors: dict[str, Tensor], info: dict[str, Any], path: Path) -> None:
     """Straight to a file beside the target and then renamed: gigabytes need not pass through memory twice."""
     with staged(path) as part:
-        save_file(tensors, part, metadata={key: json.dumps(value) for key, value in info.items()})
+        save_file(without_zero_rows(tensors), part, metadata={key: json.dumps(value) for key, value in info.items()})
 
 
 def read_info(path: Path) -> CheckpointInfo:
@@ -116,11 +116,14 @@ def load_checkpoint(path: Path, pretrained: str | Path | None = None, *, fold: b
         fold: sum the kernels as they are read, for inference only (see `InteractionDecoder.fold`).
 
     Raises:
-        CheckpointError: CLIP weights are needed and missing, or are not those it was trained around.
+        CheckpointError: CLIP weights are needed and missing, given and not needed, or are not those it was trained
+            around.
         WeightsError: damaged weights.
     """
     info = read_info(path)
     trained_only = info.contents == "trained"
+    if not trained_only and pretrained is not None:
+        raise CheckpointError(f"{path} holds its CLIP weights", expected="no --pretrained", hint="leave it out")
     if trained_only and pretrained is None:
         raise CheckpointError(
             f"{path} holds the trained parts only",

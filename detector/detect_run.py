@@ -16,9 +16,9 @@ from descriptions.terminal import INTERRUPTED
 from detector import console
 from detector.cache import fingerprint
 from detector.detect import Detection, Detector, Failure
-from detector.detections import Journal, Row, cannot_write, judged, resolve_threshold, to_csv, to_document, to_row
+from detector.detections import Journal, Row, judged, resolve_threshold, to_csv, to_document, to_row
 from detector.device import resolve_device
-from detector.errors import DetectorError
+from detector.errors import DetectorError, cannot_write
 from detector.images import find_images
 from detector.localize.build import build_localizer
 from detector.presets import load_model
@@ -159,8 +159,7 @@ def make_detector(request: DetectRequest, store: Store) -> Detector:
     Raises:
         ForgeError: what was asked for is not there, or does not go together.
     """
-    if request.batch_size != "auto" and not (request.batch_size.isdigit() and int(request.batch_size)):
-        raise DetectorError(f"batch size {request.batch_size!r}", expected="auto or a number from 1")
+    _require_sense(request)
     model = load_model(request.preset, request.checkpoint, request.pretrained)
     localizer = build_localizer(
         request.settings.localizer, model.config.variant, request.dino_weights, request.dino_text,
@@ -174,6 +173,18 @@ def make_detector(request: DetectRequest, store: Store) -> Detector:
     }
     options |= request.model_dump(include={"device", "precision", "tile", "max_size", "workers"})
     return Detector(model, **options)
+
+
+def _require_sense(request: DetectRequest) -> None:
+    """Refuse options that would do nothing."""
+    if request.batch_size != "auto" and not (request.batch_size.isdigit() and int(request.batch_size)):
+        raise DetectorError(f"batch size {request.batch_size!r}", expected="auto or a number from 1")
+    if request.resume and request.out is None:
+        raise DetectorError("--resume without --out", expected="the folder of the stopped run", hint="type --out DIR")
+    if request.dino_weights is not None and request.settings.localizer != "grounding-dino":
+        raise DetectorError(
+            f"--dino-weights with the localizer {request.settings.localizer}", hint="type --localizer grounding-dino"
+        )
 
 
 def _draw(out: Path, found: Detection) -> str:
@@ -213,7 +224,7 @@ def _print(request: DetectRequest, rows: Sequence[Row], failed: Sequence[Failure
         return
     if request.form == "csv":
         sys.stdout.write(to_csv(rows))
-    else:
+    elif rows:
         _print_table(rows, about["threshold"])
     for each in failed:
         console.stderr().print(f"[red]failed:[/] {console.safe(each.error)}", soft_wrap=True)

@@ -2,7 +2,6 @@
 
 DetectorError
 +-- ThresholdError      a threshold that is no number and names no run
-+-- OutputError         a folder that cannot be written to, or that holds another run
 """
 
 import csv
@@ -17,7 +16,8 @@ from typing import Any, TypedDict
 
 from descriptions.files import atomic_write
 from detector.detect import Detection, Failure, Verdict
-from detector.errors import DetectorError
+from detector.errors import DetectorError, OutputError, cannot_write
+from detector.run import RECORD, read_run
 
 AUTO_IMAGES, AUTO_WIDTH = 8, 3.0
 """`--threshold auto` needs so many images, and calls abnormal what lies so many robust deviations above the median."""
@@ -25,12 +25,6 @@ AUTO_IMAGES, AUTO_WIDTH = 8, 3.0
 
 class ThresholdError(DetectorError):
     """A threshold that is no number and names no run."""
-
-
-class OutputError(DetectorError):
-    """A folder that cannot be written to, or that holds another run."""
-
-    exit_code = 1
 
 
 class Row(TypedDict):
@@ -94,14 +88,18 @@ def resolve_threshold(text: str, scores: Sequence[float], category: str) -> floa
 
 
 def _from_eval(run: Path, category: str) -> float:
-    try:
-        thresholds = json.loads((run / "run.json").read_text(encoding="utf-8"))["thresholds"]
-        return float(thresholds[category])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    record = read_run(run)
+    if record is None:
+        raise ThresholdError(f"no run in {run}", expected="the folder of a `detector eval`")
+    thresholds = record.get("thresholds")
+    if not isinstance(thresholds, dict) or not isinstance(thresholds.get(category), int | float):
+        known = ", ".join(thresholds) if isinstance(thresholds, dict) and thresholds else "none"
         raise ThresholdError(
-            f"{run / 'run.json'} holds no threshold for {category}",
+            f"{run / RECORD} holds no threshold for {category}",
             expected="the folder of a `detector eval` of this category",
-        ) from error
+            hint=f"it holds: {known}",
+        )
+    return float(thresholds[category])
 
 
 def judged(rows: Sequence[Row], threshold: float | None) -> list[Row]:
@@ -170,10 +168,3 @@ class Journal:
                 hint="leave out --resume, or name another --out",
             )
         return {row["path"]: row for row in whole}
-
-
-def cannot_write(folder: Path, error: OSError) -> OutputError:
-    """One line for a full disk, a read-only folder, or a file where a folder should be."""
-    return OutputError(
-        f"{folder} cannot be written to: {error.strerror or error}", hint="free space or name another --out"
-    )

@@ -9,6 +9,8 @@ text tower, so it uses the text of one reference image; what that costs on other
 
 import copy
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -18,10 +20,12 @@ from torch import Tensor, nn
 
 from descriptions.files import staged
 from detector import maps
-from detector.errors import DetectorError
+from detector.errors import DetectorError, OutputError
 from detector.model.filo import FiLo, TextFeatures
 from detector.prompts import PromptSet
 
+FORMS: dict[str, Literal["onnx", "torch"]] = {".onnx": "onnx", ".pt2": "torch"}
+"""Format by the end of the file's name."""
 TOLERANCE = 1e-3
 """Largest difference from the eager outputs that an export may have."""
 
@@ -61,10 +65,10 @@ class Exported(NamedTuple):
 
 
 def fixed_text_model(model: FiLo, prompts: PromptSet, reference: Float[Tensor, "1 3 size size"]) -> FixedTextModel:
-    """The eager model that is exported, a copy; its text is that of `reference`."""
+    """The eager model that is exported; its text is that of `reference`. A model that is not folded yet is copied."""
     with torch.no_grad():
         text = model.encode_text(model.encode_image(reference).embedding, [prompts])
-    own = copy.deepcopy(model)
+    own = model if model.decoder_cov.folded else copy.deepcopy(model)
     own.decoder_cov.fold()  # the exporters cannot trace sums that are made when they are first needed
     return FixedTextModel(own, text).eval()
 
@@ -76,8 +80,9 @@ def export_model(
 
     Raises:
         ExportError: ONNX is not installed, or the written file does not give the eager outputs.
+        OutputError: the file cannot be written.
     """
-    with staged(path) as part:
+    with _writable(path), staged(path) as part:
         run = _to_onnx(fixed, reference, part) if form == "onnx" else _to_program(fixed, reference, part)
         with torch.no_grad():
             expected = fixed(reference)
@@ -85,6 +90,27 @@ def export_model(
         if not difference <= TOLERANCE:
             raise ExportError(f"the export differs by {difference:.2g}", expected=f"at most {TOLERANCE}")
     return Exported(path, difference)
+
+
+@contextmanager
+def _writable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"{path} cannot be written to: {error.strerror or error}", hint="name another file"
+        ) from error
+
+
+def form_of(path: Path) -> Literal["onnx", "torch"]:
+    """The format that a file's name asks for.
+
+    Raises:
+        ExportError: neither .onnx nor .pt2.
+    """
+    if path.suffix not in FORMS:
+        raise ExportError(f"{path} is of no known format", expected=" or ".join(FORMS), hint="or type --format")
+    return FORMS[path.suffix]
 
 
 def _to_program(fixed: FixedTextModel, reference: Tensor, path: Path) -> list[Tensor]:

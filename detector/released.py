@@ -50,10 +50,11 @@ def from_released(state: Mapping[str, Any], backbone: str, source: str) -> FiLo:
     state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
     required = ("clip_model.visual.conv1.weight", "normal_prompt_learner.ctx", "decoder_linear.fc.0.weight")
     if missing := [name for name in required if not isinstance(state.get(name), Tensor)]:
+        ours = "clip.visual.conv1.weight" in state
         raise CheckpointError(
             f"{source} holds no {missing[0]}",
             expected="a released FiLo checkpoint with CLIP in it",
-            hint="Grounding DINO checkpoints need no import",
+            hint="type --checkpoint with this one, it is ours" if ours else "Grounding DINO checkpoints need no import",
         )
     _require_equal_text_towers(state, source)
     model = empty_model(_config(state, backbone))

@@ -1,5 +1,6 @@
 """Reading weight files: never executing what they hold, never half."""
 
+import pickle
 import warnings
 import zipfile
 from collections import ChainMap
@@ -15,12 +16,27 @@ from detector.errors import DetectorError
 from detector.model.vision import resize_positions
 
 POSITIONS = "visual.positional_embedding"
+ROWS, VALUES = ".rows", ".values"
+"""Endings of the pair that stands for a tensor with many zero rows: which there are and how many in all; the others."""
 _SCALARS = ("input_resolution", "context_length", "vocab_size")
 """Entries of OpenAI's archives that are no weights."""
 
 
 class WeightsError(DetectorError):
     """Weights that cannot be read, or do not fit the model."""
+
+
+def without_zero_rows(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same tensors, those with more zero rows than others as the pair that `WeightFile` puts together again."""
+    packed: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        rows = tensor.flatten(1).any(1).nonzero()[:, 0] if tensor.ndim > 1 else None
+        if rows is None or 2 * len(rows) > len(tensor):
+            packed[name] = tensor
+        else:
+            packed[name + ROWS] = torch.cat([rows, torch.tensor([len(tensor)])]).int()
+            packed[name + VALUES] = tensor[rows]
+    return packed
 
 
 class WeightFile(Mapping[str, Tensor]):
@@ -35,7 +51,9 @@ class WeightFile(Mapping[str, Tensor]):
 
         self.path = path
         with safe_open(path, framework="pt") as file:
-            self._names = tuple(file.keys())
+            stored = tuple(file.keys())
+        self._sparse = {name.removesuffix(ROWS) for name in stored if name.endswith(ROWS)}
+        self._names = (*self._sparse, *(name for name in stored if not name.endswith((ROWS, VALUES))))
 
     def __getitem__(self, name: str) -> Tensor:
         from safetensors import safe_open
@@ -43,6 +61,8 @@ class WeightFile(Mapping[str, Tensor]):
         if name not in self._names:
             raise KeyError(name)
         with safe_open(self.path, framework="pt") as file:
+            if name in self._sparse:
+                return _with_zero_rows(file.get_tensor(name + ROWS), file.get_tensor(name + VALUES))
             tensor: Tensor = file.get_tensor(name)
         return tensor
 
@@ -51,6 +71,13 @@ class WeightFile(Mapping[str, Tensor]):
 
     def __len__(self) -> int:
         return len(self._names)
+
+
+def _with_zero_rows(rows: Tensor, values: Tensor) -> Tensor:
+    *present, total = rows.tolist()
+    whole = values.new_zeros((total, *values.shape[1:]))
+    whole[present] = values
+    return whole
 
 
 def read_weights(path: Path) -> Mapping[str, Any]:
@@ -73,6 +100,8 @@ def read_weights(path: Path) -> Mapping[str, Any]:
                 return dict(torch.jit.load(str(path), map_location="cpu").state_dict())  # type: ignore[no-untyped-call]
         mapped = zipfile.is_zipfile(path)  # the format before it cannot be
         return dict(torch.load(path, map_location="cpu", weights_only=True, mmap=mapped))
+    except pickle.UnpicklingError as error:  # whose text is a page about torch.load
+        raise WeightsError(f"{path} is no file of tensors", expected="weights (.pt, .pth or .safetensors)") from error
     except Exception as error:  # what a damaged file raises depends on where it is damaged
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise WeightsError(f"{path}: {reason}", expected="weights (.pt, .pth or .safetensors)") from error

@@ -26,7 +26,9 @@ def detect(
     ] = "self",
     dino_weights: Annotated[Path | None, typer.Option(help="Grounding DINO checkpoint.")] = None,
     dino_text: Annotated[str, typer.Option(help="Folder with BERT's vocab.txt, or a hub name.")] = "bert-base-uncased",
-    gate: Annotated[Literal["soft", "hard", "none"], typer.Option(help="The map outside the boxes.")] = "soft",
+    gate: Annotated[
+        Literal["soft", "hard", "none"], typer.Option(help="What the map is outside the boxes of Grounding DINO.")
+    ] = "soft",
     threshold: Annotated[str, typer.Option(help="auto, a number, or from-eval:RUN.")] = "auto",
     out: Annotated[Path | None, typer.Option(help="Folder for pictures, tables and report.html.")] = None,
     form: Annotated[Literal["table", "json", "csv"], typer.Option("--format", help="What goes to stdout.")] = "table",

@@ -12,8 +12,11 @@ def export(
     reference: Annotated[Path, typer.Option(help="A good image; its text is frozen in.", show_default=False)],
     descriptions_dir: Annotated[Path | None, typer.Option(help="Folder of description files.")] = None,
     preset: Annotated[str | None, typer.Option(help="mini (bundled, default) or vitl.")] = None,
-    checkpoint: Annotated[Path | None, typer.Option(help="A whole-model checkpoint instead of a preset.")] = None,
-    form: Annotated[Literal["onnx", "torch"], typer.Option("--format", help="ONNX or torch.export.")] = "onnx",
+    checkpoint: Annotated[Path | None, typer.Option(help="A checkpoint instead of a preset.")] = None,
+    pretrained: Annotated[str | None, typer.Option(help="CLIP weights: an open_clip tag or a file.")] = None,
+    form: Annotated[
+        Literal["onnx", "torch"] | None, typer.Option("--format", help="ONNX or torch.export; by the name of OUT.")
+    ] = None,
 ) -> None:
     """Write pixels-to-map as one file without a text tower, checked against the model.
 
@@ -21,16 +24,16 @@ def export(
     """
     from descriptions.store import Store
     from detector import console
-    from detector.checkpoint import load_checkpoint
-    from detector.export import export_model, fixed_text_model
+    from detector.export import export_model, fixed_text_model, form_of
     from detector.images import load_image
     from detector.preprocess import to_pixels
-    from detector.presets import load_preset
+    from detector.presets import load_model
     from detector.prompts import build_prompts
 
+    form = form or form_of(out)
     description = Store.open(descriptions_dir).load(category)
     image = load_image(reference)
-    model = (load_checkpoint(checkpoint) if checkpoint else load_preset(preset)).requires_grad_(False)
+    model = load_model(preset, checkpoint, pretrained).requires_grad_(False)
     pixels = to_pixels(image, model.config)[None]
     prompts = build_prompts(description, context_tokens=model.config.context_tokens)
     written = export_model(fixed_text_model(model, prompts, pixels), pixels, out, form)

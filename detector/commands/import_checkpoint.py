@@ -15,9 +15,13 @@ def import_checkpoint(
 ) -> None:
     """Import a released FiLo checkpoint; it brings its whole CLIP, so no other download is needed."""
     from detector.checkpoint import save_checkpoint
+    from detector.errors import cannot_write
     from detector.released import load_released
 
     model = load_released(source, backbone)
-    save_checkpoint(model, out, whole=True, training={"imported_from": source.name})
+    try:
+        save_checkpoint(model, out, whole=True, training={"imported_from": source.name})
+    except OSError as error:
+        raise cannot_write(out, error) from error
     config = model.config
     typer.echo(f"{out}: {config.variant} FiLo around {config.backbone} at {config.image_size} pixels")

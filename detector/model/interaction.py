@@ -79,6 +79,11 @@ class InteractionDecoder(nn.Module):
                 self.get_submodule(_name(height, breadth))[index] = nn.Identity()  # type: ignore[operator]
         self._sums.clear()
 
+    @property
+    def folded(self) -> bool:
+        """Whether only the sums are left."""
+        return all(len(self._shapes(index)) == 1 for index in range(self.levels))
+
     def _summed(self, index: int) -> tuple[Tensor, Tensor]:
         """Kernel and bias that do the work of all six."""
         convs = self._shapes(index)
@@ -96,7 +101,7 @@ def _convolve(
     grid: Float[Tensor, "batch width side side"], kernel: Tensor, bias: Tensor
 ) -> Float[Tensor, "batch embed side side"]:
     """One convolution; on the CPU in parts, since each call lays its kernels out anew, in memory of its own."""
-    parts = CPU_PARTS if grid.device.type == "cpu" else 1
+    parts = 1 if grid.device.type != "cpu" or torch.compiler.is_compiling() else CPU_PARTS
     pairs = zip(kernel.chunk(parts), bias.chunk(parts), strict=True)
     return torch.cat([F.conv2d(grid, *pair, padding="same") for pair in pairs], dim=1)
 

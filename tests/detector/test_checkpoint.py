@@ -20,6 +20,7 @@ from detector.checkpoint import (
     save_checkpoint,
 )
 from detector.cli import app
+from detector.errors import OutputError
 from detector.model.config import ModelConfig
 from detector.model.filo import FiLo
 from detector.released import from_released, load_released
@@ -211,12 +212,23 @@ def test_import_command(tmp_path, tiny_json):
     assert read_info(out).training == {"imported_from": "filo.pth"}
 
 
+def test_an_import_that_cannot_be_written_is_one_line(tmp_path, tiny_json):
+    path = tmp_path / "filo.pth"
+    torch.save({"filo": released_state(tiny_filo(variant="released"))}, path)
+    result = CliRunner().invoke(
+        app, ["import-checkpoint", str(path), "--out", str(path / "x.safetensors"), "--backbone", tiny_json]
+    )
+    assert isinstance(result.exception, OutputError)
+
+
 def test_released_checkpoints_that_do_not_fit(tmp_path, tiny_json):
     state = released_state(tiny_filo(variant="released"))
     with pytest.raises(CheckpointError, match=r"holds no normal_prompt_learner\.ctx"):
         from_released({k: v for k, v in state.items() if "prompt" not in k}, tiny_json, "x.pth")
     with pytest.raises(CheckpointError, match="differs from its copy"):
         from_released(state | {"text_encoder.ln_final.bias": torch.ones(40)}, tiny_json, "x.pth")
+    with pytest.raises(CheckpointError, match="type --checkpoint with this one"):
+        from_released(tiny_filo().state_dict(), tiny_json, "x.pth")
     lacking = {k: v for k, v in state.items() if "ln_final.bias" not in k}
     with pytest.raises(WeightsError, match=r"lacks clip\.ln_final\.bias"):
         from_released(lacking, tiny_json, "x.pth")
@@ -325,8 +337,23 @@ def test_weights_that_cannot_be_read(tmp_path):
     with pytest.raises(WeightsError, match="no file"):
         read_weights(tmp_path / "none.pt")
     (tmp_path / "bad.pt").write_bytes(b"garbage")
-    with pytest.raises(WeightsError, match="expected weights"):
+    with pytest.raises(WeightsError, match=r"bad\.pt is no file of tensors; expected weights"):
         read_weights(tmp_path / "bad.pt")
     torch.save({"model": Path("x")}, tmp_path / "pickled.pt")
     with pytest.raises(WeightsError, match="expected weights"):
         read_weights(tmp_path / "pickled.pt")
+
+
+def test_zero_rows_take_no_room_and_come_back(tmp_path: Path) -> None:
+    model = tiny_filo()
+    with torch.no_grad():
+        model.clip.token_embedding.weight[7:].zero_()
+        model.decoder_cov.fc_33[0].weight.zero_()
+    full = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
+    save_checkpoint(model, tmp_path / "sparse.safetensors", whole=True)
+    stored = load_file(tmp_path / "sparse.safetensors")
+    rows = len(model.clip.token_embedding.weight)
+    assert stored["clip.token_embedding.weight.rows"].tolist() == [*range(7), rows]
+    assert stored["decoder_cov.fc_33.0.weight.values"].shape[0] == 0
+    assert (tmp_path / "sparse.safetensors").stat().st_size < full / 2
+    assert same_weights(model, load_checkpoint(tmp_path / "sparse.safetensors"))

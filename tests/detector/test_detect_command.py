@@ -16,7 +16,7 @@ from descriptions.errors import ForgeError, UnknownCategoryError, UnknownVersion
 from descriptions.schema import Anomaly, DescriptionFile
 from descriptions.store import Store
 from detector import detect_run, detections
-from detector.checkpoint import save_checkpoint
+from detector.checkpoint import CheckpointError, save_checkpoint
 from detector.cli import app
 from detector.detect import Detector, Failure
 from detector.detections import OutputError, ThresholdError, judged, resolve_threshold, to_csv
@@ -102,6 +102,26 @@ def test_bad_files_are_listed_and_the_rest_is_done(home, tmp_path):
     assert all(failure["error"].startswith(failure["path"]) for failure in document["failed"])
 
 
+def test_ninety_of_a_hundred_are_done_and_ten_are_named(home, tmp_path):
+    for number in range(100):
+        photo = (home / "photos" / f"{number % 12:02}.png").read_bytes()
+        (tmp_path / f"{number:02}.png").write_bytes(photo[: len(photo) // 2] if number % 10 == 3 else photo)
+    out = tmp_path / "run"
+    result = run([*command(home, "--format", "csv", "--out", str(out), photos=str(tmp_path))])
+    assert result.exit_code == 1
+    assert len(list(csv.DictReader(io.StringIO(result.stdout)))) == 90
+    named = [line for line in result.stderr.splitlines() if line.startswith("failed: ")]
+    assert [line.split()[1] for line in named] == [str(tmp_path / f"{tens}3.png") for tens in range(10)]
+    assert read_run(out)["status"] == "partial"
+    assert (out / "report.html").read_text().count("<p>failed: ") == 10
+
+
+def test_a_missing_file_alone_is_one_line(home):
+    result = run(command(home, photos="none.png"))
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.splitlines() == [f"failed: no file at {home / 'none.png'}"]
+
+
 def test_resume_does_only_what_is_missing(home, tmp_path, monkeypatch):
     out = str(tmp_path / "run")
     stop_after(monkeypatch, 5)
@@ -178,6 +198,10 @@ def test_out_is_a_file(home, tmp_path):
         (["--threshold", "high"], ThresholdError),
         (["--threshold", "nan"], ThresholdError),
         (["--threshold", "from-eval:nowhere"], ThresholdError),
+        (["--threshold", "from-eval"], ThresholdError),
+        (["--resume"], DetectorError),
+        (["--dino-weights", "x.pth"], DetectorError),
+        (["--pretrained", "openai"], CheckpointError),
         (["--device", "cuda:99"], ForgeError),
         (["--precision", "fp16"], ForgeError),
         (["--batch-size", "0"], ForgeError),
@@ -223,6 +247,14 @@ def test_thresholds(tmp_path):
     assert resolve_threshold("0.25", [], "gear") == 0.25
     (tmp_path / "run.json").write_text(json.dumps({"thresholds": {"gear": 0.3}}))
     assert resolve_threshold(f"from-eval:{tmp_path}", [], "gear@2") == 0.3
+    with pytest.raises(ThresholdError, match=r"no threshold for nut; .*; it holds: gear"):
+        resolve_threshold(f"from-eval:{tmp_path}", [], "nut")
+    for record in ("{}", '{"thresholds": {"gear": "high"}}', '{"thresholds": 3}'):
+        (tmp_path / "run.json").write_text(record)
+        with pytest.raises(ThresholdError, match="no threshold for gear"):
+            resolve_threshold(f"from-eval:{tmp_path}", [], "gear")
+    with pytest.raises(ThresholdError, match="no run in"):
+        resolve_threshold(f"from-eval:{tmp_path / 'none'}", [], "gear")
 
 
 def test_rows_without_descriptions():

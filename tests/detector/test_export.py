@@ -1,12 +1,14 @@
 """Exports give the eager outputs, or nothing is left behind."""
 
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
 from detector import export
-from detector.export import ExportError, export_model, fixed_text_model
+from detector.errors import OutputError
+from detector.export import ExportError, export_model, fixed_text_model, form_of
 from detector.scoring import ScoringSettings, encode, predict
 from tests.support.clip import tiny_filo, tiny_pixels, tiny_prompts
 
@@ -45,6 +47,32 @@ def test_an_export_that_differs_is_refused(model, tmp_path, monkeypatch):
     with pytest.raises(ExportError, match="differs by 1"):
         export_model(fixed, pixels, tmp_path / "m", "torch")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["file/m.pt2", "folder"])
+def test_an_export_that_cannot_be_written_is_one_line(model, tmp_path, monkeypatch, name: str):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    pixels = tiny_pixels(1)
+    fixed = fixed_text_model(model, tiny_prompts(), pixels)
+    monkeypatch.setattr(export, "_to_program", lambda _, reference, path: list(fixed(reference)))
+    with pytest.raises(OutputError, match="name another file") as caught:
+        export_model(fixed, pixels, tmp_path / name, "torch")
+    assert "\n" not in str(caught.value)
+
+
+def test_the_name_of_the_file_says_which_format():
+    assert (form_of(Path("a.onnx")), form_of(Path("b.pt2"))) == ("onnx", "torch")
+    with pytest.raises(ExportError, match=r"expected \.onnx or \.pt2"):
+        form_of(Path("model.pth"))
+
+
+def test_only_a_model_that_is_not_folded_is_copied(model):
+    pixels, folded = tiny_pixels(1), tiny_filo().requires_grad_(False)
+    assert fixed_text_model(model, tiny_prompts(), pixels).model is not model
+    assert not model.decoder_cov.folded
+    folded.decoder_cov.fold()
+    assert fixed_text_model(folded, tiny_prompts(), pixels).model is folded
 
 
 def test_onnx_not_installed(model, tmp_path, monkeypatch):
