@@ -17,7 +17,7 @@ from descriptions.lint import lint
 from descriptions.store import Store
 from prompt_forge.catalog import load_catalog
 from prompt_forge.cli import app
-from prompt_forge.llm.local import model_file
+from prompt_forge.llm.local import MODEL_NAME, model_file, start_server
 from tests.support.answers import GOOD, answer
 from tests.support.servers import Reply, chat, error, serve
 
@@ -108,6 +108,42 @@ def test_a_run_killed_anywhere_is_finished_by_the_next(tmp_path: Path) -> None:
     assert all(store.path(name, 1).read_bytes() == content for name, content in before.items())
     assert store.categories() == sorted(benchmarks)
     assert [finding for name in benchmarks for finding in lint(store.load(name)) if finding.level == "error"] == []
+
+
+SHOWN = """---
+id: shown
+purpose: The whole answer as JSON from a very small model, which is shown what such phrases look like.
+answer: json
+variables: [object_name, count]
+---
+{% block user -%}
+Defects of a mug: deep crack in the handle, brown stain on the wall, long scratch on the base, chipped rim.
+Write {{ count }} defects of a {{ object_name }} as JSON.
+{%- endblock %}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("embedded")
+def test_the_same_command_asks_a_real_server_for_json(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project / "templates").mkdir()
+    (project / "templates" / "shown.j2").write_text(SHOWN)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    server = start_server(model_file(), threads=1, context=1024, token=KEY)
+    endpoint = f"{server.listening_address}/v1"
+    result = generate(
+        "--category", "capsule", "--base-url", endpoint, "--model", MODEL_NAME, "--template", "shown", "--count", "4"
+    )
+    assert result.exit_code == 0, result.output
+    saved = Store(project / "descriptions").load("capsule")
+    assert saved.enabled_texts
+    assert saved.provenance is not None
+    assert (saved.provenance.endpoint, saved.provenance.mode) == (endpoint, "json_schema")
+    assert saved.provenance.usage.completion_tokens > 0
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-another-key-87654321")
+    refused = generate("--category", "pill", "--base-url", endpoint, "--model", MODEL_NAME, "--no-cache")
+    assert (refused.exit_code, KEY in refused.output, "87654321" in refused.output) == (1, False, False)
+    assert "key" in refused.stderr
 
 
 KEY = "sk-secret-abcdefgh12345678"

@@ -84,6 +84,15 @@ def test_every_response_format_refused_ends_in_text_with_the_schema_in_words():
     assert "JSON schema" in server.requests[-1]["messages"][-1]["content"]
 
 
+def test_a_server_that_takes_no_rung_of_a_short_ladder_is_told():
+    class Short(Ladder):
+        def rungs(self, endpoint, model):
+            return ("json_schema",)
+
+    with serve(lambda body: chat("no JSON")) as server, pytest.raises(EndpointError, match="took none of json_schema"):
+        client(server.url, ladder=Short()).complete(request(schema=True))
+
+
 def test_ignored_json_schema_is_noticed():
     with serve(lambda body: chat("{}" if body["response_format"]["type"] == "json_object" else "Sure!")) as server:
         answer = client(server.url).complete(request(True))
