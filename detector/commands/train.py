@@ -1,5 +1,6 @@
 """`detector train`: full FiLo training in two stages, resumable at any step."""
 
+from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from detector.model.filo import FiLo
+    from detector.train.log import Report
 
 
 class Part(StrEnum):
@@ -48,12 +50,14 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     devices: Annotated[int, typer.Option(help="Processes, one a device.", min=1)] = 1,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write events to OUT/tensorboard.")] = False,
 ) -> None:
     """Train FiLo on annotated images; the model then finds defects on products it has not seen.
 
     Example: `detector train --data data/visa --split test --out runs/visa`
     """
     from descriptions.store import Store
+    from detector.train.board import FOLDER, board
     from detector.train.config import training_config
     from detector.train.progress import shown
     from detector.train.session import finish, gather, make_fabric
@@ -71,8 +75,16 @@ def train(
     def build() -> "FiLo":
         return starting_model(preset, checkpoint, pretrained, chosen.variant)
 
-    with shown() as listener:
+    with ExitStack() as open_now:
+        listeners = [open_now.enter_context(shown())]
+        if tensorboard:
+            listeners.append(open_now.enter_context(board(out / FOLDER)))
         fabric = make_fabric(chosen, device, devices)
+
+        def listener(report: "Report") -> None:
+            for each in listeners:
+                each(report)
+
         path = finish(build, material, chosen, out, resume=resume, fabric=fabric, listener=listener)
     if fabric.is_global_zero:
         typer.echo(path)

@@ -36,10 +36,13 @@ def arguments(workplace, out, *more):
 
 
 def test_a_run_from_the_command_line(workplace, tmp_path):
-    result = CliRunner().invoke(app, arguments(workplace, tmp_path, "--split", "test"), catch_exceptions=False)
+    result = CliRunner().invoke(
+        app, arguments(workplace, tmp_path, "--split", "test", "--tensorboard"), catch_exceptions=False
+    )
     assert result.exit_code == 0
     assert result.stdout.strip() == str(tmp_path / "model.safetensors")
     assert "adapter epoch 1" in result.stderr
+    assert list((tmp_path / "tensorboard").glob("events.*"))
     assert load_checkpoint(tmp_path / "model.safetensors").config.image_size == 56
     assert json.loads((tmp_path / "run.json").read_text())["settings"]["descriptions"].keys() == {"cloth@1"}
 
