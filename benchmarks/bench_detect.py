@@ -1,6 +1,10 @@
 """Images per second of `detector detect`, and which stage takes what share of the work.
 
-Run: python benchmarks/bench_detect.py [--preset mini] [--images N] [--threads N]. The images are drawn on the spot.
+    python benchmarks/bench_detect.py                    # mini, 20 images
+    python benchmarks/bench_detect.py --preset vitl --images 3
+    python benchmarks/bench_detect.py --memory 1000      # resident memory while so many small images pass
+
+The images are drawn on the spot.
 Shares are of process time, so that other work on the machine changes them little; images per second are wall time. A
 preset without weights of its own runs with random ones: the arithmetic is the same.
 """
@@ -14,11 +18,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from descriptions.store import PACKAGED, Store
 from detector.build import build_model
 from detector.data.sample_set import write_sample_set
+from detector.detect import Detector
 from detector.images import to_image
 from detector.localize.regions import REGIONS
 from detector.model.filo import FiLo
@@ -80,6 +86,22 @@ def look(path: Path, model: FiLo, clock: Clock) -> None:
         )
 
 
+def resident() -> float:
+    """Resident memory of this process in MB."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS"))
+    return int(line.split()[1]) * 1024 / 1e6
+
+
+def memory_curve(preset: str, images: int) -> None:
+    """Print the resident memory after every tenth of so many images of 64 pixels."""
+    detector = Detector(model_of(preset), store=Store(PACKAGED), device="cpu")
+    noise = (np.random.default_rng(number).integers(0, 255, (64, 64, 3), np.uint8) for number in range(images))
+    print(f"{preset}: images, resident MB")
+    for number, _ in enumerate(detector.stream(noise, "capsule"), 1):
+        if number % (images // 10) == 0:
+            print(number, round(resident()), flush=True)
+
+
 def timed(work: Callable[[], None]) -> float:
     start = time.perf_counter()
     work()
@@ -87,12 +109,16 @@ def timed(work: Callable[[], None]) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", default="mini")
     parser.add_argument("--images", type=int, default=20)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--memory", type=int, metavar="IMAGES")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    if options.memory:
+        memory_curve(options.preset, options.memory)
+        return
     model, clock = model_of(options.preset), Clock()
     with tempfile.TemporaryDirectory() as folder:
         paths = sorted(write_sample_set(Path(folder)).glob("test/*/*.png"))
