@@ -164,6 +164,10 @@ def start_server(path: Path, *, threads: int, context: int, token: str) -> Any:
     parameters.api_keys = [token]
     parameters.n_ctx, parameters.n_parallel, parameters.port = context, 1, 0
     parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = threads
+    # Reusing what was computed for an earlier question saves time and moves the last digits of the probabilities, so
+    # that the answer would depend on what was asked before: a run that was resumed, or asked in another order, would
+    # write another file.
+    parameters.cache_prompt, parameters.cache_ram_mib = False, 0
     parameters.verbosity = -1  # llama.cpp's chatter would end up between our progress lines
     parameters.ui = False
     try:

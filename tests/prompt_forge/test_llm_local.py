@@ -6,15 +6,26 @@ import sys
 
 import pytest
 
+from prompt_forge.catalog import load_catalog
 from prompt_forge.config import load
 from prompt_forge.errors import (
     LocalModelError,
 )
 from prompt_forge.llm.ladder import Ladder
-from prompt_forge.llm.local import MODEL_BYTES, MODEL_SHA256, check_file, check_runtime, model_file, start_server
+from prompt_forge.llm.local import (
+    MODEL_BYTES,
+    MODEL_NAME,
+    MODEL_SHA256,
+    check_file,
+    check_runtime,
+    model_file,
+    start_server,
+)
 from prompt_forge.llm.open import open_model, resources
 from prompt_forge.llm.settings import ModelSettings
 from prompt_forge.llm.types import Message, Request, Sampling
+from prompt_forge.strategies import Recipe, first_requests
+from prompt_forge.templates import Templates
 
 
 def request(text="Defects?", **more):
@@ -36,6 +47,16 @@ def test_embedded_model_answers_a_json_schema_the_same_way_twice(embedded):
     assert texts[0] == texts[1]
     assert "a" in json.loads(texts[0])
     assert len(notes) == 2
+
+
+def test_an_answer_does_not_depend_on_what_was_asked_before(embedded):
+    recipe, known = Recipe(template=Templates.find().get("family-fewshot")), load_catalog()
+    bottle, capsule = (first_requests(MODEL_NAME, recipe, known[name])[0] for name in ("bottle", "capsule"))
+    settings = load(ModelSettings, "model", {"cache": False, "model": "local"})
+    with resources(settings) as shared:
+        model = open_model(settings, shared)
+        first, _, again = (model.complete(request) for request in (bottle, capsule, bottle))
+    assert (again.text, again.mean_logprob) == (first.text, first.mean_logprob)
 
 
 def test_damaged_model_file_is_named(tmp_path):
