@@ -45,6 +45,8 @@ def test_the_check_of_commands_sees_what_is_wrong() -> None:
     text = f"`detector detcet a.png`\n\n{block}\n\n`prompt-forge lint | cat`"
     assert [bool(complaint(words)) for words in mentions(text)] == [True, True, False]
     assert complaint(["detector", "detect", "a.png", "--category", "x", "--gate", "wide"])
+    assert complaint(["prompt-forge", "prune", "--hurts"]) is None
+    assert complaint(["prompt-forge", "prune", "--harms"]) == "prompt-forge prune has no option --harms"
     assert complaint(["detector", "data", "paint"]) == "detector data has no command paint"
 
 

@@ -84,8 +84,9 @@ def complaint(words: list[str]) -> str | None:
         if rest[0] not in inner:
             return f"{name} has no command {rest[0]}"
         name, command = f"{name} {rest[0]}", inner[rest.pop(0)]
-    if not rest:
-        return None  # only named
+    if all(word.startswith("--") for word in rest):  # named in a sentence, not typed
+        known = {"--help", *(option for one in command.params for option in (*one.opts, *one.secondary_opts))}
+        return next((f"{name} has no option {word}" for word in rest if word not in known), None)
     try:
         command.make_context(name, rest)
     except typer.Exit:  # --help
