@@ -86,7 +86,7 @@ def test_a_run_killed_anywhere_is_finished_by_the_next(tmp_path: Path) -> None:
     listed = tmp_path / "mvtec-and-visa.txt"
     listed.write_text("\n".join(benchmarks))
     program = "from prompt_forge.cli import main; main()"
-    command = [sys.executable, "-c", program, "generate", "--from-file", str(listed), "--count", "3"]
+    command = [sys.executable, "-c", program, "generate", "--from-file", str(listed), "--count", "2"]
     command += ["--descriptions-dir", str(tmp_path)]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     victim = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
