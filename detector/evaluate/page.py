@@ -2,19 +2,22 @@
 
 import base64
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
+from scipy import ndimage
 
 from descriptions.files import atomic_write
 from descriptions.refs import slug
 from descriptions.terminal import printable
-from detector.data import Sample
+from detector.data import Sample, read_mask
 from detector.evaluate.records import gather
-from detector.evaluate.resample import Interval
+from detector.evaluate.resample import Interval, excludes_zero
 from detector.evaluate.run import Evaluation
 from detector.evaluate.summary import CategoryResult, Contribution
 from detector.images import ImageError, load_image
@@ -22,6 +25,14 @@ from detector.metrics.compute import METRICS
 from detector.metrics.pixels import rank_histogram
 from detector.metrics.ranking import Curve, rank_labels, trace
 from detector.metrics.values import Line, pr_line, pro_line, roc_line
+
+_WORTH = (
+    "Pixel AP in percent, with it minus without it, and the interval; the verdict reads image AUROC as well. "
+    "Of many intervals some exclude zero by chance."
+)
+
+Row = tuple[str, str, Sequence[tuple[float | None, Interval | None]]]
+"""Name, class, and a value with its interval for every metric."""
 
 COLOURS = ("#1a73e8", "#d93025", "#188038", "#f29900", "#9334e6", "#5f6368", "#00838f", "#c2185b")
 MISSES = 6
@@ -34,18 +45,23 @@ table{border-collapse:collapse;font-variant-numeric:tabular-nums}td,th{padding:.
 td:first-child,th:first-child{text-align:left}tr.control{color:#5f6368}small{color:#5f6368;display:block}
 .plots,.misses{display:flex;flex-wrap:wrap;gap:1rem}figure{margin:0}figcaption{font-size:.8rem;max-width:170px;overflow-wrap:anywhere}
 .scroll{overflow-x:auto}
+dl{display:grid;grid-template-columns:max-content auto;gap:.1rem 1rem}dt{color:#5f6368}dd{margin:0}
 """
 
 
-def write_page(path: Path, evaluation: Evaluation, images: Path) -> None:
+def write_page(
+    path: Path, evaluation: Evaluation, images: Path, facts: Mapping[str, str], mean: Mapping[str, Any]
+) -> None:
     """Write the report.
 
     Args:
         path: of the page.
         evaluation: what it shows.
         images: folder with the records of every category, for the curves over pixels.
+        facts: what was evaluated and how, by name.
+        mean: over categories, as in the JSON document.
     """
-    body = "".join(_body(evaluation, images))
+    body = "".join([_facts(facts), *_body(evaluation, images), *_mean(mean, len(evaluation.categories))])
     title = "Which descriptions find the defects"
     head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
     top = f'<html lang="en"><head>{head}<style>{_STYLE}</style><title>{title}</title></head>'
@@ -64,7 +80,7 @@ def _body(evaluation: Evaluation, images: Path) -> Iterator[str]:
         for variant in result.variants:
             if variant.contributions:
                 yield f"<h3>What each description of {_text(variant.name)} is worth</h3>"
-                yield '<p class="note">Pixel AP in percent, with it minus without it.</p>'
+                yield f'<p class="note">{_WORTH}</p>'
                 yield _bars(variant.contributions)
         yield _misses(result)
     if evaluation.failures:
@@ -72,20 +88,76 @@ def _body(evaluation: Evaluation, images: Path) -> Iterator[str]:
         yield f"<h2>Images that could not be used</h2><ul>{listed}</ul>"
 
 
+def _facts(facts: Mapping[str, str]) -> str:
+    rows = "".join(f"<dt>{_text(name)}</dt><dd>{_text(value)}</dd>" for name, value in facts.items())
+    return f"<dl>{rows}</dl>"
+
+
+def _mean(mean: Mapping[str, Any], categories: int) -> Iterator[str]:
+    if categories < 2:
+        return
+    yield f"<h2>Mean over {categories} categories</h2>"
+    values = [(name, [(row[m], row[f"{m}_interval"]) for m in METRICS]) for name, row in mean.items()]
+    yield _grid([(name, "", cells) for name, cells in values], _value)
+    keys = [(f"{m}_difference", f"{m}_difference_interval") for m in METRICS]
+    changes = [(name, "", [(row.get(a), row.get(b)) for a, b in keys]) for name, row in mean.items()]
+    yield _difference(changes)
+
+
 def _table(result: CategoryResult) -> str:
-    head = "".join(f"<th>{name.replace('_', ' ')}</th>" for name in METRICS)
-    rows = []
-    for variant in result.variants:
-        cells = "".join(
-            f"<td>{_percent(variant.metrics.values[name])}<small>{_range(variant.intervals[name])}</small></td>"
-            for name in METRICS
-        )
-        kind = ' class="control"' if variant.control else ""
-        rows.append(f"<tr{kind}><td>{_text(variant.name)}{' (control)' if variant.control else ''}</td>{cells}</tr>")
+    """Values of all variants, then what each has more than the first."""
+    names = [(each.name + (" (control)" if each.control else ""), "control" * each.control) for each in result.variants]
+    values = [[(each.metrics.values[name], each.intervals[name]) for name in METRICS] for each in result.variants]
+    changes = [[each.differences.get(name, (None, None)) for name in METRICS] for each in result.variants]
     notes = dict.fromkeys(note for variant in result.variants for note in variant.metrics.notes)
     below = "".join(f'<p class="note">{_text(note)}</p>' for note in notes)
     caption = '<p class="note">Percent; below each value its 95 % bootstrap interval over images.</p>'
-    return f'<div class="scroll"><table><tr><th>variant</th>{head}</tr>{"".join(rows)}</table></div>{caption}{below}'
+    shown = _grid([(*name, cells) for name, cells in zip(names, values, strict=True)], _value)
+    return shown + caption + below + _difference([(*name, cells) for name, cells in zip(names, changes, strict=True)])
+
+
+def _difference(rows: Sequence[Row]) -> str:
+    """What every variant has more than the first; the draws are shared, so the difference is paired."""
+    title = f"<h3>Difference to {_text(rows[0][0])}</h3>"
+    caption = '<p class="note">Percentage points; bold where the 95 % interval of the difference excludes zero.</p>'
+    verdicts = "".join(f"<li>{_verdict(name, cells)}</li>" for name, _, cells in rows[1:])
+    return title + f"<ul>{verdicts}</ul>" + _grid(rows[1:], _change) + caption
+
+
+def _verdict(name: str, cells: Sequence[tuple[float | None, Interval | None]]) -> str:
+    """One sentence for those who read no tables."""
+    sure = [(metric, value) for metric, (value, found) in zip(METRICS, cells, strict=True) if excludes_zero(found)]
+    better = ", ".join(_metric(metric) for metric, value in sure if (value or 0) > 0)
+    worse = ", ".join(_metric(metric) for metric, value in sure if (value or 0) < 0)
+    said = [f"{word} in {metrics}" for word, metrics in (("better", better), ("worse", worse)) if metrics]
+    return f"{_text(name)}: {'; '.join(said) or 'no evidence of a difference'}"
+
+
+def _metric(name: str) -> str:
+    """A metric as people write it."""
+    shown = {"auroc": "AUROC", "ap": "AP", "f1max": "F1-max", "aupro": "AUPRO"}
+    return " ".join(shown.get(word, word) for word in name.split("_"))
+
+
+def _grid(rows: Sequence[Row], cell: Callable[[float | None, Interval | None], str]) -> str:
+    head = "".join(f"<th>{_metric(name)}</th>" for name in METRICS)
+    body = ""
+    for name, kind, cells in rows:
+        line = "".join(f"<td>{cell(*each)}</td>" for each in cells)
+        body += f'<tr class="{kind}"><td>{_text(name)}</td>{line}</tr>'
+    return f'<div class="scroll"><table><tr><th>variant</th>{head}</tr>{body}</table></div>'
+
+
+def _value(value: float | None, found: Interval | None) -> str:
+    return f"{_percent(value)}<small>{_range(found)}</small>"
+
+
+def _change(value: float | None, found: Interval | None) -> str:
+    if value is None:
+        return _percent(None)
+    words = f"{100 * value:+.2f}"
+    between = "" if found is None else f"{100 * found[0]:+.2f} to {100 * found[1]:+.2f}"
+    return f"{f'<b>{words}</b>' if excludes_zero(found) else words}<small>{between}</small>"
 
 
 def _plots(result: CategoryResult, images: Path) -> str:
@@ -161,7 +233,7 @@ def _misses(result: CategoryResult) -> str:
     return "".join(
         f'<h3>{title} ({name})</h3><div class="misses">{"".join(_picture(*pair) for pair in pairs)}</div>'
         for title, pairs in (
-            ("Defects with the lowest scores", missed),
+            ("Defects with the lowest scores, outlined in red as the masks say", missed),
             ("Good images with the highest scores", alarmed),
         )
         if pairs
@@ -169,16 +241,29 @@ def _misses(result: CategoryResult) -> str:
 
 
 def _picture(score: float, sample: Sample) -> str:
+    """A small picture; what the mask calls defective has a red outline."""
     try:
         image = load_image(sample.image, 512)
+        mask = None if sample.mask is None else read_mask(sample.mask, load_image(sample.image).size)
     except ImageError:
         return ""
     image.thumbnail((170, 170), Image.Resampling.LANCZOS)
+    if mask is not None:
+        image = _outlined(image, mask)
     stream = io.BytesIO()
-    image.save(stream, "JPEG", quality=80)
+    image.save(stream, "JPEG", quality=85)
     data = base64.b64encode(stream.getvalue()).decode()
     words = f"{score:.3f} {_text(sample.defect)}/{_text(sample.image.name)}"
     return f'<figure><img src="data:image/jpeg;base64,{data}" alt="{words}"><figcaption>{words}</figcaption></figure>'
+
+
+def _outlined(image: Image.Image, mask: NDArray[np.bool_]) -> Image.Image:
+    """The picture with a line around the mask, which is brought to its size."""
+    small = np.asarray(Image.fromarray(mask).resize(image.size, Image.Resampling.BOX)) > 0
+    edge = ndimage.binary_dilation(small, iterations=2) & ~small
+    drawn = np.array(image.convert("RGB"))
+    drawn[edge] = (217, 48, 37)
+    return Image.fromarray(drawn)
 
 
 def _colour(index: int) -> str:

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from descriptions.files import atomic_write
 from descriptions.refs import parse_ref
 from detector.evaluate.errors import EvaluationError
+from detector.evaluate.resample import interval
 from detector.evaluate.run import Evaluation
 from detector.evaluate.summary import CategoryResult, VariantResult
 from detector.metrics.compute import METRICS, mean_metrics
@@ -56,30 +58,43 @@ def _variant(variant: VariantResult) -> dict[str, Any]:
 
 
 def _means(categories: Sequence[CategoryResult]) -> dict[str, Any]:
-    """Mean over categories of the variants that every category has."""
+    """Mean over categories of the variants that every category has, with intervals where there are several.
+
+    A draw of the mean is the mean of one draw of every category; those of different categories are independent.
+    """
     names = [variant.name for variant in categories[0].variants] if categories else []
-    found = {}
+    found: dict[str, Any] = {}
+    first: dict[str, Any] = {}
     for name in names:
-        rows = [variant.metrics for each in categories for variant in each.variants if variant.name == name]
-        if len(rows) == len(categories):
-            found[name] = mean_metrics(rows).values
+        rows = [variant for each in categories for variant in each.variants if variant.name == name]
+        if len(rows) != len(categories):
+            continue
+        values = mean_metrics([each.metrics for each in rows]).values
+        row: dict[str, Any] = {}
+        drawn = {metric: np.mean([each.draws[metric] for each in rows], axis=0) for metric in METRICS}
+        for metric in METRICS:
+            row[metric], row[f"{metric}_interval"] = values[metric], interval(drawn[metric])
+            if first and (was := first["values"][metric]) is not None and (now := values[metric]) is not None:
+                row[f"{metric}_difference"] = now - was
+                row[f"{metric}_difference_interval"] = interval(drawn[metric] - first["drawn"][metric])
+        first = first or {"values": values, "drawn": drawn}
+        found[name] = row
     return found
 
 
 def to_frame(document: dict[str, Any]) -> pd.DataFrame:
     """One row a category and variant, one column a metric, interval end or difference."""
     rows = []
-    for category, result in document["categories"].items():
-        for name, variant in result["variants"].items():
-            row = {"category": category, "variant": name, "control": variant["control"]}
+    groups = [(category, result["variants"]) for category, result in document["categories"].items()]
+    for category, variants in [*groups, ("mean", document["mean"])]:
+        for name, variant in variants.items():
+            row = {"category": category, "variant": name, "control": variant.get("control")}
             for key, value in variant.items():
                 if key.endswith("_interval"):
                     row[f"{key[:-9]}_low"], row[f"{key[:-9]}_high"] = value or (None, None)
                 elif key.startswith(METRICS):
                     row[key] = value
             rows.append(row)
-    for name, values in document["mean"].items():
-        rows.append({"category": "mean", "variant": name, **values})
     return pd.DataFrame(rows)
 
 

@@ -22,7 +22,7 @@ Draws = NDArray[np.int64]
 """[draws, images]: how often each image is in each draw."""
 
 
-def draw_images(labels: NDArray[np.bool_], draws: int, seed: int = 0) -> Draws:
+def draw_images(labels: NDArray[np.bool_], draws: int, seed: int | tuple[int, ...] = 0) -> Draws:
     """Draw good and defective images separately, with replacement, so that every draw has both."""
     generator = np.random.default_rng(seed)
     times = np.zeros((draws, len(labels)), dtype=np.int64)
@@ -68,6 +68,11 @@ def interval(values: NDArray[np.float64], level: float = LEVEL) -> Interval | No
         return None
     low, high = np.quantile(present, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def excludes_zero(found: Interval | None) -> bool:
+    """Whether all of an interval lies on one side of zero."""
+    return found is not None and (found[0] > 0 or found[1] < 0)
 
 
 def _number(value: float | None) -> float:

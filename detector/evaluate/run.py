@@ -78,7 +78,14 @@ def evaluate(
         raise EvaluationError(f"{plan.data.root} has no test images", expected="images with the split test")
     whole = (settings or {}) | {"hashes": {job.category: _hashes(job) for job in jobs}}
     status: Status = "interrupted"
-    write_run(plan.out, whole, status="running")
+    try:
+        write_run(plan.out, whole, status="running")
+    except OSError as error:
+        raise EvaluationError(
+            f"{plan.out} cannot be written: {error.strerror}",
+            expected="a folder for the results",
+            hint="pass --out DIR",
+        ) from error
     thresholds: dict[str, float] = {}
     try:
         failures = [failure for job in jobs for failure in _score(plan, scorer, job, tick)]

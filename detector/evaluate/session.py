@@ -20,8 +20,10 @@ from detector.evaluate.report import (
     write_contributions,
     write_results,
 )
+from detector.evaluate.resample import excludes_zero
 from detector.evaluate.run import Evaluation, Plan, evaluate
 from detector.localize.build import BOXES, build_localizer
+from detector.presets import DEFAULT
 from detector.scoring import ScoringSettings
 
 Form = Literal["table", "json", "csv"]
@@ -71,7 +73,8 @@ def run(request: Request, form: Form = "table") -> int:
         data, Store.open(request.descriptions_dir), request.descriptions, request.out, request.leak_free, request.draws,
         request.seed, parse_shard(request.shard),
     )  # fmt: skip
-    total = len(data.select(split="test")) // plan.shard[1] + 1
+    part, parts = plan.shard
+    total = sum(len(data.select(split="test", category=name)[part - 1 :: parts]) for name in data.categories)
     with console.progress("evaluating", total) as tick:
         found = evaluate(plan, scorer, request.model_dump(mode="json"), tick)
     for line in [*found.warnings, *(f"{each.path}: {each.error}" for each in found.failures)]:
@@ -82,9 +85,26 @@ def run(request: Request, form: Form = "table") -> int:
     document = to_document(found)
     write_results(request.out, document)
     write_contributions(request.out, found)
-    write_page(request.out / "report.html", found, request.out / "images")
+    write_page(request.out / "report.html", found, request.out / "images", _facts(request), document["mean"])
     show(found, document, form)
     return 1 if found.failures else 0
+
+
+def _facts(request: Request) -> dict[str, str]:
+    """What a reader of the report must know to trust it."""
+    scoring = request.scoring
+    return {
+        "Data": str(request.data),
+        "Model": str(request.checkpoint or f"preset {request.preset or DEFAULT}"),
+        "Scoring": f"localizer {scoring.localizer}, position {_on(scoring.position)}, gate {scoring.gate}, "
+        f"adapter {_on(request.adapter)}, decoders {request.decoders}",
+        "Bootstrap": f"{request.draws} draws over images, seed {request.seed}",
+        "Leak-free": "yes" if request.leak_free else "no",
+    }
+
+
+def _on(switch: bool) -> str:
+    return "on" if switch else "off"
 
 
 def parse_shard(text: str) -> tuple[int, int]:
@@ -111,21 +131,35 @@ def show(found: Evaluation, document: dict[str, Any], form: Form) -> None:
 
 
 def print_tables(document: dict[str, Any]) -> None:
-    """A table a category, each value above its interval, and one of the means."""
+    """A table a category, each value above its interval, one of the differences to the first version, and the means."""
     for category, result in document["categories"].items():
-        title = f"{category}: {result['good']} good, {result['defective']} defective (percent, 95 % interval)"
-        made = console.table(title, "variant", *_headers())
-        for name, variant in result["variants"].items():
-            cells = [_cell(variant[metric], variant[f"{metric}_interval"]) for metric in SHOWN]
-            made.add_row(console.safe(f"{name}\n(control)" if variant["control"] else name), *cells)
-        console.stdout().print(made)
+        counts = f"{result['good']} good, {result['defective']} defective"
+        _print_variants(f"{category}: {counts} (percent, 95 % interval)", result["variants"])
         for note in dict.fromkeys(note for variant in result["variants"].values() for note in variant["notes"]):
             console.stderr().print(console.safe(note))
     if len(document["categories"]) > 1:
-        made = console.table("mean over categories", "variant", *_headers())
-        for name, values in document["mean"].items():
-            made.add_row(console.safe(name), *(_cell(values[metric], None) for metric in SHOWN))
-        console.stdout().print(made)
+        _print_variants("mean over categories (percent, 95 % interval)", document["mean"])
+
+
+def _print_variants(title: str, variants: dict[str, Any]) -> None:
+    made = console.table(title, "variant", *_headers())
+    for name, variant in variants.items():
+        cells = [_cell(variant[metric], variant[f"{metric}_interval"]) for metric in SHOWN]
+        made.add_row(console.safe(f"{name}\n(control)" if variant.get("control") else name), *cells)
+    console.stdout().print(made)
+    first, *others = variants
+    made = console.table(f"difference to {first} (a star: the interval excludes 0)", "variant", *_headers())
+    for name in others:
+        found = [(variants[name].get(f"{m}_difference"), variants[name].get(f"{m}_difference_interval")) for m in SHOWN]
+        made.add_row(console.safe(name), *(_change(*each) for each in found))
+    console.stdout().print(made)
+
+
+def _change(value: float | None, interval: Any) -> str:
+    if value is None or interval is None:
+        return _delta(value)
+    star = "*" if excludes_zero(interval) else ""
+    return f"{100 * value:+.1f}{star}\n{100 * interval[0]:+.1f} {100 * interval[1]:+.1f}"
 
 
 def _print_contributions(found: Evaluation) -> None:

@@ -46,6 +46,8 @@ class VariantResult(NamedTuple):
     """To the first variant, by metric; empty for the first."""
     scores: tuple[float, ...]
     contributions: tuple[Contribution, ...]
+    draws: dict[str, NDArray[np.float64]]
+    """Every metric in every draw of the bootstrap."""
 
 
 class CategoryResult(NamedTuple):
@@ -90,7 +92,7 @@ def summarise(
     images, paths = tuple(sample for sample, _, _ in scored), [path for _, path, _ in scored]
     labels = np.array([sample.defective for sample in images], dtype=bool)
     table = np.array([scores for _, _, scores in scored], dtype=np.float64).reshape(len(scored), len(columns))
-    chosen = draw_images(labels, draws, seed)
+    chosen = draw_images(labels, draws, (seed, *category.encode()))
     results: list[VariantResult] = []
     first: _Drawn | None = None
     for index, variant in enumerate(variants):
@@ -110,6 +112,7 @@ def summarise(
                 differences,
                 tuple(map(float, table[:, index])),
                 worth,
+                drawn.draws,
             )
         )
     return CategoryResult(category, images, tuple(results))

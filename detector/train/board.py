@@ -42,4 +42,4 @@ def _writer(folder: Path) -> Any:
         raise TrainError(
             "TensorBoard is not installed", hint="type: pip install tensorboard, or leave --tensorboard out"
         ) from error
-    return SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
+    return SummaryWriter(str(folder))

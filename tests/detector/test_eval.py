@@ -65,7 +65,11 @@ def whole(scorer, data, store, tmp_path_factory):
 
 
 def numbers(evaluation):
-    return [[variant._replace(metrics=variant.metrics.values) for variant in c.variants] for c in evaluation.categories]
+    def plain(variant):
+        draws = {name: values.tobytes() for name, values in variant.draws.items()}
+        return variant._replace(metrics=variant.metrics.values, draws=draws)
+
+    return [[plain(variant) for variant in category.variants] for category in evaluation.categories]
 
 
 def test_versions_and_controls_come_out_with_all_metrics(whole, data):
@@ -201,6 +205,12 @@ def test_no_test_images(scorer, store, data, tmp_path):
     training = dataclasses.replace(data, samples=data.select(split="train"))
     with pytest.raises(EvaluationError, match="no test images"):
         evaluate(plan(training, store, tmp_path), scorer)
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(scorer, store, data, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(EvaluationError, match=r"cannot be written: .*pass --out DIR"):
+        evaluate(plan(data, store, tmp_path / "file" / "out"), scorer)
 
 
 def test_random_texts_keep_number_and_length():

@@ -60,7 +60,9 @@ def test_the_json_document_names_metrics_as_scripts_expect(place):
         assert second[f"{name}_difference"] == pytest.approx(second[name] - first[name])
     assert "aupro_legacy" in first
     assert first["pixel_auroc_error"] < 0.01
-    assert document["mean"]["gear@1"]["image_ap"] == first["image_ap"]
+    mean = document["mean"]["gear@2"]
+    assert mean["image_ap"] == second["image_ap"]
+    assert mean["image_ap_difference_interval"] == second["image_ap_difference_interval"]
     assert json.loads((root / "run" / "results.json").read_text()) == document
 
 
@@ -79,6 +81,7 @@ def test_the_run_folder_holds_what_others_read(place):
     assert (root / "run" / "contributions" / "gear-v2.json").is_file()
     page = (root / "run" / "report.html").read_text()
     assert all(words in page for words in ("gear@2", "PRO (pixel", "broken tooth", "data:image/jpeg", "(control)"))
+    assert all(words in page for words in ("Difference to gear@1", "tiny.safetensors", "10 draws over images"))
     rows = list(csv.DictReader(io.StringIO((root / "run" / "results.csv").read_text())))
     assert {row["category"] for row in rows} == {"gear", "mean"}
     low, value, high = (float(rows[0][f"image_ap{end}"]) for end in ("_low", "", "_high"))
@@ -91,6 +94,7 @@ def test_table_and_csv(place):
     assert "gear: 3 good, 2 defective" in shown.stdout
     assert "winclip" in shown.stdout
     assert "(control)" in shown.stdout
+    assert "difference to gear@1" in shown.stdout
     assert "each description, with it minus without" in shown.stdout
     rows = list(csv.DictReader(io.StringIO(invoke(root, "run", "gear@2", "--format", "csv").stdout)))
     assert rows[0]["variant"] == "gear@1"
