@@ -1,1 +1,1 @@
-"""Trains the bundled model `mini`: a teacher, masks and words in one seeded, resumable run."""
+"""Trains the bundled model `mini`: DINOv2's first blocks, words and masks in one seeded, resumable run."""

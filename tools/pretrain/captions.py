@@ -1,6 +1,9 @@
 """The words of training: how each defect may be described, and what it may be found on."""
 
 import random
+from functools import lru_cache
+
+from descriptions.store import PACKAGED, Store
 
 KINDS: dict[str, tuple[str, ...]] = {
     "scratch": (
@@ -121,6 +124,30 @@ FOLDER_KINDS = {
 }
 """Defect folder of a real data set to defect kind; anything of a circuit board is `circuit`."""
 
+FAMILY_KINDS = {
+    "bubble or lump": "dent",
+    "broken edge": "break",
+    "burn or melting": "stain",
+    "crack": "crack",
+    "dent or bend": "dent",
+    "dirt or foreign object": "contamination",
+    "hole": "hole",
+    "loose fibre": "contamination",
+    "loose joint": "misplaced",
+    "missing part": "break",
+    "rough texture": "fray",
+    "rust": "stain",
+    "scratch": "scratch",
+    "stain or colour": "stain",
+    "tear": "cut",
+    "wrong part": "misplaced",
+    "wrong place": "misplaced",
+}
+"""Family of a description in the library to defect kind."""
+
+UNREAD = frozenset({"magnetic_tile", "transistor"})
+"""Categories whose descriptions are kept out of the captions: the development test is judged on them."""
+
 SUBJECTS = (
     "surface",
     "metal plate",
@@ -171,6 +198,33 @@ def kind_of(folder: str, subject: str) -> str:
     return "circuit" if subject == "circuit board" else FOLDER_KINDS.get(folder, "crack")
 
 
+@lru_cache(maxsize=1)
+def flawless() -> tuple[str, ...]:
+    """How good products look in the library, spelled out: `bottle with a smooth round rim`."""
+    store = Store(PACKAGED)
+    versions = [store.load(f"{category}@1") for category in sorted(set(store.categories()) - UNREAD)]
+    return tuple(state.format(v.object_name) for v in versions for state in v.normal)
+
+
+@lru_cache(maxsize=1)
+def library() -> dict[str, tuple[tuple[str, str], ...]]:
+    """Descriptions people wrote, from the library's first versions: kind to (object name, text) pairs."""
+    store = Store(PACKAGED)
+    found: dict[str, list[tuple[str, str]]] = {kind: [] for kind in KINDS}
+    for category in sorted(set(store.categories()) - UNREAD):
+        version = store.load(f"{category}@1")
+        for entry in version.anomalies:
+            found[FAMILY_KINDS[entry.family]].append((version.object_name, entry.text))
+    return {kind: tuple(pairs) for kind, pairs in found.items()}
+
+
 def describe(rng: random.Random, kind: str, subject: str) -> str:
-    """A caption of one defect, without a position: `abnormal tile with thin dark crack.`."""
+    """A caption of one defect, without a position: `abnormal tile with thin dark crack.`.
+
+    Two of five come from the library, half of these with the product they were written for.
+    """
+    written = library()[kind]
+    if written and rng.random() < 0.4:
+        product, text = rng.choice(written)
+        return f"abnormal {product if rng.random() < 0.5 else subject} with {text}."
     return f"abnormal {subject} with {rng.choice(KINDS[kind])}."

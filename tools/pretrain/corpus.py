@@ -16,10 +16,12 @@ SOURCES = {
     "crackforest/road": "road",
     "deeppcb/pcb": "circuit board",
 }
+DEFECTIVE = ("steel strip", "leather", "road")
+"""Subjects whose defective images are shown, each as often; some circuit boards have frames drawn on them."""
 DTD = "dtd10"
 LONG_SIDE = 320
 AMBIGUOUS = frozenset({"cracked", "cobwebbed"})
-"""Textures that look like defects: a teacher may show them, a label may not call them normal."""
+"""Textures that look like defects: they are not read, since a label could call them neither normal nor defective."""
 
 Pixels = NDArray[np.uint8]
 
@@ -34,7 +36,7 @@ class Example(NamedTuple):
     subject: str
     """What is shown, in words: `steel strip`."""
     kind: str
-    """Defect folder, `good`, or `ambiguous` where normal and defective cannot be told apart."""
+    """Defect folder, or `good`."""
 
 
 def load(root: Path) -> list[Example]:
@@ -47,7 +49,7 @@ def load(root: Path) -> list[Example]:
         ValueError: A folder of the development sets is asked for.
     """
     examples = [e for name, subject in SOURCES.items() for e in _category(root / name, subject)]
-    textures = sorted(p for p in (root / DTD).iterdir() if p.is_dir())
+    textures = sorted(p for p in (root / DTD).iterdir() if p.is_dir() and p.name not in AMBIGUOUS)
     return examples + [e for folder in textures for e in _category(folder, f"{folder.name} texture")]
 
 
@@ -66,8 +68,6 @@ def _example(path: Path, folder: Path, subject: str) -> Example:
         mask = (cv2.imread(str(mask_path), cv2.IMREAD_GRAYSCALE) > 127).astype(np.uint8)
     else:
         mask = np.zeros(image.shape[:2], np.uint8)
-    if kind == "good" and folder.name in AMBIGUOUS:
-        kind = "ambiguous"
     scale = min(1.0, LONG_SIDE / max(image.shape[:2]))
     size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
     shrunk = cv2.resize(image, size, interpolation=cv2.INTER_AREA)

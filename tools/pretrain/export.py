@@ -1,7 +1,6 @@
 """From a training checkpoint to the project's own model: `python -m tools.pretrain.export last.pt FOLDER`."""
 
 import argparse
-import json
 import math
 from pathlib import Path
 
@@ -10,39 +9,36 @@ from torch import Tensor
 
 from detector.build import build_model
 from detector.checkpoint import save_checkpoint
-from detector.model.config import ModelConfig
 from detector.model.filo import FiLo
 from detector.model.vision import resize_positions
 from detector.weights import load_strictly
 from tools.pretrain import corpus
-from tools.pretrain.train import ARCHITECTURE, LEVELS, SINGLE_PATH
+from tools.pretrain.student import KERNELS, config, summed
 
 WEIGHTS = "model.safetensors"
 POSITIONS = "clip.visual.positional_embedding"
 
 
-def config() -> ModelConfig:
-    """The model that the student becomes."""
-    architecture = json.loads(ARCHITECTURE.read_text())
-    return ModelConfig(
-        backbone="mini",
-        architecture=architecture,
-        image_size=architecture["vision_cfg"]["image_size"],
-        feature_levels=LEVELS,
-        single_path_blocks=SINGLE_PATH,
-        quick_gelu=False,
-    )
-
-
 def convert(student: dict[str, Tensor], template: FiLo) -> dict[str, Tensor]:
-    """The student's tensors under FiLo's names; the teacher's head is left out and the meta nets answer zero."""
+    """The student's tensors under FiLo's names; the meta nets answer zero."""
     weights = {name: torch.zeros_like(t) for name, t in template.state_dict().items() if ".meta_net." in name}
     for name, tensor in student.items():
-        if not name.startswith("teach."):
-            weights[_rename(name)] = tensor
+        weights[_rename(name)] = tensor
+    _into_largest(weights)
     side = math.isqrt(len(template.get_parameter(POSITIONS)) - 1)
     weights[POSITIONS] = resize_positions(weights[POSITIONS], side)
     return weights
+
+
+def _into_largest(weights: dict[str, Tensor]) -> None:
+    """Move the sum of a level's six kernels into the 7 x 7 one: the same function, and half the numbers to ship."""
+    levels = {name.split(".")[2] for name in weights if name.startswith("decoder_cov.")}
+    for level in levels:
+        for field in ("weight", "bias"):
+            parts = {kernel: f"decoder_cov.fc_{kernel}.{level}.{field}" for kernel in KERNELS}
+            total = summed([weights[name] for name in parts.values()])
+            weights |= {name: torch.zeros_like(weights[name]) for name in parts.values()}
+            weights[parts["77"]] = total
 
 
 def _rename(name: str) -> str:

@@ -1,4 +1,4 @@
-"""What a step learns: the teacher's features, the masks, the defect's words, and good against defective."""
+"""What a step learns: the masks, the defect's words, and good against defective."""
 
 import random
 from collections.abc import Sequence
@@ -10,10 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tools.pretrain import captions
+from tools.pretrain.backbone import MEAN, STD
 from tools.pretrain.samples import Sample
 from tools.pretrain.student import CONTEXT, SCALE, Features, Student
 
-MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+BLANK = 0
+"""A token that no caption holds (an exclamation mark); its row is zero, as that of every unknown word."""
 _PLACES = "X " * CONTEXT
 _tokenize = open_clip.get_tokenizer("ViT-B-32")
 
@@ -33,7 +35,7 @@ def tokens(texts: Sequence[str]) -> Tensor:
 
 
 def normalise(pixels: Tensor) -> Tensor:
-    """uint8 [batch, 3, h, w] to CLIP's scale."""
+    """uint8 [batch, 3, h, w] to the scale the image tower was trained with."""
     mean, std = torch.tensor(MEAN)[:, None, None], torch.tensor(STD)[:, None, None]
     return (pixels.float() / 255 - mean) / std
 
@@ -67,17 +69,17 @@ def losses(student: Student, features: Features, words: Words, samples: Sequence
     """Every term of the objective as a scalar, unweighted."""
     batch = len(samples)
     label = torch.tensor([s.label for s in samples])
-    known = label >= 0
-    normal = _average(student.encode_text(words.normal, False), batch)
-    abnormal = _average(student.encode_text(words.abnormal, True), batch)
-    kinds = student.encode_text(words.kinds, True)
-    side = int(features.last.shape[1] ** 0.5)
+    with torch.no_grad():
+        normal = _average(student.encode_text(words.normal, False), batch)
+        abnormal = _average(student.encode_text(words.abnormal, True), batch)
+        kinds = student.encode_text(words.kinds, True)
+    side = int(features.patches[0].shape[1] ** 0.5)
     mask = torch.stack([s.mask for s in samples])[:, None]
-    terms = {}
-    if known.any():  # the mean over no image is not a number
-        terms["mask"] = _mask_loss(features, normal, abnormal, mask, known)
-        cosines = torch.stack([(features.image * t).sum(-1) for t in (normal, abnormal)], 1)
-        terms["image"] = F.cross_entropy(cosines[known] / 0.07, label[known])
+    cosines = torch.stack([(features.image * t).sum(-1) for t in (normal, abnormal)], 1)
+    terms = {
+        "mask": _mask_loss(features, normal, abnormal, mask),
+        "image": F.cross_entropy(cosines / 0.07, label),
+    }
     terms["words"] = _words_loss(features, kinds, F.adaptive_avg_pool2d(mask, side).flatten(1), samples)
     return terms
 
@@ -86,13 +88,13 @@ def _average(rows: Tensor, batch: int) -> Tensor:
     return F.normalize(rows.view(batch, -1, rows.shape[1]).mean(1), dim=-1)
 
 
-def _mask_loss(features: Features, normal: Tensor, abnormal: Tensor, mask: Tensor, known: Tensor) -> Tensor:
+def _mask_loss(features: Features, normal: Tensor, abnormal: Tensor, mask: Tensor) -> Tensor:
     """Focal and Dice over every decoder's map, at four times the patch grid."""
-    side = int(features.last.shape[1] ** 0.5)
-    target = F.adaptive_avg_pool2d(mask, side * 4)[known].clamp(0, 1)
+    side = int(features.patches[0].shape[1] ** 0.5)
+    target = F.adaptive_avg_pool2d(mask, side * 4).clamp(0, 1)
     total = torch.zeros(())
     for patches in features.patches:
-        contrast = SCALE * (patches * (abnormal - normal)[:, None]).sum(-1)[known]
+        contrast = SCALE * (patches * (abnormal - normal)[:, None]).sum(-1)
         grid = contrast.view(-1, 1, side, side)
         logit = F.interpolate(grid, target.shape[-2:], mode="bilinear", align_corners=True)
         p = logit.sigmoid()

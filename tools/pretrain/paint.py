@@ -34,6 +34,18 @@ def blob(shape: tuple[int, int], rng: Rng, low: float = 0.03, high: float = 0.25
     return np.clip(edge * radius / rng.uniform(1, 4), 0, 1).astype(np.float32)
 
 
+def region(shape: tuple[int, int], rng: Rng) -> Image:
+    """A soft-edged part of the picture, from a tenth to nine tenths of it: a band, a corner, an island or a rest."""
+    field = noise(shape, int(rng.integers(2, 5)), rng)
+    if rng.random() < 0.5:
+        h, w = shape
+        angle = rng.uniform(0, 2 * np.pi)
+        y, x = np.mgrid[:h, :w].astype(np.float32)
+        field = field * 0.5 + 3 * (np.cos(angle) * x / w + np.sin(angle) * y / h)
+    level = np.quantile(field, 1 - rng.uniform(0.1, 0.9))
+    return np.clip((field - level) * np.exp(rng.uniform(np.log(4), np.log(120))) + 0.5, 0, 1).astype(np.float32)
+
+
 def stroke(shape: tuple[int, int], rng: Rng, jitter: float, thickness: float) -> Image:
     """A line that wanders by `jitter` of the side a step."""
     h, w = shape
@@ -88,7 +100,8 @@ def hole(image: Image, rng: Rng) -> tuple[Image, Image]:
 
 def stain(image: Image, rng: Rng) -> tuple[Image, Image]:
     """A translucent coloured area."""
-    mask = blob(image.shape[:2], rng, 0.06, 0.35)
+    shape = image.shape[:2]
+    mask = region(shape, rng) if rng.random() < 0.2 else blob(shape, rng, 0.06, 0.35)
     return _blend(image, mask * rng.uniform(0.25, 0.8), rng.uniform(0, 1, 3)), mask
 
 
@@ -128,21 +141,44 @@ def broken(image: Image, rng: Rng) -> tuple[Image, Image]:
 def fray(image: Image, rng: Rng) -> tuple[Image, Image]:
     """A patch whose fine texture is roughened or rubbed away."""
     shape = image.shape[:2]
-    mask = blob(shape, rng, 0.06, 0.3)
-    if rng.random() < 0.5:
-        grain = noise(shape, int(rng.integers(30, 90)), rng)[..., None] * rng.uniform(0.12, 0.3)
-        return np.clip(image + mask[..., None] * grain, 0, 1).astype(np.float32), mask
-    smooth = cv2.GaussianBlur(image, (0, 0), rng.uniform(3, 8)) + rng.uniform(-0.15, 0.15)
-    return _blend(image, mask, smooth), mask
+    mask = region(shape, rng) if rng.random() < 0.25 else blob(shape, rng, 0.06, 0.35)
+    return _retouch(image, mask, rng), mask
 
 
 def uneven(image: Image, rng: Rng) -> tuple[Image, Image]:
-    """A broad cloudy change of brightness with streaks."""
+    """A broad change of brightness or of texture over as much as nearly all of the picture."""
     shape = image.shape[:2]
-    mask = np.asarray(cv2.GaussianBlur(blob(shape, rng, 0.15, 0.45), (0, 0), 5), np.float32)
-    streaks = 1 + 0.5 * noise(shape, int(rng.integers(3, 20)), rng)
-    out = image + (mask * streaks)[..., None] * rng.uniform(0.1, 0.35) * rng.choice([-1, 1])
+    wide = rng.random() < 0.7
+    mask = region(shape, rng) if wide else cv2.GaussianBlur(blob(shape, rng, 0.15, 0.45), (0, 0), 5)
+    mask = np.asarray(mask, np.float32)
+    cloudy = 1 + 0.5 * noise(shape, int(rng.integers(3, 20)), rng)
+    out = image + (mask * cloudy)[..., None] * rng.uniform(0.08, 0.35) * rng.choice([-1, 1])
+    if rng.random() < 0.5:
+        out = _retouch(np.clip(out, 0, 1).astype(np.float32), mask, rng)
     return np.clip(out, 0, 1).astype(np.float32), mask
+
+
+def _retouch(image: Image, mask: Image, rng: Rng) -> Image:
+    """Rougher, smoother, streaked, or of stronger relief inside the mask."""
+    shape, way = image.shape[:2], rng.integers(4)
+    blurred = np.asarray(cv2.GaussianBlur(image, (0, 0), rng.uniform(3, 8)), np.float32)
+    if way == 0:
+        return _blend(image, mask, blurred + rng.uniform(-0.15, 0.15))
+    if way == 1:
+        change = (image - blurred) * rng.uniform(0.6, 2.5)
+    elif way == 2:
+        change = streaks(shape, rng)[..., None] * rng.uniform(0.04, 0.2)
+    else:
+        change = noise(shape, int(rng.integers(30, 90)), rng)[..., None] * rng.uniform(0.12, 0.3)
+    return np.clip(image + mask[..., None] * change, 0, 1).astype(np.float32)
+
+
+def streaks(shape: tuple[int, int], rng: Rng) -> Image:
+    """Parallel lines of random brightness along one axis, in about -1..1, as machining leaves them."""
+    along = int(rng.integers(2))
+    line = cv2.GaussianBlur(rng.standard_normal((1, shape[1 - along]), dtype=np.float32), (0, 0), rng.uniform(0.3, 3))
+    line = line / (np.abs(line).max() + 1e-6)
+    return np.broadcast_to(line if along == 0 else line.T, shape).astype(np.float32)
 
 
 def misplaced(image: Image, rng: Rng) -> tuple[Image, Image]:

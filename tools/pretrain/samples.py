@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
-from tools.pretrain import captions, paint
+from tools.pretrain import captions, corpus, paint
 from tools.pretrain.corpus import Example
 
 Image = paint.Image
@@ -24,7 +24,7 @@ class Sample(NamedTuple):
     mask: Tensor
     """[s, s], float 0..1."""
     label: int
-    """1 defective, 0 good, -1 unknown (shown to the teacher only)."""
+    """1 defective, 0 good."""
     kind: str
     """Key of `captions.KINDS`, or `good`."""
     subject: str
@@ -40,12 +40,9 @@ class Stream(IterableDataset[Sample]):
     """
 
     def __init__(self, examples: Sequence[Example], size: int, seed: int) -> None:
-        self._pools = {
-            "defect": [e for e in examples if e.kind not in ("good", "ambiguous")],
-            "good": [e for e in examples if e.kind == "good"],
-            "ambiguous": [e for e in examples if e.kind == "ambiguous"],
-            "synthetic": [],
-        }
+        self._good = [e for e in examples if e.kind == "good"]
+        defective = [e for e in examples if e.kind != "good"]
+        self._defective = [[e for e in defective if e.subject == name] for name in corpus.DEFECTIVE]
         self._size, self._seed = size, seed
 
     def __iter__(self) -> Iterator[Sample]:
@@ -56,17 +53,18 @@ class Stream(IterableDataset[Sample]):
             yield self._draw(rng, words)
 
     def _draw(self, rng: np.random.Generator, words: random.Random) -> Sample:
-        pool = self._pools[str(rng.choice(["defect", "good", "synthetic", "ambiguous"], p=[0.30, 0.45, 0.22, 0.03]))]
-        if not pool:
+        source = str(rng.choice(["defective", "good", "synthetic"], p=[0.32, 0.43, 0.25]))
+        if source == "synthetic":
             image, mask, subject, kind = synthetic(self._size, rng), np.zeros((self._size,) * 2, np.float32), "", "good"
         else:
+            pool = self._good if source == "good" else self._defective[rng.integers(len(self._defective))]
             image, mask, subject, kind = crop(pool[rng.integers(len(pool))], self._size, rng)
         if kind == "good" and rng.random() < 0.55:
             kind = words.choice(list(paint.PAINTERS))
             image, mask = _visible(image, kind, rng)
         image, mask = disturb(image, mask, rng)
         area = float(mask.sum())
-        label = -1 if kind == "ambiguous" else int(area > 12)
+        label = int(area > 12)
         named = subject if subject and words.random() < 0.5 else words.choice(captions.SUBJECTS)
         pixels = torch.from_numpy(np.ascontiguousarray((image * 255).astype(np.uint8).transpose(2, 0, 1)))
         return Sample(
@@ -91,8 +89,8 @@ def crop(example: Example, size: int, rng: np.random.Generator) -> tuple[Image, 
     window = (slice(top, top + ch), slice(left, left + cw))
     image = cv2.resize(example.image[window], (size, size), interpolation=cv2.INTER_LINEAR).astype(np.float32) / 255
     mask = cv2.resize(example.mask[window].astype(np.float32), (size, size), interpolation=cv2.INTER_LINEAR)
-    if example.kind in ("good", "ambiguous"):
-        kind = example.kind
+    if example.kind == "good":
+        kind = "good"
     else:
         kind = captions.kind_of(example.kind, example.subject) if mask.any() else "good"
     return image, mask, example.subject, kind

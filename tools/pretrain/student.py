@@ -1,18 +1,24 @@
-"""The student while it learns: a plain open_clip CLIP, FiLo's parts under FiLo's names, and a head for the teacher.
+"""The student while it learns: a plain open_clip CLIP and FiLo's parts under FiLo's names.
 
 Follows the variant `filo` of the method (paper sections 3.3 and 3.4): linear decoders read the ordinary stream,
 convolutional ones the value-value stream. The meta nets stay at zero: every image has the same contexts.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from open_clip.model import CLIP
 from torch import Tensor, nn
 
+from detector.model.config import ModelConfig
+from detector.model.vision import ImageTower
+from tools.pretrain import backbone
+
+ARCHITECTURE = Path(__file__).parents[2] / "detector" / "presets" / "mini" / "open_clip.json"
 KERNELS = {"11": (1, 1), "33": (3, 3), "55": (5, 5), "77": (7, 7), "15": (1, 5), "51": (5, 1)}
 CONTEXT = 12
 SCALE = 100.0
@@ -23,68 +29,71 @@ class Features(NamedTuple):
 
     image: Tensor
     """[batch, embed], unit length, after the adapter."""
-    last: Tensor
-    """[batch, patches, width], the last block's patch tokens."""
     patches: tuple[Tensor, ...]
     """Each [batch, patches, embed], unit length: linear decoders first, then convolutional."""
+
+
+def config(size: int | None = None) -> ModelConfig:
+    """The model that the student becomes; `size` is the side of its images, the architecture's own by default."""
+    architecture = json.loads(ARCHITECTURE.read_text(encoding="utf-8"))
+    size = size or int(architecture["vision_cfg"]["image_size"])
+    return ModelConfig(
+        backbone="mini",
+        architecture=architecture | {"vision_cfg": architecture["vision_cfg"] | {"image_size": size}},
+        image_size=size,
+        feature_levels=(4, 6),
+        single_path_blocks=4,
+        quick_gelu=False,
+        mean=backbone.MEAN,
+        std=backbone.STD,
+    )
 
 
 class Student(nn.Module):
     """CLIP with FiLo's decoders, contexts and adapter.
 
     Args:
-        architecture: The open_clip JSON file.
-        levels: 1-based blocks whose tokens are decoded; those after `single_path` have a value-value stream too.
-        single_path: Blocks without the value-value stream.
-        teacher_channels: Width of the teacher's features.
-        size: Side of the training images in pixels, which may be smaller than the finished model's.
+        shape: What to build; its image size may be smaller than the finished model's.
+        frozen: First blocks that keep their weights; the fewer are trained, the faster a step.
     """
 
-    def __init__(
-        self, architecture: Path, levels: tuple[int, ...], single_path: int, teacher_channels: int, size: int
-    ) -> None:
+    def __init__(self, shape: ModelConfig, frozen: int) -> None:
         super().__init__()
-        shape = json.loads(architecture.read_text())
-        shape["vision_cfg"]["image_size"] = size
-        self.clip = CLIP(**shape)
-        self.levels, self.single_path = levels, single_path
-        width, embed = shape["vision_cfg"]["width"], shape["embed_dim"]
-        twofold = [level for level in levels if level > single_path]
-        self.linear = nn.ModuleList(nn.Linear(width, embed) for _ in levels)
+        architecture = cast(dict[str, Any], shape.architecture)
+        self.clip = CLIP(**architecture)
+        self.tower, self.frozen = ImageTower(self.clip.visual, shape), frozen
+        width, embed = architecture["vision_cfg"]["width"], architecture["embed_dim"]
+        words = architecture["text_cfg"]["width"]
+        self.linear = nn.ModuleList(nn.Linear(width, embed) for _ in self.tower.linear)
         self.conv = nn.ModuleList(
-            nn.ModuleDict({k: nn.Conv2d(width, embed, s, padding="same") for k, s in KERNELS.items()}) for _ in twofold
+            nn.ModuleDict({k: nn.Conv2d(width, embed, s, padding="same") for k, s in KERNELS.items()})
+            for _ in self.tower.conv
         )
-        self.normal_context = nn.Parameter(torch.randn(CONTEXT, embed) * 0.02)
-        self.abnormal_context = nn.Parameter(torch.randn(CONTEXT, embed) * 0.02)
+        self.normal_context = nn.Parameter(torch.randn(CONTEXT, words) * 0.02)
+        self.abnormal_context = nn.Parameter(torch.randn(CONTEXT, words) * 0.02)
         self.adapter = nn.Sequential(
             nn.Linear(embed, embed // 2, False), nn.ReLU(), nn.Linear(embed // 2, embed, False), nn.SiLU()
         )
         nn.init.zeros_(cast(Tensor, self.adapter[2].weight))
-        self.teach = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, teacher_channels))
+        for part in self._kept():
+            part.requires_grad_(False)
+
+    def _kept(self) -> list[nn.Module | nn.Parameter]:
+        visual = self.clip.visual
+        start = [visual.conv1, visual.ln_pre, visual.class_embedding, visual.positional_embedding]
+        return [*start, *visual.transformer.resblocks[: self.frozen]] if self.frozen else []
 
     def encode_image(self, pixels: Tensor) -> Features:
-        """Features of CLIP-normalised pixels [batch, 3, s, s]."""
+        """Features of normalised pixels [batch, 3, s, s]."""
+        with torch.autocast("cpu", torch.bfloat16):
+            final, taps = self.tower.streams(pixels)
         visual = self.clip.visual
-        x = visual.conv1(pixels).flatten(2).transpose(1, 2)
-        x = torch.cat([visual.class_embedding.expand(len(x), 1, -1).to(x.dtype), x], 1)
-        x = visual.ln_pre(x + visual.positional_embedding.to(x.dtype))
-        ordinary: list[Tensor] = []
-        values: list[Tensor] = []
-        y = x
-        for index, block in enumerate(visual.transformer.resblocks, 1):
-            if index > self.single_path:
-                y = y + _value_value(block, x)
-            x = block(x)
-            y = x if index <= self.single_path else y
-            if index in self.levels:
-                ordinary.append(x[:, 1:])
-                if index > self.single_path:
-                    values.append(y[:, 1:])
-        pooled = visual.ln_post(x[:, 0]) @ visual.proj
+        pooled = visual.ln_post(final[:, 0].float()) @ visual.proj
         pooled = pooled + self.adapter(pooled)
-        patches = [F.normalize(d(t).float(), dim=-1) for d, t in zip(self.linear, ordinary, strict=True)]
+        ordinary, values = ([taps[t][:, 1:].float() for t in kind] for kind in (self.tower.linear, self.tower.conv))
+        patches = [F.normalize(decode(t), dim=-1) for decode, t in zip(self.linear, ordinary, strict=True)]
         patches += [_mix(convs, t) for convs, t in zip(self.conv, values, strict=True)]
-        return Features(F.normalize(pooled.float(), dim=-1), x[:, 1:], tuple(patches))
+        return Features(F.normalize(pooled, dim=-1), tuple(patches))
 
     def encode_text(self, tokens: Tensor, abnormal: bool) -> Tensor:
         """Unit features [texts, embed]; `tokens` holds 12 places for the context after the start token."""
@@ -99,16 +108,6 @@ class Student(nn.Module):
         return F.normalize((ends @ clip.text_projection).float(), dim=-1)
 
 
-def _value_value(block: nn.Module, x: Tensor) -> Tensor:
-    attention = cast(nn.MultiheadAttention, block.attn)
-    batch, tokens, width = x.shape
-    weight, bias = attention.in_proj_weight[2 * width :], attention.in_proj_bias[2 * width :]
-    v = F.linear(cast(nn.Module, block.ln_1)(x), weight, bias)
-    v = v.view(batch, tokens, attention.num_heads, -1).transpose(1, 2)
-    mixed = F.scaled_dot_product_attention(v, v, v).transpose(1, 2).reshape(batch, tokens, width)
-    return cast(Tensor, attention.out_proj(mixed))
-
-
 def _mix(convs: nn.Module, tokens: Tensor) -> Tensor:
     """The sum of the six convolutions, run as the one 7x7 convolution it equals."""
     weight, bias = fused(cast(nn.ModuleDict, convs))
@@ -118,8 +117,14 @@ def _mix(convs: nn.Module, tokens: Tensor) -> Tensor:
 
 
 def fused(convs: nn.ModuleDict) -> tuple[Tensor, Tensor]:
-    """Weight and bias of the 7x7 convolution equal to the sum of all."""
-    parts = [cast(nn.Conv2d, c) for c in convs.values()]
-    pads = [((7 - c.kernel_size[1]) // 2, (7 - c.kernel_size[0]) // 2) for c in parts]
-    weight = sum(F.pad(c.weight, (px, px, py, py)) for c, (px, py) in zip(parts, pads, strict=True))
-    return cast(Tensor, weight), cast(Tensor, sum(cast(Tensor, c.bias) for c in parts))
+    """Weight and bias of the 7 x 7 convolution equal to the sum of all."""
+    parts = [cast(nn.Conv2d, conv) for conv in convs.values()]
+    return summed([part.weight for part in parts]), summed([cast(Tensor, part.bias) for part in parts])
+
+
+def summed(parts: Sequence[Tensor]) -> Tensor:
+    """Sum of kernels of any odd size up to 7 x 7, each in the middle; or of biases."""
+    if parts[0].ndim == 1:
+        return torch.stack(list(parts)).sum(0)
+    pads = [((7 - part.shape[3]) // 2, (7 - part.shape[2]) // 2) for part in parts]
+    return torch.stack([F.pad(part, (x, x, y, y)) for part, (x, y) in zip(parts, pads, strict=True)]).sum(0)

@@ -9,26 +9,32 @@ import time
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
-from torch import nn
 from torch.utils.data import DataLoader
 
-from tools.pretrain import captions, corpus, objective
+from detector.model.vision import resize_positions
+from tools.pretrain import backbone, captions, corpus, objective, words
 from tools.pretrain.samples import Sample, Stream
-from tools.pretrain.student import Student
+from tools.pretrain.student import Student, config
 
-ARCHITECTURE = Path(__file__).parents[2] / "detector" / "presets" / "mini" / "open_clip.json"
-LEVELS, SINGLE_PATH = (2, 4, 6), 2
-WEIGHTS = {"mask": 1.0, "image": 0.4, "words": 0.2, "teacher": 3.0}
-CHANNELS = 40 * 4 + 112 + 320
-"""Channels of the three taught depths; `teacher.TAPS` says which."""
+FROZEN = 3
+"""First blocks of a tower that knows something already, which keep their weights."""
+WEIGHTS = {"mask": 1.0, "image": 0.4, "words": 0.3}
 log = logging.getLogger("pretrain")
 
 
-def build(seed: int, size: int) -> Student:
-    """A fresh student; rows of words that training never shows are zero."""
+def build(seed: int, size: int, start: str = "random") -> Student:
+    """A fresh student; rows of words that training never shows are zero.
+
+    Args:
+        seed: Of everything that is drawn.
+        size: Side of the training images in pixels.
+        start: `dinov2`: the image tower begins as DINOv2's first blocks, of which the first `FROZEN` stay as they are;
+            `random`: all of it is drawn and trained.
+    """
     torch.manual_seed(seed)
-    student = Student(ARCHITECTURE, LEVELS, SINGLE_PATH, CHANNELS, size)
+    student = Student(config(size), FROZEN if start == "dinov2" else 0)
+    if start == "dinov2":
+        _begin(student)
     rows = student.clip.token_embedding.weight.data
     shown = objective.tokens(every_text()).unique()
     kept = rows[shown].clone()
@@ -37,9 +43,18 @@ def build(seed: int, size: int) -> Student:
     return student
 
 
+def _begin(student: Student) -> None:
+    visual = student.clip.visual
+    taken = backbone.weights(len(visual.transformer.resblocks))
+    taken["positional_embedding"] = resize_positions(taken["positional_embedding"], visual.grid_size[0])
+    visual.load_state_dict(visual.state_dict() | taken)
+
+
 def every_text() -> list[str]:
     """Texts that together hold every word of training."""
     phrases = [p for group in captions.KINDS.values() for p in group]
+    phrases += [f"{product} {text}" for group in captions.library().values() for product, text in group]
+    phrases += captions.flawless()
     states = [s.format("") for s in captions.NORMAL + captions.GENERIC]
     subjects = [
         *captions.SUBJECTS,
@@ -58,27 +73,23 @@ def rate(step: int, steps: int, peak: float) -> float:
     return peak * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (step - 100) / max(1, steps - 100))))
 
 
-def _teacher() -> nn.Module:
-    from tools.pretrain.teacher import Teacher  # its packages are needed here only
-
-    return Teacher().to(memory_format=torch.channels_last)
-
-
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of the training sets")
     parser.add_argument("--out", type=Path, required=True, help="folder of checkpoints and the log")
     parser.add_argument(
-        "--size", type=int, default=160, help="side of the training images; positions are resized later"
+        "--size", type=int, default=224, help="side of the training images; positions are resized later"
     )
     parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--word-steps", type=int, default=700, help="of the first phase, the text tower alone")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rate", type=float, default=1e-3, help="peak learning rate")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--minutes", type=float, default=math.inf, help="end the schedule by then, however many steps were done"
     )
-    parser.add_argument("--no-teacher", action="store_true", help="the comparison run: masks and words only")
+    parser.add_argument("--start", choices=("dinov2", "random"), default="dinov2", help="random: the comparison run")
+    parser.add_argument("--threads", type=int, default=1)
     return parser.parse_args()
 
 
@@ -91,17 +102,19 @@ class Run:
 
     def __init__(self, args: argparse.Namespace) -> None:
         self.args, self.state = args, args.out / "last.pt"
-        self.student = build(args.seed, args.size)
-        self.optimizer = torch.optim.AdamW(self.student.parameters(), betas=(0.9, 0.98), weight_decay=0.02)
-        self.step, self.done, self.start = 0, 0.0, time.monotonic()
+        self.student = build(args.seed, args.size, args.start)
+        self.step, self.done, self.begun, self.start = 0, 0.0, 0.0, time.monotonic()
+        self.optimizer = torch.optim.AdamW(groups(self.student), betas=(0.9, 0.98), weight_decay=0.02)
         if self.state.is_file():
             self._resume()
+        else:
+            words.learn(self.student, args.seed, args.word_steps)
 
     def _resume(self) -> None:
         saved = torch.load(self.state, weights_only=True)
         self.student.load_state_dict(saved["student"])
         self.optimizer.load_state_dict(saved["optimizer"])
-        self.step, self.done = saved["step"], saved["done"]
+        self.step, self.done, self.begun = saved["step"], saved["done"], saved["done"]
         log.info("goes on after %d steps", self.step)
 
     def save(self) -> None:
@@ -113,18 +126,17 @@ class Run:
 
     def pace(self) -> float:
         """The learning rate of the next step, by steps or by minutes, whichever is further along."""
-        spent = (time.monotonic() - self.start) / 60 / self.args.minutes
+        spent = self.begun + (time.monotonic() - self.start) / 60 / self.args.minutes
         self.done = min(1.0, max(self.done, self.step / self.args.steps, spent))
         return rate(round(self.done * self.args.steps), self.args.steps, self.args.rate)
 
     def learn(self) -> None:
         """All steps that are left."""
         data = Stream(corpus.load(self.args.data), self.args.size, self.args.seed + 1000 * self.step)
-        teacher = None if self.args.no_teacher else _teacher()
-        words, self.start = random.Random(self.args.seed + self.step), time.monotonic()
+        rng, self.start = random.Random(self.args.seed + self.step), time.monotonic()
         for batch in DataLoader(data, self.args.batch, collate_fn=list):
             pace = self.pace()
-            terms = advance(self.student, teacher, self.optimizer, batch, words, pace)
+            terms = advance(self.student, self.optimizer, batch, rng, pace)
             self.step += 1
             if self.step % 10 == 0:
                 found = {name: round(value, 4) for name, value in terms.items()}
@@ -139,30 +151,27 @@ def main() -> None:
     args = arguments()
     args.out.mkdir(parents=True, exist_ok=True)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
+    torch.set_num_threads(args.threads)
     Run(args).learn()
 
 
+def groups(student: Student) -> list[dict[str, object]]:
+    """Parameters to train; those of a tower that knows something already move at a twentieth of the rate."""
+    known = [p for p in student.clip.visual.transformer.parameters() if p.requires_grad] if student.frozen else []
+    ids = {id(p) for p in known}
+    fresh = [p for p in student.parameters() if p.requires_grad and id(p) not in ids]
+    return [{"params": fresh, "share": 1.0}, {"params": known, "share": 0.05}]
+
+
 def advance(
-    student: Student,
-    teacher: nn.Module | None,
-    optimizer: torch.optim.Optimizer,
-    batch: list[Sample],
-    rng: random.Random,
-    pace: float,
+    student: Student, optimizer: torch.optim.Optimizer, batch: list[Sample], rng: random.Random, pace: float
 ) -> dict[str, float]:
     """One optimiser step; returns the terms."""
     for group in optimizer.param_groups:
-        group["lr"] = pace
+        group["lr"] = pace * group["share"]
     pixels = torch.stack([s.pixels for s in batch])
-    side = student.clip.visual.grid_size[0]
-    with torch.autocast("cpu", torch.bfloat16):  # fixed shapes only: each new one is slow to prepare
-        shown = (pixels.float() / 255).contiguous(memory_format=torch.channels_last)
-        taught = None if teacher is None else teacher(shown, side)
-        features = student.encode_image(objective.normalise(pixels))
-        guess = None if teacher is None else student.teach(features.last)
+    features = student.encode_image(objective.normalise(pixels))
     terms = objective.losses(student, features, objective.write(batch, rng), batch)
-    if taught is not None and guess is not None:
-        terms["teacher"] = F.smooth_l1_loss(guess.float(), taught.float())
     total = sum((WEIGHTS[k] * v for k, v in terms.items()), torch.zeros(()))
     optimizer.zero_grad(set_to_none=True)
     if total.requires_grad:  # a batch may hold nothing to learn from
