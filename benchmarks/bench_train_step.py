@@ -25,7 +25,8 @@ from benchmarks.bench_model import prompts, resident_peak
 from detector.build import build_model
 from detector.losses import segmentation_loss
 from detector.model.config import ModelConfig
-from detector.model.filo import FiLo, TextFeatures
+from detector.model.filo import FiLo
+from detector.model.text import TextFeatures
 from detector.train.config import TrainConfig
 from detector.train.stages import Batch, filo_stages
 from tests.support import straightforward

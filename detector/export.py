@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from descriptions.files import staged
 from detector import maps
 from detector.errors import DetectorError, OutputError
-from detector.model.filo import FiLo, TextFeatures
+from detector.model.filo import FiLo
+from detector.model.text import TextFeatures
 from detector.prompts import PromptSet
 
 FORMS: dict[str, Literal["onnx", "torch"]] = {".onnx": "onnx", ".pt2": "torch"}

@@ -17,7 +17,8 @@ from torch import Tensor
 from detector import maps
 from detector.localize.boxes import NOWHERE, Box, Localisation
 from detector.localize.regions import REGIONS, RELEASED_SIZE, Region, region_at
-from detector.model.filo import FiLo, Maps, Positions, TextFeatures
+from detector.model.filo import FiLo, Maps, Positions
+from detector.model.text import TextFeatures
 from detector.prompts import PromptSet
 
 LocalizerName = Literal["none", "self", "grounding-dino"]

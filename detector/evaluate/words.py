@@ -6,8 +6,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from detector.model.filo import FiLo, Positions, Rows, TextFeatures, text_features
+from detector.model.filo import FiLo, Positions
 from detector.model.prompts import Ids, PromptIds, pack
+from detector.model.text import Rows, TextFeatures, text_features
 
 Unit = tuple[str, tuple[Ids, ...]]
 """What is read together: `normal` or `abnormal`, and all normal states or the regions of one abnormal state."""

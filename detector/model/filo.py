@@ -18,7 +18,7 @@ from detector.model.config import ModelConfig
 from detector.model.context import PromptLearner
 from detector.model.interaction import InteractionDecoder, LinearDecoder
 from detector.model.prompts import PromptIds, pack
-from detector.model.text import TextTower
+from detector.model.text import Rows, TextFeatures, TextTower, text_features
 from detector.model.vision import ImageFeatures, ImageTower
 
 LOGIT_SCALE = 100.0
@@ -29,28 +29,6 @@ PatchEmbeddings = tuple[Float[Tensor, "batch patches embed"], ...]
 Maps = tuple[Float[Tensor, "batch 2 height width"], ...]
 Positions = Sequence[int]
 """Regions by index; none means all of them."""
-
-
-class TextFeatures(NamedTuple):
-    """What the prompts of every image mean; all rows have unit length."""
-
-    normal: Embedding
-    """Mean over the normal states."""
-    abnormal: Embedding
-    """Mean over abnormal states and selected regions."""
-    states: tuple[Float[Tensor, "_ embed"], ...]
-    """For every image, each abnormal state averaged over the selected regions: descriptions first, then generic."""
-
-
-Rows = tuple[Float[Tensor, "_ embed"], Float[Tensor, "_ _ embed"]]
-"""Features of every prompt of an image, not normalised: normal by state, abnormal by state and region."""
-
-
-def text_features(images: Sequence[Rows]) -> TextFeatures:
-    """What the prompts of every image mean, from the features of each prompt (FiLo equations 3 and 4)."""
-    normal = torch.stack([unit(unit(normal).mean(0)) for normal, _ in images])
-    abnormal = torch.stack([unit(unit(abnormal).mean((0, 1))) for _, abnormal in images])
-    return TextFeatures(normal, abnormal, tuple(unit(unit(abnormal).mean(1)) for _, abnormal in images))
 
 
 class FiLoOutput(NamedTuple):

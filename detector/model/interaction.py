@@ -101,8 +101,9 @@ def _convolve(
     grid: Float[Tensor, "batch width side side"], kernel: Tensor, bias: Tensor
 ) -> Float[Tensor, "batch embed side side"]:
     """One convolution; on the CPU in parts, since each call lays its kernels out anew, in memory of its own."""
-    parts = 1 if grid.device.type != "cpu" or torch.compiler.is_compiling() else CPU_PARTS
-    pairs = zip(kernel.chunk(parts), bias.chunk(parts), strict=True)
+    if grid.device.type != "cpu" or torch.compiler.is_compiling():
+        return F.conv2d(grid, kernel, bias, padding="same")
+    pairs = zip(kernel.chunk(CPU_PARTS), bias.chunk(CPU_PARTS), strict=True)
     return torch.cat([F.conv2d(grid, *pair, padding="same") for pair in pairs], dim=1)
 
 

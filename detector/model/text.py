@@ -1,15 +1,38 @@
-"""CLIP's text tower over packed prompt trees."""
+"""CLIP's text tower over packed prompt trees, and what the features of all prompts of an image mean together."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
+from detector.model.adapter import unit
 from detector.model.attention import attend, project_qkv
 from detector.model.prompts import PromptTree
+
+
+class TextFeatures(NamedTuple):
+    """What the prompts of every image mean; all rows have unit length."""
+
+    normal: Float[Tensor, "batch embed"]
+    """Mean over the normal states."""
+    abnormal: Float[Tensor, "batch embed"]
+    """Mean over abnormal states and selected regions."""
+    states: tuple[Float[Tensor, "_ embed"], ...]
+    """For every image, each abnormal state averaged over the selected regions: descriptions first, then generic."""
+
+
+Rows = tuple[Float[Tensor, "_ embed"], Float[Tensor, "_ _ embed"]]
+"""Features of every prompt of an image, not normalised: normal by state, abnormal by state and region."""
+
+
+def text_features(images: Sequence[Rows]) -> TextFeatures:
+    """What the prompts of every image mean, from the features of each prompt (FiLo equations 3 and 4)."""
+    normal = torch.stack([unit(unit(normal).mean(0)) for normal, _ in images])
+    abnormal = torch.stack([unit(unit(abnormal).mean((0, 1))) for _, abnormal in images])
+    return TextFeatures(normal, abnormal, tuple(unit(unit(abnormal).mean(1)) for _, abnormal in images))
 
 
 class TextTower(nn.Module):
