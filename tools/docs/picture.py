@@ -28,7 +28,6 @@ def tool(*words: str, folder: Path) -> str:
 def detect(folder: Path) -> list[Image.Image]:
     """The pictures that `detect --out` leaves, in the order of `KINDS`."""
     tool("data", "sample", "pictures", folder=folder)
-    # All test images, so that the colours span the run and the automatic threshold has good ones to compare with.
     tool("detect", "pictures/capsule/test", "--category", "capsule", "--out", "found", folder=folder)
     rows = json.loads((folder / "found" / "results.json").read_text())["images"]
     heatmaps = {row["path"]: folder / "found" / row["heatmap"] for row in rows}
