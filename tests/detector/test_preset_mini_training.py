@@ -14,7 +14,7 @@ from detector.localize.regions import REGIONS
 from detector.model.filo import FiLo
 from detector.prompts import Description, prompt_set
 from detector.weights import load_strictly
-from tools.pretrain import captions, corpus, export, objective, paint, samples, train
+from tools.pretrain import captions, corpus, export, objective, paint, products, samples, train, words
 from tools.pretrain.student import CONTEXT, Student
 
 
@@ -62,6 +62,29 @@ def test_a_painter_changes_what_it_marks(kind: str) -> None:
             assert change[mask > 0.5].mean() > change[mask == 0].mean()
 
 
+@pytest.mark.parametrize("covered", [False, True])
+def test_a_product_stands_on_its_background(covered: bool) -> None:
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        background = samples.synthetic(96, rng)
+        material = samples.synthetic(96, rng) if covered else None
+        picture, where = products.place(background, rng, material)
+        assert (picture.shape, where.shape, picture.dtype) == (background.shape, (96, 96), np.float32)
+        assert np.array_equal(picture, picture.clip(0, 1))
+        assert 0.01 < where.mean() < 0.9
+        assert np.array_equal(picture[where == 0], background[where == 0])
+        assert np.abs(picture - background)[where > 0.9].mean() > 0.02
+
+
+def test_a_defect_of_a_product_stays_on_it() -> None:
+    rng = np.random.default_rng(5)
+    picture, where = products.place(samples.synthetic(96, rng), rng)
+    for kind in paint.PAINTERS:
+        painted, mask = samples.painted(picture, kind, rng, where)
+        assert not mask[where == 0].any()
+        assert np.array_equal(painted[where == 0], picture[where == 0])
+
+
 def test_every_painted_and_real_kind_has_words() -> None:
     assert set(paint.PAINTERS) | set(captions.FOLDER_KINDS.values()) <= set(captions.KINDS)
     assert captions.POSITIONS == REGIONS
@@ -102,8 +125,8 @@ def test_the_shipped_model_is_the_student(student: Student, shipped: FiLo, monke
     torch.testing.assert_close(ours.image, shipped.image_feature(theirs.embedding), atol=1e-5, rtol=0)
     for mine, its in zip(ours.patches, shipped.patch_embeddings(theirs), strict=True):
         torch.testing.assert_close(mine, its, atol=1e-5, rtol=0)
-    words = prompt_set("tile", ("flawless {}",), [Description("d", "thin dark crack")], ())
-    text = shipped.encode_text(theirs.embedding, [words], [[0], [0]])
+    prompts = prompt_set("tile", ("flawless {}",), [Description("d", "thin dark crack")], ())
+    text = shipped.encode_text(theirs.embedding, [prompts], [[0], [0]])
     normal = student.encode_text(objective.tokens(["flawless tile."]), abnormal=False)
     abnormal = student.encode_text(objective.tokens(["abnormal tile with thin dark crack at top left."]), abnormal=True)
     torch.testing.assert_close(text.normal[:1], normal, atol=1e-5, rtol=0)
@@ -119,7 +142,7 @@ def test_words_never_trained_have_no_row_and_trained_ones_do(student: Student) -
 
 
 def test_a_killed_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    options = ["--size", "112", "--steps", "2", "--batch", "3", "--start", "random"]
+    options = ["--size", "112", "--steps", "2", "--batch", "3", "--start", "random", "--word-steps", "2"]
     places = ["--data", str(textures(tmp_path / "data")), "--out", str(tmp_path)]
     monkeypatch.setattr("sys.argv", ["train", *places, *options])
     args = train.arguments()
@@ -134,6 +157,24 @@ def test_a_killed_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert export.history(run.state)["steps"] == 3
 
 
+def test_words_learn_where_they_belong() -> None:
+    student = train.build(seed=0, size=56)
+    words.learn(student, seed=0, steps=40)
+    width = student.clip.text_projection.shape[1]
+    tokens = objective.tokens(["flawless bottle."])
+    normal, abnormal = (words.direction(width, abnormal=side) for side in (False, True))
+    found = student.encode_text(tokens, abnormal=False)[0]
+    assert found @ normal > max(0.98, float(found @ abnormal))
+    assert not any(p.requires_grad for p in student.clip.transformer.parameters())
+
+
+def test_directions_tell_kinds_and_places_apart() -> None:
+    crack, hole = (words.direction(48, abnormal=True, kind=kind, position="top") for kind in ("crack", "hole"))
+    assert crack.norm() == pytest.approx(1)
+    assert crack @ hole < crack @ words.direction(48, abnormal=True, kind="crack", position="left") < 1
+    assert crack @ words.direction(48, abnormal=False) < crack @ hole
+
+
 def test_the_region_of_a_mask_is_named() -> None:
     mask = torch.zeros(30, 30)
     mask[22:28, 1:5] = 1
@@ -142,5 +183,5 @@ def test_the_region_of_a_mask_is_named() -> None:
 
 def test_own_words_are_written_for_every_image() -> None:
     sample = samples.Sample(torch.zeros(3, 8, 8, dtype=torch.uint8), torch.zeros(8, 8), 0, "good", "tile")
-    words = objective.write([sample, sample], random.Random(0))
-    assert (len(words.normal), len(words.abnormal), len(words.kinds)) == (4, 8, len(captions.KINDS))
+    written = objective.write([sample, sample], random.Random(0))
+    assert (len(written.normal), len(written.abnormal), len(written.kinds)) == (4, 8, len(captions.KINDS))

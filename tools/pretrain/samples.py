@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
-from tools.pretrain import captions, corpus, paint
+from tools.pretrain import captions, corpus, paint, products
 from tools.pretrain.corpus import Example
 
 Image = paint.Image
@@ -53,15 +53,21 @@ class Stream(IterableDataset[Sample]):
             yield self._draw(rng, words)
 
     def _draw(self, rng: np.random.Generator, words: random.Random) -> Sample:
-        source = str(rng.choice(["defective", "good", "synthetic"], p=[0.32, 0.43, 0.25]))
-        if source == "synthetic":
-            image, mask, subject, kind = synthetic(self._size, rng), np.zeros((self._size,) * 2, np.float32), "", "good"
+        source = str(rng.choice(["defective", "good", "surface", "product"], p=[0.25, 0.25, 0.15, 0.35]))
+        where = None
+        mask, subject, kind = np.zeros((self._size,) * 2, np.float32), "", "good"
+        if source == "surface":
+            image = synthetic(self._size, rng)
+        elif source == "product":
+            covering = self._good[rng.integers(len(self._good))] if self._good and rng.random() < 0.3 else None
+            material = crop(covering, self._size, rng)[0] if covering else None
+            image, where = products.place(synthetic(self._size, rng), rng, material)
         else:
             pool = self._good if source == "good" else self._defective[rng.integers(len(self._defective))]
             image, mask, subject, kind = crop(pool[rng.integers(len(pool))], self._size, rng)
         if kind == "good" and rng.random() < 0.55:
             kind = words.choice(list(paint.PAINTERS))
-            image, mask = _visible(image, kind, rng)
+            image, mask = painted(image, kind, rng, where)
         image, mask = disturb(image, mask, rng)
         area = float(mask.sum())
         label = int(area > 12)
@@ -72,11 +78,13 @@ class Stream(IterableDataset[Sample]):
         )
 
 
-def _visible(image: Image, kind: str, rng: np.random.Generator) -> tuple[Image, Image]:
-    """Paint; keep as mask only what can be seen (a dark pit on black is none)."""
-    painted, mask = paint.PAINTERS[kind](image, rng)
-    change = cv2.GaussianBlur(np.abs(painted - image).mean(-1), (0, 0), 2)
-    return painted, (mask * (change > 0.02)).astype(np.float32)
+def painted(image: Image, kind: str, rng: np.random.Generator, where: Image | None = None) -> tuple[Image, Image]:
+    """Paint, on products alone where there are some; keep as mask what can be seen (a dark pit on black is none)."""
+    changed, mask = paint.PAINTERS[kind](image, rng)
+    if where is not None:
+        changed, mask = image + where[..., None] * (changed - image), mask * where
+    change = cv2.GaussianBlur(np.abs(changed - image).mean(-1), (0, 0), 2)
+    return changed.astype(np.float32), (mask * (change > 0.02)).astype(np.float32)
 
 
 def crop(example: Example, size: int, rng: np.random.Generator) -> tuple[Image, Image, str, str]:

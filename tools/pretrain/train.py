@@ -83,7 +83,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--word-steps", type=int, default=700, help="of the first phase, the text tower alone")
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--rate", type=float, default=1e-3, help="peak learning rate")
+    parser.add_argument("--rate", type=float, default=8e-4, help="peak learning rate")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--minutes", type=float, default=math.inf, help="end the schedule by then, however many steps were done"
@@ -156,11 +156,11 @@ def main() -> None:
 
 
 def groups(student: Student) -> list[dict[str, object]]:
-    """Parameters to train; those of a tower that knows something already move at a twentieth of the rate."""
+    """Parameters to train; those of a tower that knows something already move at a tenth of the rate."""
     known = [p for p in student.clip.visual.transformer.parameters() if p.requires_grad] if student.frozen else []
     ids = {id(p) for p in known}
     fresh = [p for p in student.parameters() if p.requires_grad and id(p) not in ids]
-    return [{"params": fresh, "share": 1.0}, {"params": known, "share": 0.05}]
+    return [{"params": fresh, "share": 1.0}, {"params": known, "share": 0.1}]
 
 
 def advance(
