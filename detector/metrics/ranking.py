@@ -3,6 +3,7 @@
 from typing import Literal, NamedTuple
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float, Int, Num
 
 
@@ -31,9 +32,21 @@ class Ordered(NamedTuple):
 def order(values: Num[np.ndarray, " n"], weights: Num[np.ndarray, " n"] | None = None) -> Ordered:
     """Sort `values`, carrying `weights` along."""
     if weights is None:
-        return Ordered(np.sort(values), None)
+        return Ordered(rising(values), None)
     rank = np.argsort(values, kind="stable")
     return Ordered(values[rank], np.concatenate(([0.0], np.cumsum(weights[rank], dtype=np.float64))))
+
+
+def rising(values: Num[np.ndarray, " n"]) -> Num[np.ndarray, " n"]:
+    """Sorted values.
+
+    Floats of 32 bits that are not negative have the order of their bits, and PyTorch sorts integers by radix. NumPy
+    compares, which on processors with slow AVX-512 stores takes half as long again.
+    """
+    if values.dtype != np.float32 or not len(values) or not values.min() >= 0:
+        return np.sort(values)
+    bits = torch.from_numpy(np.ascontiguousarray(values).view(np.int32))
+    return torch.sort(bits).values.numpy().view(np.float32)
 
 
 class Ranking(NamedTuple):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from detector.metrics import Metrics, count_pixels, image_metrics, pixel_metrics, pixel_metrics_binned
 from detector.metrics.compute import IMAGE_METRICS, PIXEL_METRICS, UnusableScoresError, mean_metrics
 from detector.metrics.pixels import BINS, add, empty_histogram, fold
-from detector.metrics.ranking import rank_labels, trace
+from detector.metrics.ranking import rank_labels, rising, trace
 from detector.metrics.regions import region_weights
 from detector.metrics.values import pr_line, pro_line, roc_line
 from tests.support.brute import brute_aupro, legacy_aupro, sklearn_metrics
@@ -26,6 +26,15 @@ def draw(seed, levels=None, images=4, height=12, width=15):
     if levels:
         maps = np.round(maps * levels) / levels
     return list(maps.astype(np.float32)), list(masks)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seeds, st.sampled_from([np.float32, np.float64]), st.booleans())
+def test_sorting_by_bits_is_sorting(seed, kind, signed):
+    rng = np.random.default_rng(seed)
+    values = np.concatenate([rng.random(50) - 0.5 * signed, [0.0, 1e-42, 1.0, np.inf, 0.25, 0.25]]).astype(kind)
+    assert np.array_equal(rising(values[::-1]), np.sort(values))
+    assert len(rising(values[:0])) == 0
 
 
 @settings(max_examples=30, deadline=None)
