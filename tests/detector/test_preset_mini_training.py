@@ -155,6 +155,9 @@ def test_a_killed_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert (resumed.step, resumed.done) == (3, 1.0)
     assert torch.equal(resumed.student.linear[0].weight, run.student.linear[0].weight)
     assert export.history(run.state)["steps"] == 3
+    assert export.history(run.state, run.state)["steps"] == 6
+    one, mean = (export.load(*[run.state] * count).state_dict() for count in (1, 2))
+    assert all(torch.equal(tensor, mean[name]) for name, tensor in one.items())
 
 
 def test_words_learn_where_they_belong() -> None:

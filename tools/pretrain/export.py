@@ -1,4 +1,7 @@
-"""From a training checkpoint to the project's own model: `python -m tools.pretrain.export last.pt FOLDER`."""
+"""From training checkpoints to the project's own model: `python -m tools.pretrain.export last.pt FOLDER`.
+
+Several checkpoints that began with the same weights are averaged.
+"""
 
 import argparse
 import math
@@ -56,28 +59,29 @@ def _rename(name: str) -> str:
     return heads[head]
 
 
-def load(checkpoint: Path) -> FiLo:
-    """A FiLo with the weights of a training checkpoint."""
+def load(*checkpoints: Path) -> FiLo:
+    """A FiLo with the weights of a training checkpoint, or with the mean of several."""
     model = build_model(config())
-    saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    load_strictly(model, convert(saved["student"], model), str(checkpoint))
+    students = [torch.load(path, map_location="cpu", weights_only=True)["student"] for path in checkpoints]
+    mean = {name: torch.stack([student[name] for student in students]).mean(0) for name in students[0]}
+    load_strictly(model, convert(mean, model), ", ".join(map(str, checkpoints)))
     return model
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("checkpoints", type=Path, nargs="+")
     parser.add_argument("folder", type=Path)
     args = parser.parse_args()
-    model = load(args.checkpoint)
-    save_checkpoint(model, args.folder / WEIGHTS, whole=True, dtype=torch.half, training=history(args.checkpoint))
+    model, training = load(*args.checkpoints), history(*args.checkpoints)
+    save_checkpoint(model, args.folder / WEIGHTS, whole=True, dtype=torch.half, training=training)
     (args.folder / "config.json").write_text(model.config.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
-def history(checkpoint: Path) -> dict[str, object]:
+def history(*checkpoints: Path) -> dict[str, object]:
     """How the weights came about, for the checkpoint's metadata."""
-    saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    return {"steps": saved["step"], "sources": [*corpus.SOURCES, corpus.DTD, "procedural"]}
+    steps = [torch.load(path, map_location="cpu", weights_only=True)["step"] for path in checkpoints]
+    return {"steps": sum(steps), "sources": [*corpus.SOURCES, corpus.DTD, "procedural"]}
 
 
 if __name__ == "__main__":

@@ -37,9 +37,11 @@ class Stream(IterableDataset[Sample]):
         examples: What `corpus.load` returned.
         size: Side of the square samples in pixels.
         seed: Start of the random sequence; a resumed run passes another one.
+        products: Share of made-up products.
     """
 
-    def __init__(self, examples: Sequence[Example], size: int, seed: int) -> None:
+    def __init__(self, examples: Sequence[Example], size: int, seed: int, products: float = 0.15) -> None:
+        self._shares = [share * (1 - products) for share in (0.34, 0.42, 0.24)] + [products]
         self._good = [e for e in examples if e.kind == "good"]
         defective = [e for e in examples if e.kind != "good"]
         self._defective = [[e for e in defective if e.subject == name] for name in corpus.DEFECTIVE]
@@ -53,7 +55,7 @@ class Stream(IterableDataset[Sample]):
             yield self._draw(rng, words)
 
     def _draw(self, rng: np.random.Generator, words: random.Random) -> Sample:
-        source = str(rng.choice(["defective", "good", "surface", "product"], p=[0.25, 0.25, 0.15, 0.35]))
+        source = str(rng.choice(["defective", "good", "surface", "product"], p=self._shares))
         where = None
         mask, subject, kind = np.zeros((self._size,) * 2, np.float32), "", "good"
         if source == "surface":

@@ -16,7 +16,7 @@ from tools.pretrain import backbone, captions, corpus, objective, words
 from tools.pretrain.samples import Sample, Stream
 from tools.pretrain.student import Student, config
 
-FROZEN = 3
+FROZEN = 6
 """First blocks of a tower that knows something already, which keep their weights."""
 WEIGHTS = {"mask": 1.0, "image": 0.4, "words": 0.3}
 log = logging.getLogger("pretrain")
@@ -83,12 +83,13 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--word-steps", type=int, default=700, help="of the first phase, the text tower alone")
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--rate", type=float, default=8e-4, help="peak learning rate")
+    parser.add_argument("--rate", type=float, default=1e-3, help="peak learning rate")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--minutes", type=float, default=math.inf, help="end the schedule by then, however many steps were done"
     )
     parser.add_argument("--start", choices=("dinov2", "random"), default="dinov2", help="random: the comparison run")
+    parser.add_argument("--products", type=float, default=0.15, help="share of made-up products among the images")
     parser.add_argument("--threads", type=int, default=1)
     return parser.parse_args()
 
@@ -132,7 +133,9 @@ class Run:
 
     def learn(self) -> None:
         """All steps that are left."""
-        data = Stream(corpus.load(self.args.data), self.args.size, self.args.seed + 1000 * self.step)
+        data = Stream(
+            corpus.load(self.args.data), self.args.size, self.args.seed + 1000 * self.step, self.args.products
+        )
         rng, self.start = random.Random(self.args.seed + self.step), time.monotonic()
         for batch in DataLoader(data, self.args.batch, collate_fn=list):
             pace = self.pace()
@@ -160,7 +163,7 @@ def groups(student: Student) -> list[dict[str, object]]:
     known = [p for p in student.clip.visual.transformer.parameters() if p.requires_grad] if student.frozen else []
     ids = {id(p) for p in known}
     fresh = [p for p in student.parameters() if p.requires_grad and id(p) not in ids]
-    return [{"params": fresh, "share": 1.0}, {"params": known, "share": 0.1}]
+    return [{"params": fresh, "share": 1.0}, *([{"params": known, "share": 0.1}] if known else [])]
 
 
 def advance(
