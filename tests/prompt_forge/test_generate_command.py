@@ -102,7 +102,9 @@ def test_a_run_killed_anywhere_is_finished_by_the_next(tmp_path: Path) -> None:
     done = subprocess.run([*command, "--json"], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)["results"]
-    assert all(one["seconds"] > 0 and one["tokens"] > 0 for one in told if one["status"] == "written")
+    written = [one for one in told if one["status"] == "written"]
+    asked = [one for one in written if one["seconds"] > 0 and one["tokens"] > 0]
+    assert len(written) - len(asked) <= 1, "only what the victim was busy with may come whole from the cache"
     results = {one["category"]: one["status"] for one in told}
     assert {name for name, status in results.items() if status == "present"} == set(before)
     assert all(store.path(name, 1).read_bytes() == content for name, content in before.items())
