@@ -8,6 +8,7 @@
     |   +-- InvalidFileError        damaged or hand-broken YAML: file, line, field, hint
     |   +-- UnsafePathError         a link or name that leaves the library
     |   +-- ReadOnlyLibraryError    the packaged library, or a folder without write permission
+    +-- SettingsError               a configuration file, variable or flag that makes no sense
     +-- PromptForgeError            prompt_forge.errors
     +-- DetectorError               detector.errors
 
@@ -63,6 +64,10 @@ class UnsafePathError(DescriptionError):
 
 class ReadOnlyLibraryError(DescriptionError):
     """A library that cannot be written to."""
+
+
+class SettingsError(ForgeError):
+    """A configuration file, environment variable or flag that makes no sense."""
 
 
 def nearest(name: str, known: list[str]) -> str:

@@ -1,14 +1,28 @@
 """Entry point of `detector`: wires the command groups together and nothing else."""
 
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from descriptions.terminal import run, show_version
 from detector.commands import data, data_boxes, detect, doctor, export, import_checkpoint, train
 from detector.commands import eval as eval_command
 
+
+class _WithSettings(TyperGroup):
+    """Options that are not typed come from the settings; `--help` shows the built-in ones."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # click's types, which some typers bring themselves
+        if "--help" not in args:
+            from detector.settings import option_defaults  # pydantic costs --help a tenth of a second
+
+            ctx.default_map = option_defaults(args)
+        return super().resolve_command(ctx, args)
+
+
 app = typer.Typer(
+    cls=_WithSettings,
     name="detector",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

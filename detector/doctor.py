@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from descriptions.errors import ForgeError
+from descriptions.settings import FILE
 from descriptions.store import Store
 from detector import presets
+from detector.settings import option_defaults
 
 State = Literal["ok", "missing", "optional"]
 
@@ -39,6 +41,7 @@ def checks(descriptions_dir: Path | None = None) -> Iterator[Check]:
     yield from map(_package, PACKAGES)
     yield from _processors()
     yield from map(_preset, presets.names())
+    yield _settings()
     yield _library(descriptions_dir)
     yield from _commands()
 
@@ -76,6 +79,12 @@ def _preset(name: str) -> Check:
         f"CLIP weights {presets.PRETRAINED[name]!r} come over the network at first use, the rest is untrained",
         "detector import-checkpoint FILE --out NEW.safetensors, then --checkpoint NEW.safetensors",
     )
+
+
+def _settings() -> Check:
+    chosen = option_defaults()["detect"]
+    said = ", ".join(f"{name} = {value}" for name, value in chosen.items())
+    return Check("settings", "ok", said or f"built-in; [detector] of {FILE} would change them")
 
 
 def _library(descriptions_dir: Path | None) -> Check:

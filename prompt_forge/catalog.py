@@ -10,11 +10,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from descriptions.errors import nearest
+from descriptions.errors import SettingsError, nearest
 from descriptions.refs import parse_ref, slug
 from descriptions.schema import State
 from descriptions.yaml_io import parse_yaml, read_bytes
-from prompt_forge.errors import SettingsError
 from prompt_forge.layers import Layer, layers
 from prompt_forge.parse import clean
 

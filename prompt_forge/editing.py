@@ -7,10 +7,10 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from descriptions.errors import InvalidFileError
+from descriptions.errors import InvalidFileError, SettingsError
 from descriptions.schema import DescriptionFile
 from descriptions.yaml_io import dump_description, parse_description, read_bytes
-from prompt_forge.errors import PromptForgeError, SettingsError
+from prompt_forge.errors import PromptForgeError
 
 
 class EditError(PromptForgeError):

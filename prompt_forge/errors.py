@@ -2,7 +2,6 @@
 
 ForgeError
 +-- PromptForgeError
-    +-- SettingsError               a configuration file, variable or flag that makes no sense
     +-- CacheError                  the cache of answers cannot be used
     +-- TemplateError               templates: missing, broken, or asks for what nobody knows
     +-- EditError                   editing: what was edited is no valid description
@@ -28,10 +27,6 @@ from prompt_forge.llm.types import Usage
 
 class PromptForgeError(ForgeError):
     """Base of everything this package raises."""
-
-
-class SettingsError(PromptForgeError):
-    """A configuration file, variable or flag that makes no sense."""
 
 
 class CacheError(PromptForgeError):

@@ -7,9 +7,8 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from descriptions.errors import nearest
+from descriptions.errors import SettingsError, nearest
 from prompt_forge.catalog import Product, choose, load_catalog, read_products
-from prompt_forge.errors import SettingsError
 from prompt_forge.generate import Asker
 from prompt_forge.llm.budget import estimate
 from prompt_forge.llm.open import Resources, open_model, resources

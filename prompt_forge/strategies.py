@@ -8,10 +8,10 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from descriptions.errors import nearest
+from descriptions.errors import SettingsError, nearest
 from descriptions.words import is_near, words
 from prompt_forge.catalog import DEFAULT_FAMILIES, Product
-from prompt_forge.errors import IncompleteError, RejectedAnswerError, SettingsError
+from prompt_forge.errors import IncompleteError, RejectedAnswerError
 from prompt_forge.filter import Filter
 from prompt_forge.llm.reask import ask
 from prompt_forge.llm.types import Completion, LanguageModel, Mode, Request, Sampling, Usage

@@ -16,7 +16,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="One JSON array 
 
     Example: `prompt-forge doctor`
     """
-    from prompt_forge.config import load
+    from descriptions.settings import load
     from prompt_forge.llm.health import examine
     from prompt_forge.llm.settings import ModelSettings
 

@@ -57,8 +57,8 @@ def generate(
 
     Example: `prompt-forge generate --category gear --parts "tooth,hub" --model gpt-4.1 --base-url https://HOST/v1`
     """
+    from descriptions.settings import load
     from descriptions.store import Store
-    from prompt_forge.config import load
     from prompt_forge.llm.settings import ModelSettings
     from prompt_forge.prepare import GenerateSettings, Wanted, check_products, open_askers, pick_products, remarks
     from prompt_forge.revise import remind

@@ -14,7 +14,7 @@ def log(
 
     Example: `prompt-forge log --last 3`
     """
-    from prompt_forge.config import load
+    from descriptions.settings import load
     from prompt_forge.llm.log import read_log
     from prompt_forge.llm.settings import ModelSettings
 

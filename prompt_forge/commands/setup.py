@@ -12,7 +12,7 @@ def setup() -> None:
 
     Example: `prompt-forge setup`
     """
-    from prompt_forge.config import load
+    from descriptions.settings import load
     from prompt_forge.llm.install import install
     from prompt_forge.llm.open import stamp_file
     from prompt_forge.llm.settings import ModelSettings

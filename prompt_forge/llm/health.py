@@ -6,8 +6,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from descriptions.errors import ForgeError
-from prompt_forge.errors import EndpointError, SettingsError
+from descriptions.errors import ForgeError, SettingsError
+from prompt_forge.errors import EndpointError
 from prompt_forge.llm.ladder import Ladder
 from prompt_forge.llm.local import MODEL_NAME, check_file, check_runtime, model_file
 from prompt_forge.llm.open import OPENAI_URL, ladder_file, stamp_file

@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from prompt_forge.config import FILE
-from prompt_forge.errors import ModelError, SettingsError
+from descriptions.errors import SettingsError
+from descriptions.settings import FILE
+from prompt_forge.errors import ModelError
 from prompt_forge.llm.redact import Redactor
 from prompt_forge.llm.types import Completion, LanguageModel, Request
 

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from prompt_forge.errors import SettingsError
+from descriptions.errors import SettingsError
 from prompt_forge.llm.budget import Budget, Budgeted, Price
 from prompt_forge.llm.cache import AnswerCache, Cached
 from prompt_forge.llm.ladder import Ladder

@@ -15,7 +15,8 @@ from openai import APIStatusError, DefaultHttpxClient, OpenAI, OpenAIError
 from openai.types.chat import ChatCompletion
 from pydantic import SecretStr
 
-from prompt_forge.errors import AuthenticationError, EndpointError, IncompleteError, ModelError, SettingsError
+from descriptions.errors import SettingsError
+from prompt_forge.errors import AuthenticationError, EndpointError, IncompleteError, ModelError
 from prompt_forge.llm.failures import explain, too_long, unknown_model
 from prompt_forge.llm.ladder import REFUSALS, Ladder, messages_for, response_format
 from prompt_forge.llm.redact import Redactor

@@ -56,3 +56,9 @@ def test_a_library_that_is_a_file(tmp_path):
 
 def test_a_preset_that_fetches_its_weights():
     assert by_subject(None)["preset vitl"].state == "optional"
+
+
+def test_settings_that_are_not_built_in(monkeypatch):
+    assert "built-in" in by_subject(None)["settings"].found
+    monkeypatch.setenv("FILO_FORGE_DEVICE", "cpu")
+    assert by_subject(None)["settings"].found == "device = cpu"

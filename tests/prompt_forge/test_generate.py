@@ -4,18 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from descriptions.errors import SettingsError
 from descriptions.refs import slug
 from descriptions.schema import NORMAL_STATES
 from descriptions.store import PACKAGED, Store
 from prompt_forge.catalog import Product, choose, load_catalog
-from prompt_forge.errors import (
-    AuthenticationError,
-    EndpointError,
-    IncompleteError,
-    ModelError,
-    RejectedAnswerError,
-    SettingsError,
-)
+from prompt_forge.errors import AuthenticationError, EndpointError, IncompleteError, ModelError, RejectedAnswerError
 from prompt_forge.generate import Asker, Result, Run
 from prompt_forge.llm.scripted import Scripted
 from prompt_forge.llm.types import Usage

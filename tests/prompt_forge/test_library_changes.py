@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from descriptions.errors import BadReferenceError, ForgeError
+from descriptions.errors import BadReferenceError, ForgeError, SettingsError
 from descriptions.schema import Anomaly, DescriptionFile
 from descriptions.store import Store
 from prompt_forge.cli import app
 from prompt_forge.editing import EditError
-from prompt_forge.errors import SettingsError
 from prompt_forge.filo_import import ImportFiLoError, choose, find, to_descriptions
 
 ENTRIES = (

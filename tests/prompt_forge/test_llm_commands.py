@@ -9,9 +9,10 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
+from descriptions.errors import SettingsError
+from descriptions.settings import load
 from prompt_forge.cli import app
-from prompt_forge.config import load
-from prompt_forge.errors import LocalModelError, RecordingError, SettingsError
+from prompt_forge.errors import LocalModelError, RecordingError
 from prompt_forge.llm import install as installing
 from prompt_forge.llm.install import install, run_command
 from prompt_forge.llm.ladder import Ladder

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
+from descriptions.settings import load
 from prompt_forge.catalog import load_catalog
-from prompt_forge.config import load
 from prompt_forge.errors import (
     LocalModelError,
 )

@@ -8,11 +8,8 @@ from contextlib import closing
 import pytest
 from pydantic import SecretStr
 
-from prompt_forge.errors import (
-    IncompleteError,
-    RecordingError,
-    SettingsError,
-)
+from descriptions.errors import SettingsError
+from prompt_forge.errors import IncompleteError, RecordingError
 from prompt_forge.llm.budget import Budget, Budgeted
 from prompt_forge.llm.cache import AnswerCache, Cached
 from prompt_forge.llm.ladder import Ladder

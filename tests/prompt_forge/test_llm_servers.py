@@ -7,14 +7,8 @@ from email.utils import format_datetime
 import pytest
 from pydantic import SecretStr
 
-from prompt_forge.errors import (
-    AuthenticationError,
-    ContextTooLongError,
-    EndpointError,
-    IncompleteError,
-    ModelError,
-    SettingsError,
-)
+from descriptions.errors import SettingsError
+from prompt_forge.errors import AuthenticationError, ContextTooLongError, EndpointError, IncompleteError, ModelError
 from prompt_forge.llm.budget import Budget, Budgeted
 from prompt_forge.llm.ladder import DAY, Ladder
 from prompt_forge.llm.openai_chat import OpenAIChat, address

@@ -3,14 +3,9 @@
 import pytest
 from pydantic import SecretStr
 
-from prompt_forge.config import load
-from prompt_forge.errors import (
-    BudgetError,
-    IncompleteError,
-    RecordingError,
-    RejectedAnswerError,
-    SettingsError,
-)
+from descriptions.errors import SettingsError
+from descriptions.settings import load
+from prompt_forge.errors import BudgetError, IncompleteError, RecordingError, RejectedAnswerError
 from prompt_forge.llm.budget import Budget, Budgeted, Price
 from prompt_forge.llm.ladder import Ladder
 from prompt_forge.llm.log import ExchangeLog, Logged

@@ -49,6 +49,7 @@ def _description_file() -> str:
 def _configuration() -> str:
     from detector.model.config import ModelConfig
     from detector.scoring import ScoringSettings
+    from detector.settings import DetectorSettings
     from detector.train.config import TrainConfig
     from prompt_forge.llm.settings import ModelSettings
     from prompt_forge.prepare import GenerateSettings
@@ -56,11 +57,13 @@ def _configuration() -> str:
     return "\n\n".join(
         [
             "# Configuration",
-            "`prompt-forge` reads, in rising order: defaults, `filo-forge.toml` in the user's configuration folder, "
-            "`filo-forge.toml` in the current folder, variables, options. `detector` takes its settings from options; "
-            "a training recipe may come from a TOML file, the `--config` of `detector train`.",
+            "Both tools read, in rising order: defaults, `filo-forge.toml` in the user's configuration folder, "
+            "`filo-forge.toml` in the current folder, variables, options. `detector train` takes only `device` and "
+            "`descriptions_dir` from there, so that what a model learned from is always typed; its recipe may come "
+            "from a TOML file of its own, `--config`. Relative paths start at the current folder.",
             fields.section(ModelSettings, "`[model]`"),
             fields.section(GenerateSettings, "`[generate]`"),
+            fields.section(DetectorSettings, "`[detector]`"),
             fields.section(TrainConfig, "Training recipe"),
             fields.section(ModelConfig, "Model"),
             fields.section(ScoringSettings, "Scoring") + "\n",

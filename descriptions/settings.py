@@ -1,4 +1,4 @@
-"""Settings from, in rising order: defaults, the user's file, the project's file, variables, flags."""
+"""Settings of both command lines from, in rising order: defaults, the user's file, the project's, variables, flags."""
 
 import os
 import tomllib
@@ -9,8 +9,7 @@ from typing import Any, TypeVar
 from platformdirs import user_config_path
 from pydantic import BaseModel, ValidationError
 
-from descriptions.errors import nearest
-from prompt_forge.errors import SettingsError
+from descriptions.errors import SettingsError, nearest
 
 FILE = "filo-forge.toml"
 """Looked for in the user's configuration folder and in the current one."""
