@@ -16,6 +16,7 @@ Every package derives its own branch from `ForgeError`, so one handler (`descrip
 command lines.
 """
 
+import re
 from difflib import get_close_matches
 from typing import ClassVar
 
@@ -68,6 +69,11 @@ class ReadOnlyLibraryError(DescriptionError):
 
 class SettingsError(ForgeError):
     """A configuration file, environment variable or flag that makes no sense."""
+
+
+def wanted(message: str) -> str:
+    """What was expected, out of pydantic's words: `Input should be a valid integer, unable to ...` is that integer."""
+    return re.split(r", unable to|, got ", message)[0].removeprefix("Input should be ")
 
 
 def nearest(name: str, known: list[str]) -> str:

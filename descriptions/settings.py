@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from platformdirs import user_config_path
 from pydantic import BaseModel, ValidationError
 
-from descriptions.errors import SettingsError, nearest
+from descriptions.errors import SettingsError, nearest, wanted
 
 FILE = "filo-forge.toml"
 """Looked for in the user's configuration folder and in the current one."""
@@ -58,8 +58,7 @@ def _wrong(error: ValidationError, layers: Mapping[str, Mapping[str, Any]]) -> S
     field = str(first["loc"][0])
     where = next(name for name, layer in reversed(list(layers.items())) if field in layer)
     came = "" if "key" in field else f" = {first['input']!r}"
-    said = first["msg"].partition(", unable to parse")[0].removeprefix("Input should be ")
-    return SettingsError(f"setting {field}{came}", expected=said, hint=f"set in {where}")
+    return SettingsError(f"setting {field}{came}", expected=wanted(first["msg"]), hint=f"set in {where}")
 
 
 def _table(path: Path, section: str, known: list[str]) -> dict[str, Any]:

@@ -75,6 +75,8 @@ def run(request: Request, form: Form = "table") -> int:
     )  # fmt: skip
     part, parts = plan.shard
     total = sum(len(data.select(split="test", category=name)[part - 1 :: parts]) for name in data.categories)
+    if not total:
+        console.warn(f"--shard {request.shard} holds no image: there are fewer than {parts} of every category")
     with console.progress("evaluating", total) as tick:
         found = evaluate(plan, scorer, request.model_dump(mode="json"), tick)
     for line in [*found.warnings, *(f"{each.path}: {each.error}" for each in found.failures)]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from descriptions.errors import nearest
+from descriptions.errors import nearest, wanted
 from detector.train.errors import TrainError
 
 Positive = Annotated[float, Field(gt=0)]
@@ -119,14 +119,24 @@ def training_config(recipe: str, file: Path | None = None, changes: Iterable[str
         key, separator, value = change.partition("=")
         if not separator:
             raise TrainError(f"--set {change}", expected="key=value, such as batch_size=4")
-        content[key.strip()] = None if value.strip() == "none" else value.strip()
+        content[key.strip()] = _value(value.strip())
     try:
         return TrainConfig.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
-        hint = nearest(name, list(TrainConfig.model_fields)) if first["type"] == "extra_forbidden" else ""
-        raise TrainError(f"training setting {name} = {first['input']!r}: {first['msg']}", hint=hint) from error
+        if first["type"] == "extra_forbidden":
+            known = list(TrainConfig.model_fields)
+            hint = nearest(name, known) or f"they are {', '.join(known)}"
+            raise TrainError(f"no training setting {name}", hint=hint) from error
+        raise TrainError(f"training setting {name} = {first['input']!r}", expected=wanted(first["msg"])) from error
+
+
+def _value(text: str) -> str | list[str] | None:
+    """`none`, numbers with commas between (`betas=0.5,0.999`), or one value."""
+    if text == "none":
+        return None
+    return text.split(",") if "," in text else text
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -75,15 +75,18 @@ def test_what_changes_the_weights_changes_the_hash():
 def test_settings_come_from_recipe_file_and_command_line_in_this_order(tmp_path):
     file = tmp_path / "train.toml"
     file.write_text("batch_size = 3\nseed = 5\n")
-    config = training_config("filo", file, ["batch_size=2", "clip_norm=none", "flip=false"])
-    assert (config.batch_size, config.seed, config.clip_norm, config.flip) == (2, 5, None, False)
+    config = training_config("filo", file, ["batch_size=2", "clip_norm=none", "betas=0.8,0.9"])
+    assert (config.batch_size, config.seed, config.clip_norm, config.betas) == (2, 5, None, (0.8, 0.9))
 
 
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        (["batch_sise=2"], "training setting batch_sise.*did you mean batch_size"),
-        (["batch_size=0"], "training setting batch_size = '0': Input should be greater"),
+        (["batch_sise=2"], "no training setting batch_sise; did you mean batch_size"),
+        (["xyz=2"], "no training setting xyz; they are variant, main_epochs"),
+        (["batch_size=0"], "training setting batch_size = '0'; expected greater"),
+        (["betas=0.5"], "training setting betas = '0.5'; expected a valid tuple"),
+        (["flip=maybe"], "training setting flip = 'maybe'; expected a valid boolean$"),
         (["batch_size"], "--set batch_size; expected key=value"),
     ],
 )
