@@ -1,8 +1,8 @@
 """Images per second of `detector detect`, and which stage takes what share of the work.
 
-    python benchmarks/bench_detect.py                    # mini, 20 images
-    python benchmarks/bench_detect.py --preset vitl --images 3
-    python benchmarks/bench_detect.py --memory 1000      # resident memory while so many small images pass
+    python -m benchmarks.bench_detect                    # mini, 20 images
+    python -m benchmarks.bench_detect --preset vitl --images 3
+    python -m benchmarks.bench_detect --memory 1000      # resident memory while so many small images pass
 
 The images are drawn on the spot.
 Shares are of process time, so that other work on the machine changes them little; images per second are wall time. A

@@ -7,7 +7,6 @@ Processor time an image, everything included (reading, both passes of the locali
 out, counting pixels). Weights are seeded, images are drawn, no download is needed.
 """
 
-import argparse
 import dataclasses
 import json
 import tempfile
@@ -17,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.bench_train_step import build
+from benchmarks import seeded
 from descriptions.schema import Anomaly, DescriptionFile
 from detector.cache import FeatureCache, image_fingerprint
 from detector.data import open_data
@@ -53,15 +52,11 @@ def timed(scorer: Scorer, samples: list, texts: tuple[str, ...]) -> tuple[float,
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--backbone", default="ViT-L-14-336")
-    parser.add_argument("--image-size", type=int, default=518)
-    parser.add_argument("--levels", type=int, nargs="+", default=[6, 12, 18, 24])
-    parser.add_argument("--single", type=int, default=6)
+    parser = seeded.parser(__doc__)
     parser.add_argument("--images", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    model = build(args).eval()
+    model = seeded.build(args).eval()
     model.decoder_cov.fold()
     changed, new = (*TEXTS[:-1], "bent shell"), tuple(f"{text} there" for text in TEXTS)
     with tempfile.TemporaryDirectory() as folder:

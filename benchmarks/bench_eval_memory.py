@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.bench_model import resident_peak
+from benchmarks.seeded import resident_peak
 from descriptions.schema import Anomaly, DescriptionFile
 from descriptions.store import Store
 from detector.build import build_model

@@ -1,6 +1,6 @@
 """All pixel and image metrics of 100 maps of 518 x 518 in one call, against 200 thresholds + scikit-learn.
 
-Run: python benchmarks/bench_metrics.py [--maps N] [--size S]. Both ways run in this one process and must agree.
+Run: python -m benchmarks.bench_metrics [--maps N] [--size S]. Both ways run in this one process and must agree.
 Processor time is taken, which other work on the machine disturbs little; our memory is the peak of Python allocations
 beyond the maps themselves.
 """

@@ -1,8 +1,8 @@
 """The model against its straightforward implementation, in one run: CPU or GPU time, memory, and what bf16 changes.
 
-    python benchmarks/bench_model.py                        # ViT-L-14-336 at 518, one thread, a few minutes
-    python benchmarks/bench_model.py --backbone ViT-B-16 --image-size 224 --levels 3 6 9 12 --single 3
-    python benchmarks/bench_model.py --device cuda --batch 1 4 16 32
+    python -m benchmarks.bench_model                        # ViT-L-14-336 at 518, one thread, a few minutes
+    python -m benchmarks.bench_model --backbone ViT-B-16 --image-size 224 --levels 3 6 9 12 --single 3
+    python -m benchmarks.bench_model --device cuda --batch 1 4 16 32
 
 On the CPU the processor time of this process is taken, so that other work on the machine disturbs little; ratios are
 between numbers of one run. Weights are seeded, no download is needed.
@@ -21,27 +21,16 @@ from typing import Any
 
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from descriptions.schema import ABNORMAL_STATES, NORMAL_STATES
-from detector.build import build_model
+from benchmarks import seeded
+from benchmarks.seeded import prompts, resident_peak
 from detector.checkpoint import save_checkpoint
 from detector.maps import heat_map, image_score
-from detector.model.config import ModelConfig
 from detector.model.filo import FiLo
 from detector.presets import load_model
-from detector.prompts import Description, PromptSet, prompt_set
+from detector.prompts import PromptSet
 from tests.support import straightforward
 
-PARTS = ("rim", "cap", "hub", "edge", "side")
-DEFECTS = [f"{kind} the {part}" for kind in ("deep scratch on", "missing piece of") for part in PARTS]
 POSITION = (4,)
-
-
-def prompts() -> PromptSet:
-    """7 normal states, and 15 abnormal ones for each of nine regions: 142 prompts."""
-    entries = [Description(f"d{number}", text) for number, text in enumerate(DEFECTS)]
-    return prompt_set("metal nut", NORMAL_STATES, entries, ABNORMAL_STATES)
 
 
 def seconds(step: Callable[[], Any], device: str) -> tuple[float, Any]:
@@ -92,8 +81,8 @@ def peak_memory(args: argparse.Namespace) -> float:
     """Peak resident memory in GB of a process that loads a checkpoint of this model and scores one image in fp32."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.safetensors"
-        save_checkpoint(build(args), path, whole=True)
-        command = [sys.executable, __file__, "--memory-of", str(path)]
+        save_checkpoint(seeded.build(args, args.variant), path, whole=True)
+        command = [sys.executable, "-m", "benchmarks.bench_model", "--memory-of", str(path)]
         return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
@@ -105,28 +94,10 @@ def load_and_score(path: Path) -> None:
     model(torch.randn(1, 3, size, size), [prompts()], [POSITION])
 
 
-def resident_peak() -> float:
-    """Peak resident memory of this process in GB; `getrusage` would count the parent's from before the exec."""
-    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) * 1024 / 1e9
-
-
-def build(args: argparse.Namespace) -> FiLo:
-    torch.manual_seed(0)
-    config = ModelConfig(
-        backbone=args.backbone,
-        image_size=args.image_size,
-        feature_levels=tuple(args.levels),
-        single_path_blocks=args.single,
-        variant=args.variant,
-    )
-    return build_model(config).to(args.device)
-
-
 @torch.inference_mode()
 def measure(args: argparse.Namespace) -> dict[str, Any]:
     """All numbers of a run."""
-    model, words = build(args), prompts()
+    model, words = seeded.build(args, args.variant).to(args.device), prompts()
     pixels = torch.randn(max(args.batch), 3, args.image_size, args.image_size, device=args.device)
     low = copy.deepcopy(model).to(torch.bfloat16)
     straight = straightforward_steps(model, pixels[:1], words)
@@ -152,11 +123,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--backbone", default="ViT-L-14-336")
-    parser.add_argument("--image-size", type=int, default=518)
-    parser.add_argument("--levels", type=int, nargs="+", default=[6, 12, 18, 24])
-    parser.add_argument("--single", type=int, default=6)
+    parser = seeded.parser(__doc__)
     parser.add_argument("--variant", default="filo")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)

@@ -1,16 +1,18 @@
 """Does training on some products help on a product it never saw? Real images, frozen CLIP of a preset, one CPU.
 
-    python -m benchmarks.bench_train --data DATA --out runs/unseen     # about ten minutes of one core with `mini`
+    python -m benchmarks.bench_train --data DATA --out runs/unseen    # every product in turn, an hour
+    python -m benchmarks.bench_train --data DATA --out runs/unseen --unseen transistor
 
-DATA holds data sets in the MVTec AD layout, one folder each. Contexts, decoders and adapter start afresh on the frozen
-towers of the preset, learn from the categories of TRAIN, and are judged, untrained and trained, on images of UNSEEN.
-Intervals are those of `detector eval`: a bootstrap over images, paired. The record is `unseen.json` in --out.
+DATA holds data sets in the MVTec layout, one folder each, as `tools.docs.library_scores` names them. For every product,
+FiLo's own parts start afresh on the frozen towers of the preset, learn from all other products and are judged,
+untrained and trained, on this one, with the library's reviewed descriptions. Intervals are those of `detector eval`:
+a bootstrap over images, paired. The record of a product is `OUT/PRODUCT/unseen.json`.
 """
 
 import argparse
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,8 @@ import numpy as np
 import torch
 
 from descriptions.files import atomic_write
-from descriptions.schema import Anomaly, DescriptionFile
+from descriptions.schema import DescriptionFile
+from descriptions.store import PACKAGED, Store
 from detector.build import build_model
 from detector.cache import fingerprint
 from detector.data import Sample, open_data, read_mask
@@ -33,36 +36,27 @@ from detector.prompts import build_prompts
 from detector.train.config import TrainConfig
 from detector.train.log import Report
 from detector.train.session import Material, summary, train
+from tools.docs.library_scores import SETS
 
-TRAIN = {
-    "steel/steel": ("steel strip", ("dark inclusion", "bright patch", "long scratch")),
-    "leather/leather_custom": ("leather", ("cut", "small hole", "scratched line", "wrinkle")),
-    "crackforest/road": ("road", ("thin dark crack", "branching crack")),
-}
-UNSEEN = {
-    "magnetic_tile/magnetic_tile": ("magnetic tile", ("blowhole", "thin crack", "frayed edge", "uneven grey level")),
-    "mvtec/transistor": ("transistor", ("bent lead", "cut lead", "damaged case", "misplaced part")),
-}
 CONFIG = TrainConfig(
     main_epochs=15, adapter_epochs=0, batch_size=8, lr_prompt=1e-3, lr_decoder=1e-3, mosaic_rate=0, flip=False,
-    photometric=0, validate_every=50,
+    photometric=0, position="mask", validate_every=0,
 )  # fmt: skip
 NAMES = ("pixel_auroc", "pixel_ap", "aupro")
 DRAWS = 1000
 
 
-def material(root: Path, sets: dict[str, tuple[str, tuple[str, ...]]], limit: int) -> Material:
-    """At most `limit` good and `limit` defective images of every category, spread evenly over its files."""
+def material(root: Path, names: Sequence[str], limit: int) -> Material:
+    """At most `limit` good and `limit` defective test images of every product, spread evenly over its files."""
     samples: list[Sample] = []
     files = {}
-    for folder, (name, texts) in sets.items():
-        found = open_data(root / folder).select(split="test")
+    for name in names:
+        source = SETS[name]
+        found = open_data(root / source.folder).select(category=source.name, split="test")
         for defective in (False, True):
             group = [s for s in found if s.defective == defective]
             samples += [group[i] for i in np.unique(np.linspace(0, len(group) - 1, min(limit, len(group))).astype(int))]
-        entries = tuple(Anomaly(id=f"a{i}", text=text) for i, text in enumerate(texts))
-        category = found[0].category
-        files[category] = DescriptionFile(category=category, object_name=name, anomalies=entries)
+        files[source.name] = Store(PACKAGED, read_only=True).load(f"{name}@1")
     return Material(tuple(samples), files, "test")
 
 
@@ -127,36 +121,40 @@ def teller(began: float) -> Callable[[Report], None]:
     return tell
 
 
+def unseen(name: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Train on all products but `name`, judge on it; the record."""
+    config = CONFIG.model_copy(update={"main_epochs": options.epochs, "lr_decoder": options.rate})
+    learnt = material(options.data, [other for other in SETS if other != name], options.limit)
+    judged = material(options.data, [name], options.judged)
+    torch.manual_seed(config.seed)
+    untrained, began, out = fresh(options.preset), time.process_time(), options.out / name
+    result = train(lambda: fresh(options.preset), learnt, config, out, resume=options.resume, listener=teller(began))
+    return {
+        "preset": options.preset,
+        "clip": fingerprint(untrained, ("clip.",))[:16],
+        "seconds": time.process_time() - began,
+        "loss_first_last": losses(out),
+        "unseen": compare(untrained, result.model, list(judged.samples), next(iter(judged.descriptions.values()))),
+        "run": summary(learnt, config),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--preset", default="mini")
-    parser.add_argument("--limit", type=int, default=100, help="images of each label and category")
+    parser.add_argument("--unseen", nargs="+", choices=tuple(SETS), default=tuple(SETS), metavar="PRODUCT")
+    parser.add_argument("--limit", type=int, default=100, help="images of each label and product to learn from")
+    parser.add_argument("--judged", type=int, default=400, help="images of each label to judge on")
     parser.add_argument("--epochs", type=int, default=CONFIG.main_epochs)
     parser.add_argument("--rate", type=float, default=CONFIG.lr_decoder, help="of decoders")
     parser.add_argument("--resume", action="store_true")
     options = parser.parse_args()
-    config = CONFIG.model_copy(update={"main_epochs": options.epochs, "lr_decoder": options.rate})
-    learnt, judged = material(options.data, TRAIN, options.limit), material(options.data, UNSEEN, options.limit)
-    torch.manual_seed(config.seed)
-    untrained, began = fresh(options.preset), time.process_time()
-    result = train(
-        lambda: fresh(options.preset), learnt, config, options.out, resume=options.resume, listener=teller(began)
-    )
-    record: dict[str, Any] = {
-        "preset": options.preset,
-        "clip": fingerprint(untrained, ("clip.",))[:16],
-        "seconds": time.process_time() - began,
-        "loss_first_last": losses(options.out),
-        "unseen": {},
-        "run": summary(learnt, config),
-    }
-    for category, file in judged.descriptions.items():
-        chosen = [s for s in judged.samples if s.category == category]
-        record["unseen"][category] = compare(untrained, result.model, chosen, file)
-        print(category, json.dumps(record["unseen"][category]), flush=True)
-    atomic_write(options.out / "unseen.json", json.dumps(record, indent=1) + "\n")
+    for name in options.unseen:
+        record = unseen(name, options)
+        atomic_write(options.out / name / "unseen.json", json.dumps(record, indent=1) + "\n")
+        print(name, json.dumps(record["unseen"]), flush=True)
 
 
 if __name__ == "__main__":

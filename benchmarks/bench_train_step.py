@@ -21,10 +21,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from benchmarks.bench_model import prompts, resident_peak
-from detector.build import build_model
+from benchmarks import seeded
+from benchmarks.seeded import prompts, resident_peak
 from detector.losses import segmentation_loss
-from detector.model.config import ModelConfig
 from detector.model.filo import FiLo
 from detector.model.text import TextFeatures
 from detector.train.config import TrainConfig
@@ -32,17 +31,6 @@ from detector.train.stages import Batch, filo_stages
 from tests.support import straightforward
 
 WAYS = ("straightforward", "ours", "features kept", "adapter")
-
-
-def build(args: argparse.Namespace) -> FiLo:
-    torch.manual_seed(0)
-    config = ModelConfig(
-        backbone=args.backbone,
-        image_size=args.image_size,
-        feature_levels=tuple(args.levels),
-        single_path_blocks=args.single,
-    )
-    return build_model(config).train()
 
 
 def straightforward_loss(model: FiLo, batch: Batch) -> Callable[[], Tensor]:
@@ -81,7 +69,7 @@ def objective(model: FiLo, batch: Batch, way: str) -> tuple[Callable[[], Tensor]
 
 def measure(args: argparse.Namespace) -> dict[str, float]:
     """Processor seconds of the last of some steps, its loss, and the peak memory of this process."""
-    model = build(args)
+    model = seeded.build(args).train()
     torch.manual_seed(1)
     pixels = torch.randn(args.batch, 3, args.image_size, args.image_size)
     masks = (torch.rand(args.batch, args.image_size, args.image_size) > 0.95).float()
@@ -99,11 +87,7 @@ def measure(args: argparse.Namespace) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--backbone", default="ViT-L-14-336")
-    parser.add_argument("--image-size", type=int, default=518)
-    parser.add_argument("--levels", type=int, nargs="+", default=[6, 12, 18, 24])
-    parser.add_argument("--single", type=int, default=6)
+    parser = seeded.parser(__doc__)
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--steps", type=int, default=2)
     parser.add_argument("--threads", type=int, default=1)
