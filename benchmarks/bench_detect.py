@@ -28,6 +28,7 @@ from detector.detect import Detector
 from detector.images import to_image
 from detector.localize.regions import REGIONS
 from detector.model.filo import FiLo
+from detector.model.text import at_regions, text_features
 from detector.preprocess import to_pixels
 from detector.presets import FOLDER, WEIGHTS, load_model, preset_config
 from detector.prompts import build_prompts
@@ -72,13 +73,12 @@ def look(path: Path, model: FiLo, clock: Clock) -> None:
     with clock.stage("decoders"):
         encoded = Encoded(features.embedding, model.patch_embeddings(features))
     with clock.stage("text, all nine regions"):
-        text = model.encode_text(encoded.embedding, prompts)
+        (rows,) = model.encode_prompts(model.image_feature(encoded.embedding), prompts)
+        text = text_features([rows])
     with clock.stage("first map"):
         found = peak(heat_map(model.anomaly_maps(encoded.patches, text), settings)[0])
-    with clock.stage("text, the found region"):
-        at = () if found.region is None else (REGIONS.index(found.region),)
-        text = model.encode_text(encoded.embedding, prompts, [at])
     with clock.stage("map, score, reasons"):
+        text = text_features([at_regions(rows, () if found.region is None else (REGIONS.index(found.region),))])
         (one,) = decide(model, encoded, prompts, text, [found], settings)
     with clock.stage("picture (with --out)"):
         picture(image, one.heat.numpy(), title="", subtitle="", boxes=one.boxes).save(

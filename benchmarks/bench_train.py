@@ -6,11 +6,12 @@
 DATA holds data sets in the MVTec layout, one folder each, as `tools.docs.library_scores` names them. For every product,
 FiLo's own parts start afresh on the frozen towers of the preset, learn from all other products and are judged,
 untrained and trained, on this one, with the library's reviewed descriptions. Intervals are those of `detector eval`:
-a bootstrap over images, paired. The record of a product is `OUT/PRODUCT/unseen.json`.
+a bootstrap over images, paired. The record of a product is `OUT/PRODUCT/unseen.json`; the table goes to stdout.
 """
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -42,6 +43,7 @@ CONFIG = TrainConfig(
     main_epochs=15, adapter_epochs=0, batch_size=8, lr_prompt=1e-3, lr_decoder=1e-3, mosaic_rate=0, flip=False,
     photometric=0, position="mask", validate_every=0,
 )  # fmt: skip
+TITLES = (" pixel AUROC", " pixel AP", " AUPRO")
 NAMES = ("pixel_auroc", "pixel_ap", "aupro")
 DRAWS = 1000
 
@@ -116,7 +118,7 @@ def teller(began: float) -> Callable[[Report], None]:
     def tell(report: Report) -> None:
         if report.step % 25 == 0 or report.step == report.steps:
             spent = time.process_time() - began
-            print(f"{report.stage} {report.step}/{report.steps} loss {report.loss:.3f} {spent:.0f} s", flush=True)
+            print(f"{report.stage} {report.step}/{report.steps} loss {report.loss:.3f} {spent:.0f} s", file=sys.stderr)
 
     return tell
 
@@ -139,6 +141,18 @@ def unseen(name: str, options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def row(name: str, record: dict[str, Any]) -> str:
+    """One line of the table; gains whose interval leaves out zero are bold."""
+    found, (first, last) = record["unseen"], record["loss_first_last"]
+    cells = [name, str(found["images"]), f"{first:.2f} -> {last:.2f}"]
+    for metric in NAMES:
+        low, high = found[metric]["gain_95"]
+        gain = f"{low:+.3f} to {high:+.3f}"
+        cells += [f"{found[metric]['untrained']:.3f} -> {found[metric]['trained']:.3f}"]
+        cells += [f"**{gain}**" if low > 0 or high < 0 else gain]
+    return f"| {' | '.join(cells)} |"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
@@ -151,10 +165,11 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=CONFIG.lr_decoder, help="of decoders")
     parser.add_argument("--resume", action="store_true")
     options = parser.parse_args()
+    print(f"| judged on | images | loss |{' | gain |'.join(TITLES)} | gain |\n{'|---' * (3 + 2 * len(NAMES))}|")
     for name in options.unseen:
         record = unseen(name, options)
         atomic_write(options.out / name / "unseen.json", json.dumps(record, indent=1) + "\n")
-        print(name, json.dumps(record["unseen"]), flush=True)
+        print(row(name, record), flush=True)
 
 
 if __name__ == "__main__":

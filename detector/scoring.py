@@ -18,7 +18,7 @@ from detector import maps
 from detector.localize.boxes import NOWHERE, Box, Localisation
 from detector.localize.regions import REGIONS, RELEASED_SIZE, Region, region_at
 from detector.model.filo import FiLo, Maps, Positions
-from detector.model.text import TextFeatures
+from detector.model.text import TextFeatures, at_regions, text_features
 from detector.prompts import PromptSet
 
 LocalizerName = Literal["none", "self", "grounding-dino"]
@@ -105,12 +105,23 @@ def predict(
     images = len(encoded.embedding)
     sets = [prompts] * images if isinstance(prompts, PromptSet) else list(prompts)
     found = list(localisations) if localisations is not None else [NOWHERE] * images
-    read = read or (lambda at: model.encode_text(encoded.embedding, sets, at))
-    if settings.localizer == "self" and localisations is None:
+    twice = settings.localizer == "self" and localisations is None
+    read = read or _reader(model, encoded, sets, twice=twice)
+    if twice:
         first = heat_map(model.anomaly_maps(encoded.patches, read([()] * images)), settings)
         found = [peak(heat) for heat in first]
     text = read([_positions(each) if settings.position else () for each in found])
     return decide(model, encoded, sets, text, found, settings)
+
+
+def _reader(
+    model: FiLo, encoded: Encoded, sets: Sequence[PromptSet], *, twice: bool
+) -> Callable[[Sequence[Positions]], TextFeatures]:
+    """The text tower; what is read twice, for all nine regions and then for one of them, goes through it once."""
+    if not twice:
+        return lambda at: model.encode_text(encoded.embedding, sets, at)
+    rows = model.encode_prompts(model.image_feature(encoded.embedding), sets)
+    return lambda at: text_features([at_regions(one, regions) for one, regions in zip(rows, at, strict=True)])
 
 
 def decide(

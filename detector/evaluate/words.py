@@ -8,7 +8,7 @@ from torch import Tensor
 
 from detector.model.filo import FiLo, Positions
 from detector.model.prompts import Ids, PromptIds, pack
-from detector.model.text import Rows, TextFeatures, text_features
+from detector.model.text import Rows, TextFeatures, at_regions, text_features
 
 Unit = tuple[str, tuple[Ids, ...]]
 """What is read together: `normal` or `abnormal`, and all normal states or the regions of one abnormal state."""
@@ -49,8 +49,7 @@ class Words:
 
     def features(self, prompts: PromptIds, at: Positions = ()) -> TextFeatures:
         """The normal and the abnormal vector, for the regions in `at` (all when empty)."""
-        normal, abnormal = self.rows(prompts)
-        return text_features([(normal, abnormal[:, list(at)] if at else abnormal)])
+        return text_features([at_regions(self.rows(prompts), at)])
 
     def _read(self, units: Sequence[Unit]) -> list[Tensor]:
         model, trees, contexts, sizes = self.model, [], [], []

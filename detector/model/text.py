@@ -28,6 +28,12 @@ Rows = tuple[Float[Tensor, "_ embed"], Float[Tensor, "_ _ embed"]]
 """Features of every prompt of an image, not normalised: normal by state, abnormal by state and region."""
 
 
+def at_regions(rows: Rows, regions: Sequence[int]) -> Rows:
+    """Of features for all nine regions, those that name some of them; all when there are none."""
+    normal, abnormal = rows
+    return (normal, abnormal[:, list(regions)]) if regions else rows
+
+
 def text_features(images: Sequence[Rows]) -> TextFeatures:
     """What the prompts of every image mean, from the features of each prompt (FiLo equations 3 and 4)."""
     normal = torch.stack([unit(unit(normal).mean(0)) for normal, _ in images])

@@ -112,6 +112,24 @@ def test_a_batch_is_its_images(variant):
         assert len(together.text.states[row]) == len(prompts[row].abnormal)
 
 
+def test_meta_nets_that_say_nothing_let_a_batch_share_its_text():
+    """As those of the bundled model: one image's worth of text for the whole batch, and the same features."""
+    model, ids, read = tiny_filo(), tiny_prompts(), []
+    for learner in (model.normal_prompt_learner, model.abnormal_prompt_learner):
+        torch.nn.init.zeros_(learner.meta_net.linear2.weight)
+        torch.nn.init.zeros_(learner.meta_net.linear2.bias)
+    model.text_tower.register_forward_pre_hook(lambda _, inputs: read.append(len(inputs[0])))
+    feature = torch.nn.functional.normalize(torch.randn(3, model.clip.visual.proj.shape[1]), dim=-1)
+    with torch.no_grad():
+        (one,) = model.encode_prompts(feature[:1], [ids])
+        shared = model.encode_prompts(feature, [ids])
+        model.encode_prompts(feature, [ids], [(0,), (1,), (0,)])
+    model.encode_prompts(feature, [ids])
+    assert [count // read[0] for count in read] == [1, 1, 3, 3]  # regions that differ and gradients need every image
+    for rows in shared:
+        assert all(torch.equal(a, b) for a, b in zip(rows, one, strict=True))
+
+
 @torch.no_grad()
 def test_many_descriptions_are_split_into_several_trees():
     model = tiny_filo()

@@ -56,6 +56,20 @@ def test_self_names_the_region_of_its_first_map(model, encoded: Encoded):
         assert after.region is None
 
 
+def test_both_passes_of_self_read_the_text_once(model, encoded: Encoded):
+    read: list[int] = []
+    hook = model.text_tower.register_forward_pre_hook(lambda _, inputs: read.append(len(inputs[0])))
+    found = predict(model, encoded, PROMPTS, ScoringSettings(localizer="self"))
+    hook.remove()
+    assert len(read) == 1
+    given = [Localisation(each.boxes, each.region) for each in found]
+    alone = predict(model, encoded, PROMPTS, ScoringSettings(localizer="self"), localisations=given)
+    for one, other in zip(found, alone, strict=True):
+        assert one.region == other.region
+        assert one.score == pytest.approx(other.score, abs=1e-6)
+        torch.testing.assert_close(one.heat, other.heat, atol=1e-5, rtol=0)
+
+
 def test_given_localisations_are_used(model, encoded: Encoded):
     found = [Localisation((Box(0, 0, 0.5, 0.5, "rust", 0.9),), "top left"), NOWHERE, NOWHERE]
     soft, hard, none = (
