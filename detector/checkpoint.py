@@ -23,6 +23,9 @@ from detector.model.config import ModelConfig
 from detector.model.filo import FiLo
 from detector.weights import WeightsError, fill, load_pretrained, read_weights, require_fit, without_zero_rows
 
+_INFO = "filo-forge"
+"""Key of the metadata. It is one: safetensors writes several in an order that changes from run to run, and equal
+models would be unequal files. Checkpoints of earlier versions have a key for each field."""
 CLIP = "clip."
 """Prefix of the frozen parameters."""
 CONVOLUTIONS = "decoder_cov."
@@ -78,13 +81,8 @@ def save_checkpoint(
     )
     state = model.state_dict()
     tensors = {name: t.to(dtype=dtype).contiguous() for name, t in state.items() if whole or not name.startswith(CLIP)}
-    _write(tensors, info.model_dump(mode="json"), path)
-
-
-def _write(tensors: dict[str, Tensor], info: dict[str, Any], path: Path) -> None:
-    """Straight to a file beside the target and then renamed: gigabytes need not pass through memory twice."""
-    with staged(path) as part:
-        save_file(without_zero_rows(tensors), part, metadata={key: json.dumps(value) for key, value in info.items()})
+    with staged(path) as part:  # straight to a file, then renamed: gigabytes need not pass through memory twice
+        save_file(without_zero_rows(tensors), part, metadata={_INFO: info.model_dump_json()})
 
 
 def read_info(path: Path) -> CheckpointInfo:
@@ -98,6 +96,8 @@ def read_info(path: Path) -> CheckpointInfo:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
+        if _INFO in metadata:
+            return CheckpointInfo.model_validate_json(metadata[_INFO])
         return CheckpointInfo.model_validate({key: json.loads(value) for key, value in metadata.items()})
     except (SafetensorError, ValidationError, ValueError) as error:
         raise CheckpointError(

@@ -120,6 +120,13 @@ def test_weights_that_do_not_fit_change_nothing():
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
 
+def test_equal_models_are_equal_files(tmp_path):
+    model, files = tiny_filo(), [tmp_path / f"{number}.safetensors" for number in range(5)]
+    for file in files:
+        save_checkpoint(model, file, whole=True, descriptions={"gear": "0"}, training={"steps": 3})
+    assert len({file.read_bytes() for file in files}) == 1
+
+
 def test_a_weight_file_reads_what_it_is_asked_for(tmp_path):
     save_file({"a": torch.arange(3.0), "b": torch.ones(2)}, tmp_path / "two.safetensors")
     weights = read_weights(tmp_path / "two.safetensors")
