@@ -19,6 +19,9 @@ from detector.errors import DetectorError
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".gif"})
 """What is picked up in a folder; a file named explicitly is tried whatever its name."""
 
+BROKEN = (OSError, SyntaxError, ValueError, EOFError, OverflowError, MemoryError, TypeError)
+"""What Pillow raises on damaged files, depending on the format and on which byte is wrong."""
+
 MAX_DECODED_BYTES = 1_500_000_000
 """Largest picture that is decoded: 20,000 x 20,000 RGB fits."""
 
@@ -35,17 +38,22 @@ class NoImagesError(DetectorError):
     """Paths under which there is nothing to look at."""
 
 
-def find_images(paths: Iterable[str], listing: Iterable[str] = sys.stdin) -> list[Path]:
-    """Files named by files, folders (searched whole, sorted), globs, or `-` (a list, one path a line).
+def find_images(paths: Iterable[str], listing: Iterable[str] = sys.stdin, skip: Path | None = None) -> list[Path]:
+    """Files named by files, folders (searched whole, sorted, without hidden files), globs, or `-` (one path a line).
 
     A file that is named but missing stays in the list, so that it is reported with the other bad ones.
+
+    Args:
+        paths: what was typed.
+        listing: lines that `-` stands for.
+        skip: folder of our own pictures, which folders and globs leave out.
 
     Raises:
         NoImagesError: a folder or glob without images, or no path at all.
     """
     found: dict[Path, None] = {}
     for path in paths:
-        found.update(dict.fromkeys(_from_list(listing) if path == "-" else _expand(path)))
+        found.update(dict.fromkeys(_from_list(listing) if path == "-" else _expand(path, skip)))
     if not found:
         raise NoImagesError("no images named", expected="files, folders, globs, or - for a list on standard input")
     return list(found)
@@ -55,19 +63,33 @@ def _from_list(listing: Iterable[str]) -> list[Path]:
     return [Path(line.strip()) for line in listing if line.strip()]
 
 
-def _expand(path: str) -> list[Path]:
+def _expand(path: str, skip: Path | None) -> list[Path]:
     given = Path(path)
     if given.is_dir():
-        inside = sorted(file for file in given.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+        seen = (file for file in given.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+        inside = sorted(file for file in _not_ours(seen, skip) if not _is_hidden(file.relative_to(given)))
         if not inside:
             raise NoImagesError(f"no images in {given}", expected=f"files such as {', '.join(sorted(SUFFIXES)[:4])}")
         return inside
     if given.exists() or not glob.has_magic(path):
         return [given]
-    matches = sorted(Path(name) for name in glob.glob(path, recursive=True))  # noqa: PTH207 - Path.glob refuses absolute patterns
+    names = glob.glob(path, recursive=True)  # noqa: PTH207 - Path.glob refuses absolute patterns
+    matches = sorted(_not_ours(map(Path, names), skip))
     if not matches:
         raise NoImagesError(f"nothing matches {path}", hint="quote the pattern, or name a folder")
-    return [file for match in matches for file in (_expand(str(match)) if match.is_dir() else [match])]
+    return [file for match in matches for file in (_expand(str(match), skip) if match.is_dir() else [match])]
+
+
+def _not_ours(files: Iterable[Path], skip: Path | None) -> Iterable[Path]:
+    if skip is None or not skip.is_dir():
+        return files
+    ours = skip.resolve()
+    return (file for file in files if not file.resolve().is_relative_to(ours))
+
+
+def _is_hidden(inside: Path) -> bool:
+    """Such as `._a.jpg`, which macOS leaves beside `a.jpg` and which is no picture."""
+    return any(part.startswith(".") for part in inside.parts)
 
 
 def load_image(path: Path, max_size: int | None = None) -> Image.Image:
@@ -84,17 +106,27 @@ def load_image(path: Path, max_size: int | None = None) -> Image.Image:
         with Image.open(path) as image:
             if max_size:
                 image.draft("RGB", (max_size, max_size))  # JPEG decodes straight to a smaller size
-            _refuse_huge(image, path)
+            refuse_huge(image, path)
             return limit_size(as_rgb(ImageOps.exif_transpose(image)), max_size)
     except UnidentifiedImageError as error:
         raise ImageError(f"{path} is not an image", expected="PNG, JPEG, TIFF, BMP or WebP") from error
     except FileNotFoundError as error:
         raise ImageError(f"no file at {path}") from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise ImageError(f"{path} cannot be read: {error}", hint="copy or export it again") from error
+    except BROKEN as error:
+        raise ImageError(f"{path} cannot be read: {why(error)}", hint="copy or export it again") from error
 
 
-def _refuse_huge(image: Image.Image, path: Path) -> None:
+def why(error: Exception) -> str:
+    """What is wrong with a damaged file; some errors of Pillow say nothing."""
+    return str(error) or type(error).__name__
+
+
+def refuse_huge(image: Image.Image, path: Path) -> None:
+    """Before a pixel is decoded.
+
+    Raises:
+        ImageError: more than `MAX_DECODED_BYTES`.
+    """
     width, height = image.size
     if width * height * len(image.getbands()) > MAX_DECODED_BYTES:
         raise ImageError(
@@ -142,7 +174,7 @@ def to_image(value: Any, max_size: int | None = None) -> Image.Image:
     if isinstance(value, str | Path):
         return load_image(Path(value), max_size)
     if isinstance(value, Image.Image):
-        return limit_size(as_rgb(value), max_size)
+        return limit_size(as_rgb(ImageOps.exif_transpose(value)), max_size)
     if type(value).__module__.split(".")[0] == "torch":
         value = value.detach().cpu().numpy()
         value = np.moveaxis(value, 0, -1) if value.ndim == 3 else value

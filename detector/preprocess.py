@@ -6,16 +6,14 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
+from detector.images import as_rgb
 from detector.model.config import ModelConfig
-
-SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N", "I")
-"""PIL modes of pictures with more than 8 bits a channel, which PIL would clip rather than scale."""
 
 
 def to_pixels(image: Image.Image, config: ModelConfig) -> Float[Tensor, "3 size size"]:
-    """Resize straight to the model's square (bicubic, aspect not kept), convert to RGB, normalise."""
-    resized = _eight_bit(image).resize((config.image_size, config.image_size), Image.Resampling.BICUBIC)
-    unit = torch.from_numpy(np.array(resized.convert("RGB"))).permute(2, 0, 1).float() / 255
+    """Convert to RGB, resize straight to the model's square (bicubic, aspect not kept), normalise."""
+    resized = as_rgb(image).resize((config.image_size, config.image_size), Image.Resampling.BICUBIC)
+    unit = torch.from_numpy(np.array(resized)).permute(2, 0, 1).float() / 255
     mean, std = (torch.tensor(values)[:, None, None] for values in (config.mean, config.std))
     return (unit - mean) / std
 
@@ -24,9 +22,3 @@ def to_mask(mask: Image.Image, size: int) -> UInt8[Tensor, "size size"]:
     """Resize a ground-truth mask (bilinear) to a square; 1 where more than half a pixel is defect."""
     resized = mask.convert("L").resize((size, size), Image.Resampling.BILINEAR)
     return (torch.from_numpy(np.array(resized)).float() / 255 > 0.5).to(torch.uint8)
-
-
-def _eight_bit(image: Image.Image) -> Image.Image:
-    if image.mode not in SIXTEEN_BIT:
-        return image
-    return Image.fromarray((np.asarray(image).astype(np.float64) / 257).clip(0, 255).round().astype(np.uint8))

@@ -30,7 +30,10 @@ def check(data: DataSet) -> Iterator[Problem]:
         yield Problem(path, message)
     for sample in data.samples:
         yield from _check_sample(sample)
-        digest = hashlib.sha256(sample.image.read_bytes()).hexdigest()
+        try:
+            digest = hashlib.sha256(sample.image.read_bytes()).hexdigest()
+        except OSError:  # named above
+            continue
         first = seen.setdefault(digest, sample)
         if first is not sample:
             contradicts = first.defective != sample.defective

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from detector.data.sample import GOOD, IMAGE_SUFFIXES, Sample, Split
+from detector.data.sample import GOOD, Sample, Split
+from detector.images import SUFFIXES
 
 GOOD_FOLDERS = ("good", "normal", "ok")
 """Names a folder of good images may have; every other folder names a kind of defect."""
@@ -18,7 +19,7 @@ def images_in(folder: Path) -> list[Path]:
     return sorted(
         path
         for path in folder.iterdir()
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
     )
 
 

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
-from detector.images import ImageError
+from detector.images import BROKEN, ImageError, refuse_huge, why
 
 
 def read_mask(path: Path | None, image_size: tuple[int, int], size: int | None = None) -> NDArray[np.bool_]:
-    """A mask as booleans [height, width], true on the defect.
+    """A mask as booleans [height, width], true on the defect, turned upright as its image is.
 
     Args:
         path: mask file, non-zero on the defect; None for a good image, where nothing is true.
@@ -18,14 +18,13 @@ def read_mask(path: Path | None, image_size: tuple[int, int], size: int | None =
         size: bring it to this square as `preprocess.to_mask` does; without, it keeps its size.
 
     Raises:
-        ImageError: unreadable, or of another size than its image.
+        ImageError: unreadable, too large, or of another size than its image.
     """
     if path is None:
         return np.zeros((size, size) if size else image_size[::-1], dtype=np.bool_)
-    values = _read(path)
-    if values.shape[::-1] != image_size:
-        raise ImageError(f"{path} is {_by(values.shape[::-1])}", expected=f"{_by(image_size)}, as its image")
-    mask = values > 0
+    mask = _read(path)
+    if mask.shape[::-1] != image_size:
+        raise ImageError(f"{path} is {_by(mask.shape[::-1])}", expected=f"{_by(image_size)}, as its image")
     if size is None:
         return mask
     from detector.preprocess import to_mask  # here, so that checking a data set does not load torch
@@ -33,15 +32,17 @@ def read_mask(path: Path | None, image_size: tuple[int, int], size: int | None =
     return to_mask(Image.fromarray(mask.astype(np.uint8) * 255), size).numpy().astype(np.bool_)
 
 
-def _read(path: Path) -> NDArray[np.int64]:
-    """Pixel values, the largest of all channels (opacity aside)."""
+def _read(path: Path) -> NDArray[np.bool_]:
+    """Where any channel (opacity aside) is positive."""
     try:
         with Image.open(path) as picture:
-            plain = picture.convert("RGB") if picture.mode in {"P", "PA", "LA", "RGBA", "CMYK", "YCbCr"} else picture
-            values = np.asarray(plain)
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise ImageError(f"{path} cannot be read: {error}", expected="a picture of the mask") from error
-    return (values if values.ndim == 2 else values.max(axis=-1)).astype(np.int64)
+            refuse_huge(picture, path)
+            upright = ImageOps.exif_transpose(picture)
+            plain = upright.convert("RGB") if upright.mode in {"P", "PA", "LA", "RGBA", "CMYK", "YCbCr"} else upright
+            found = np.asarray(plain) > 0
+    except BROKEN as error:
+        raise ImageError(f"{path} cannot be read: {why(error)}", expected="a picture of the mask") from error
+    return found if found.ndim == 2 else found.any(axis=-1)
 
 
 def _by(size: tuple[int, ...]) -> str:

@@ -7,9 +7,6 @@ from typing import Literal
 GOOD = "good"
 """Defect name of images without a defect."""
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
-"""Files that count as images; compared in lower case."""
-
 Split = Literal["train", "test"]
 Layout = Literal["mvtec", "visa", "folder", "manifest"]
 

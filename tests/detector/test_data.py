@@ -3,17 +3,19 @@
 import csv
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from detector import images
 from detector.commands.data import app
 from detector.data import DataError, open_data, read_mask
 from detector.data.check import check
 from detector.data.convert import write_manifest
-from detector.images import ImageError
+from detector.images import ImageError, load_image
 from tests.support.dataset import make_dataset
 
 runner = CliRunner()
@@ -180,6 +182,50 @@ def test_check_names_every_bad_file(root):
     for (path, message), severe in expected.items():
         assert any(p.path.endswith(path) and message in p.message and p.severe is severe for p in problems), message
     assert len(problems) == len(expected)
+
+
+def test_check_goes_on_after_a_file_that_cannot_be_opened(root, monkeypatch):
+    bad, read = root / "gear" / "test" / "good" / "000.png", Path.read_bytes
+    bad.write_bytes(b"")
+
+    def refuse(path):
+        if path == bad:
+            raise PermissionError
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    assert [problem.path for problem in check(open_data(root))] == [str(bad)]
+
+
+def test_a_mask_that_claims_to_be_huge_is_refused_before_decoding(root, monkeypatch):
+    path = root / "gear" / "ground_truth" / "hole" / "000_mask.png"
+    monkeypatch.setattr(images, "MAX_DECODED_BYTES", 100)
+    with pytest.raises(ImageError, match="48 x 48 pixels"):
+        read_mask(path, (48, 48))
+
+
+def test_a_damaged_mask_is_one_line(tmp_path):
+    Image.new("L", (48, 48)).save(tmp_path / "mask.bmp")
+    content = bytearray((tmp_path / "mask.bmp").read_bytes())
+    content[21] = content[25] = 0x7F  # width and height
+    (tmp_path / "mask.bmp").write_bytes(content)
+    with pytest.raises(ImageError):
+        read_mask(tmp_path / "mask.bmp", (48, 48))
+    content[25] = 0x80  # a height with a sign
+    (tmp_path / "mask.bmp").write_bytes(content)
+    with pytest.raises(ImageError):
+        read_mask(tmp_path / "mask.bmp", (48, 48))
+
+
+def test_a_mask_is_turned_as_its_image(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    values = np.zeros((10, 20), dtype=np.uint8)
+    values[0] = 255
+    Image.fromarray(values).save(tmp_path / "mask.png", exif=exif)
+    mask = read_mask(tmp_path / "mask.png", load_image(tmp_path / "mask.png").size)
+    assert mask[:, -1].all()
+    assert mask.sum() == 20
 
 
 def test_masks_are_resized_as_the_release_does(root):

@@ -51,6 +51,23 @@ def test_exif_rotation(tmp_path):
     assert load_image(path).size == (10, 20)
 
 
+def test_exif_rotation_of_values(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = save(Image.fromarray(GRADIENT), tmp_path / "x.png", exif=exif)
+    assert (np.asarray(to_image(Image.open(path))) == np.asarray(to_image(path))).all()
+
+
+@pytest.mark.parametrize("error", [OverflowError, MemoryError, TypeError])
+def test_damage_that_pillow_has_no_words_for(tmp_path, monkeypatch, error: type[Exception]):
+    def broken(*_):
+        raise error
+
+    monkeypatch.setattr(images, "as_rgb", broken)
+    with pytest.raises(ImageError, match=f"cannot be read: {error.__name__}"):
+        load_image(save(noise(), tmp_path / "x.png"))
+
+
 def test_one_pixel(tmp_path):
     assert load_image(save(Image.new("RGB", (1, 1)), tmp_path / "x.png")).size == (1, 1)
 
@@ -119,6 +136,19 @@ def test_find_images(tmp_path):
     assert find_images(["-"], [f"{tmp_path}/x.png\n", "\n"]) == [tmp_path / "x.png"]
     assert find_images([str(tmp_path / "missing.png")]) == [tmp_path / "missing.png"]
     assert find_images([str(tmp_path / "d*")]) == [tmp_path / "deep/c.tif"]
+
+
+def test_hidden_files_and_our_own_pictures_are_left_out(tmp_path):
+    for name in ("a.png", "._a.png", ".trash/b.png", "run/maps/c.png", "run/d.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).touch()
+    kept = [tmp_path / "a.png", tmp_path / "run/d.png"]
+    for given in (tmp_path, tmp_path / "**/*.png", tmp_path / "*"):
+        assert find_images([str(given)], skip=tmp_path / "run/maps") == kept
+    assert find_images([str(tmp_path / ".trash"), str(tmp_path / "._a.png")], skip=tmp_path / "none") == [
+        tmp_path / ".trash/b.png",
+        tmp_path / "._a.png",
+    ]
 
 
 def test_nothing_to_look_at(tmp_path):
