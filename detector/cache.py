@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -22,6 +23,8 @@ DEFAULT_LIMIT = 20 * 2**30
 
 _IMAGE_SIDE = ("clip.visual.", "decoder_linear.", "decoder_cov.")
 _SUFFIX = ".safetensors"
+_OURS = re.compile(rf"[0-9a-f]{{2}}/(?:[0-9a-f]{{64}}\{_SUFFIX}|\.[0-9a-f]{{64}}\{_SUFFIX}\..*\.tmp)")
+"""What we write, leftovers of killed writers included: only that may be removed, in whatever folder the user names."""
 
 
 class CacheError(DetectorError):
@@ -141,8 +144,10 @@ class FeatureCache:
         return self.folder / key[:2] / f"{key}{_SUFFIX}"
 
     def _files(self) -> Iterator[tuple[float, int, Path]]:
-        """Time of last use, size and path of everything in the folder, leftovers of killed writers included."""
+        """Time of last use, size and path of everything that is ours in the folder."""
         for path in self.folder.glob("??/*"):
+            if not _OURS.fullmatch(f"{path.parent.name}/{path.name}"):
+                continue
             with suppress(OSError):
                 stat = path.stat()
                 yield stat.st_mtime, stat.st_size, path

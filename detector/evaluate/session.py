@@ -204,7 +204,7 @@ def make_scorer(request: Request) -> Scorer:
     model = load_model(request.preset, request.checkpoint, request.pretrained).to(device).eval()
     localizer = build_localizer(
         request.scoring.localizer, model.config.variant, request.dino_weights, request.dino_text, device=device,
-        cache=request.cache_dir and request.cache_dir.parent / BOXES,
+        cache=request.cache_dir and request.cache_dir / BOXES,
     )  # fmt: skip
     if not request.adapter:
         for weight in model.adapter.parameters():

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from PIL import Image
@@ -17,7 +18,7 @@ class CachedLocalizer:
     """Asks another localizer only for images it has not seen with these words.
 
     One small JSON file an answer, keyed by pixels, words, weights, thresholds and rules. Files are written whole or
-    not at all; a damaged one counts as absent.
+    not at all; a damaged one counts as absent, and what cannot be written is not kept.
     """
 
     def __init__(self, inner: Localizer, folder: Path) -> None:
@@ -37,7 +38,8 @@ class CachedLocalizer:
             fresh = self.inner.locate([images[index] for index in unknown], descriptions)
             for index, answer in zip(unknown, fresh, strict=True):
                 answers[index] = answer
-                atomic_write(paths[index], json.dumps({"region": answer.region, "boxes": answer.boxes}))
+                with suppress(OSError):
+                    atomic_write(paths[index], json.dumps({"region": answer.region, "boxes": answer.boxes}))
         return [answer for answer in answers if answer is not None]
 
     def _path(self, image: Image.Image, descriptions: Sequence[str]) -> Path:

@@ -27,7 +27,7 @@ def keys(number):
 
 
 def size_of_one(tmp_path):
-    FeatureCache(tmp_path / "one").put("aa", features())
+    FeatureCache(tmp_path / "one").put(keys(1)[0], features())
     return next((tmp_path / "one").glob("??/*")).stat().st_size
 
 
@@ -81,7 +81,7 @@ def test_old_features_make_room_and_the_limit_holds(tmp_path):
         old.put(key, features())
     for age, key in enumerate(keys(10)):
         os.utime(old._path(key), (1000 + age, 1000 + age))
-    (folder / keys(1)[0][:2] / ".left.tmp").write_bytes(b"x" * one)
+    (folder / keys(1)[0][:2] / f".{keys(1)[0]}.safetensors.ab12.tmp").write_bytes(b"x" * one)
     cache = FeatureCache(folder, limit=10 * one)
     assert cache.get(keys(1)[0]) is not None  # the oldest, but now in use
     for number in range(20, 24):
@@ -100,6 +100,23 @@ def test_a_data_set_larger_than_the_cache_keeps_what_fits(tmp_path):
             if cache.get(key) is None:
                 cache.put(key, features())
     assert cache.hits == 3
+
+
+def test_files_of_others_are_neither_counted_nor_removed(tmp_path):
+    key, *more = keys(4)
+    others = [tmp_path / "de" / "notes.txt", tmp_path / "UK" / f"{key}.safetensors", tmp_path / "aa" / ".mine.tmp"]
+    for path in others:
+        path.parent.mkdir()
+        path.write_bytes(b"x" * 10**6)
+        os.utime(path, (1000, 1000))
+    FeatureCache(tmp_path).put(key, features())
+    os.utime(FeatureCache(tmp_path)._path(key), (1001, 1001))
+    cache = FeatureCache(tmp_path, limit=2 * size_of_one(tmp_path))
+    for name in more:
+        cache.put(name, features())
+    assert cache.get(more[0]) is not None
+    assert cache.get(key) is None, "room was made"
+    assert all(path.is_file() for path in others)
 
 
 def test_nothing_is_kept_with_a_limit_of_zero(tmp_path):

@@ -146,6 +146,12 @@ def test_a_damaged_cache_entry_counts_as_absent(tmp_path, damage: str):
     assert inner.asked == 2
 
 
+def test_a_cache_that_cannot_be_written_still_answers(tmp_path):
+    (tmp_path / "file").write_text("")
+    cached = CachedLocalizer(Counting(), tmp_path / "file")
+    assert cached.locate([shade(51)], ["dent"])[0].region == "top left"
+
+
 def test_none_looks_nowhere():
     assert NoLocalizer().locate([shade(1), shade(2)], ["dent"]) == [NOWHERE, NOWHERE]
 

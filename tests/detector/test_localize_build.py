@@ -43,6 +43,18 @@ def test_both_commands_accept_boxes_by_the_rules_of_the_model(golden: Path, dino
     assert built[0].fingerprint == built[1].fingerprint
 
 
+def test_boxes_stay_inside_the_cache_folder_of_an_evaluation(golden: Path, dino: Path, tmp_path: Path):
+    checkpoint, cache = tmp_path / "m.safetensors", tmp_path / "data" / "features"
+    save_checkpoint(tiny_filo(), checkpoint, whole=True)
+    asked = session.Request(
+        data=tmp_path, out=tmp_path, scoring=DINO, cache_dir=cache, checkpoint=checkpoint, dino_weights=dino,
+        dino_text=str(golden / "bert_tiny"), device="cpu",
+    )  # fmt: skip
+    localizer = session.make_scorer(asked).localizer
+    assert isinstance(localizer, CachedLocalizer)
+    assert cache in localizer.folder.parents
+
+
 def test_no_outside_localizer():
     assert build_localizer("self", "filo", None) is None
     assert build_localizer("none", "released", None) is None
