@@ -2,9 +2,10 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from descriptions.errors import (
     InvalidFileError,
@@ -69,10 +70,11 @@ class Store:
         return cls(PACKAGED, read_only=True)
 
     def categories(self) -> list[str]:
-        """Names of all categories that hold at least one version, sorted."""
+        """Names of all categories that hold at least one version, sorted; links out of the library are left out."""
         if not self.root.is_dir():
             return []
-        folders = [entry.name for entry in self.root.iterdir() if NAME.fullmatch(entry.name) and entry.is_dir()]
+        named = [entry for entry in self.root.iterdir() if NAME.fullmatch(entry.name)]
+        folders = [entry.name for entry in named if entry.is_dir() and not self._leads_out(entry)]
         return sorted(name for name in folders if self.versions(name))
 
     def versions(self, category: str) -> list[int]:
@@ -161,10 +163,7 @@ class Store:
         """
         versions = self.versions(category)
         latest = {LATEST: versions[-1]} if versions else {}
-        path = self._inside(category, _LABELS)
-        if not path.is_file():
-            return latest
-        content = parse_yaml(read_bytes(path), str(path)) if path.stat().st_size else {}
+        path, content = self._inside(category, _LABELS), self._stored_labels(category)
         for label, version in content.items():
             if label == LATEST or not isinstance(label, str) or not NAME.fullmatch(label):
                 raise InvalidFileError(f"{path}: label {label!r}", expected="a lower-case name other than latest")
@@ -182,10 +181,17 @@ class Store:
         check_label(label)
         target = self.resolve(ref)
         with self._friendly(), self._locked(target.category):
-            labels = self.labels(target.category) | {label: int(target.version)}
-            labels.pop(LATEST)
-            atomic_write(self._inside(target.category, _LABELS), dump_mapping(labels))
+            self.labels(target.category)  # a broken file is refused, not added to
+            stored = self._stored_labels(target.category)
+            stored[label] = int(target.version)
+            atomic_write(self._inside(target.category, _LABELS), dump_mapping(stored))
         return target
+
+    def _stored_labels(self, category: str) -> MutableMapping[Any, Any]:
+        """The labels file as it stands, comments and all; empty when there is none."""
+        path = self._inside(category, _LABELS)
+        empty = not path.is_file() or not path.stat().st_size
+        return {} if empty else parse_yaml(read_bytes(path), str(path))
 
     @contextmanager
     def _locked(self, category: str) -> Iterator[None]:
@@ -217,10 +223,15 @@ class Store:
         if not NAME.fullmatch(category):
             parse_ref(category)
         path = self.root / category / name if name else self.root / category
-        with suppress(OSError):
-            if not path.resolve().is_relative_to(self.root.resolve()):
-                raise UnsafePathError(f"{path} is a link to {path.resolve()}", expected="a file inside the library")
+        if self._leads_out(path):
+            raise UnsafePathError(f"{path} is a link to {path.resolve()}", expected="a file inside the library")
         return path
+
+    def _leads_out(self, path: Path) -> bool:
+        """Whether a path of the library is a link that leaves it; one that cannot be followed does not."""
+        with suppress(OSError):
+            return not path.resolve().is_relative_to(self.root.resolve())
+        return False
 
     def _unknown_category(self, category: str) -> None:
         known = self.categories()

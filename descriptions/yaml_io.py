@@ -27,14 +27,14 @@ from ruamel.yaml.events import (
 
 from descriptions.errors import InvalidFileError, nearest
 from descriptions.schema import DescriptionFile
+from descriptions.yaml_merge import merge_map, plain
 
 MAX_BYTES = 256 * 1024
 """A file of 500 long entries is a quarter of this."""
 MAX_DEPTH = 6
 """The format itself nests four deep."""
-
-_OMITTED_WHEN: dict[str, Any] = {"note": "", "locked": False, "family": None, "part": None, "support": None}
-"""Defaults of an anomaly that would only be noise in a file that people read."""
+_UNFOLDED = 10**9
+"""Columns of a line: folding a long text loses and adds spaces around double ones, tabs and backslashes."""
 
 
 class Problem(NamedTuple):
@@ -119,24 +119,44 @@ def dump_description(description: DescriptionFile) -> str:
     """The YAML text of a description; parsing it gives the description back.
 
     A description that was read from a file keeps that file's comments, key order and quoting.
+
+    Raises:
+        InvalidFileError: it would read back as something else, or not at all.
     """
     yaml = _round_trip()
-    document, plain = description._document, _plain(description)
+    document = description._document
     # A parse of the dump is a deep copy that keeps every comment; the original stays as it was read.
     document = yaml.load(_text(document, yaml)) if document is not None else CommentedMap()
-    _merge_map(document, plain)
-    return _text(document, yaml)
+    merge_map(document, plain(description))
+    text = _text(document, yaml)
+    _refuse_unfaithful(description, text)
+    return text
+
+
+def _refuse_unfaithful(description: DescriptionFile, text: str) -> None:
+    """What nobody could read back as it was is never written."""
+    data = text.encode()
+    if len(data) > MAX_BYTES:
+        raise InvalidFileError(
+            f"{description.ref}: {len(data):,} bytes", expected=f"at most {MAX_BYTES:,} bytes of YAML"
+        )
+    again = parse_description(data, description.ref)
+    if again != description:
+        field = next(name for name in type(again).model_fields if getattr(again, name) != getattr(description, name))
+        raise InvalidFileError(
+            f"{description.ref}: {field} would read back as something else", hint="leave out unusual line breaks"
+        )
 
 
 def dump_mapping(content: Mapping[str, Any]) -> str:
-    """A plain mapping as YAML text."""
-    return _text(dict(content), YAML())
+    """A mapping as YAML text; one that `parse_yaml` read keeps its comments."""
+    return _text(content, _round_trip())
 
 
 def _round_trip() -> YAML:
     yaml = YAML()
     yaml.preserve_quotes = True
-    yaml.width = 120
+    yaml.width = _UNFOLDED
     yaml.indent(mapping=2, sequence=4, offset=2)
     return yaml
 
@@ -229,64 +249,3 @@ def _line(node: Any, location: Sequence[Any]) -> int | None:
 
 def _kind(content: Any) -> str:
     return "nothing" if content is None else "a list" if isinstance(content, list) else f"the text {str(content)!r:.40}"
-
-
-def _plain(description: DescriptionFile) -> dict[str, Any]:
-    """The description as plain YAML values, without defaults that are only noise."""
-    plain = description.model_dump(mode="json", exclude_none=True)
-    plain["created"] = description.created.isoformat().replace("+00:00", "Z")
-    if not description.parts:
-        plain.pop("parts")
-    for entry in plain["anomalies"]:
-        for key, value in _OMITTED_WHEN.items():
-            if entry.get(key, value) == value:
-                entry.pop(key, None)
-    return plain
-
-
-def _merge_map(node: CommentedMap, wanted: Mapping[str, Any]) -> None:
-    for key in [key for key in node if key not in wanted and not _is_default(key, node[key])]:
-        del node[key]
-    for key, value in wanted.items():
-        node[key] = _merged(node.get(key), value)
-
-
-def _is_default(key: str, value: Any) -> bool:
-    """Whether a key that the dump would leave out may stay because a person spelled the default out."""
-    return key in _OMITTED_WHEN and value == _OMITTED_WHEN[key]
-
-
-def _merged(node: Any, value: Any) -> Any:
-    """`value`, kept in the shape of `node` where that already says the same."""
-    if isinstance(node, CommentedMap) and isinstance(value, Mapping):
-        _merge_map(node, value)
-        return node
-    if isinstance(node, CommentedSeq) and isinstance(value, list):
-        return _merged_list(node, value)
-    if isinstance(value, Mapping):
-        fresh = CommentedMap()
-        _merge_map(fresh, value)
-        return fresh
-    if isinstance(value, list):
-        return CommentedSeq(_merged(None, item) for item in value)
-    return node if node == value else value
-
-
-def _merged_list(node: CommentedSeq, wanted: list[Any]) -> CommentedSeq:
-    """Entries with ids keep their comments wherever they move; plain texts keep them where they stay."""
-    known = {item["id"]: item for item in node if isinstance(item, CommentedMap) and "id" in item}
-    merged = [
-        _merged(known.get(item["id"]) if isinstance(item, Mapping) and "id" in item else _at(node, index), item)
-        for index, item in enumerate(wanted)
-    ]
-    del node[len(merged) :]
-    for index, item in enumerate(merged):
-        if index < len(node):
-            node[index] = item
-        else:
-            node.append(item)
-    return node
-
-
-def _at(node: CommentedSeq, index: int) -> Any:
-    return node[index] if index < len(node) else None

@@ -297,6 +297,10 @@ def test_links_out_of_the_library_are_refused(tmp_path: Path) -> None:
     for ref in ("capsule", "pill"):
         with pytest.raises(UnsafePathError, match="is a link to"):
             Store(root).load(ref)
+    Store(root).save(capsule(category="nut"))
+    assert Store(root).categories() == ["nut", "pill"]
+    with pytest.raises(UnknownCategoryError, match="did you mean nut"):
+        Store(root).load("nuts")
 
 
 def test_where_the_library_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
