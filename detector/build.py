@@ -82,9 +82,10 @@ def resolve(config: ModelConfig, pretrained: str | Path | None = None) -> ModelC
     vision = dict(architecture.get("vision_cfg", {}), image_size=config.image_size)
     if extra := sorted(set(architecture) - {"embed_dim", "vision_cfg", "text_cfg", "quick_gelu"}):
         raise BackboneError(f"backbone {config.backbone!r} sets {', '.join(extra)}", expected="a plain CLIP")
-    if config.image_size % int(vision.get("patch_size", 16)):
+    patch = int(vision.get("patch_size", 16))
+    if config.image_size % patch:
         raise BackboneError(
-            f"image_size {config.image_size} with patches of {vision['patch_size']} pixels", expected="a multiple of it"
+            f"image_size {config.image_size} with patches of {patch} pixels", expected="a multiple of it"
         )
     quick = _quick_gelu(config, architecture, pretrained)
     architecture |= {"vision_cfg": vision, "quick_gelu": quick}
@@ -97,10 +98,13 @@ def _read_architecture(backbone: str) -> dict[str, Any]:
     path = Path(backbone)
     if path.suffix == ".json":
         try:
-            loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            loaded: Any = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise BackboneError(f"{backbone}: {error}", expected="an open_clip JSON config") from error
-        return loaded.get("model_cfg", loaded)  # type: ignore[no-any-return]  # hub configs nest it
+        inner = loaded.get("model_cfg", loaded) if isinstance(loaded, dict) else loaded  # hub configs nest it
+        if not isinstance(inner, dict) or not isinstance(inner.get("vision_cfg"), dict):
+            raise BackboneError(f"{backbone} has no vision_cfg", expected="an open_clip JSON config")
+        return inner
     known: dict[str, Any] | None = open_clip.get_model_config(backbone)
     if known is None:
         raise BackboneError(

@@ -84,7 +84,8 @@ def read_weights(path: Path) -> Mapping[str, Any]:
     """What a .pt, .pth or .safetensors file holds: tensors by name, or a dictionary of such dictionaries.
 
     Nothing in the file is executed: pickles are read with `weights_only`. A TorchScript archive, as OpenAI ships
-    CLIP, gives its parameters. Where the format allows, tensors stay on disk until they are used.
+    CLIP, gives its parameters, and is refused where reading it would run code of its own. Where the format allows,
+    tensors stay on disk until they are used.
 
     Raises:
         WeightsError: no such file, or not a weight file.
@@ -95,11 +96,14 @@ def read_weights(path: Path) -> Mapping[str, Any]:
         if path.suffix == ".safetensors":
             return WeightFile(path)
         if is_torchscript(path):
+            _require_inert(path)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # the format is deprecated, OpenAI's files are not going to change
                 return dict(torch.jit.load(str(path), map_location="cpu").state_dict())  # type: ignore[no-untyped-call]
         mapped = zipfile.is_zipfile(path)  # the format before it cannot be
         return dict(torch.load(path, map_location="cpu", weights_only=True, mmap=mapped))
+    except WeightsError:
+        raise
     except pickle.UnpicklingError as error:  # whose text is a page about torch.load
         raise WeightsError(f"{path} is no file of tensors", expected="weights (.pt, .pth or .safetensors)") from error
     except Exception as error:  # what a damaged file raises depends on where it is damaged
@@ -113,6 +117,14 @@ def is_torchscript(path: Path) -> bool:
         return False
     with zipfile.ZipFile(path) as archive:
         return any(name.endswith("/constants.pkl") for name in archive.namelist())
+
+
+def _require_inert(path: Path) -> None:
+    """Refuse a TorchScript archive with a `__setstate__`, the one method that runs while an archive is read."""
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            if "/code/" in name and b"__setstate__" in archive.read(name):
+                raise WeightsError(f"{path} runs code of its own while it is read", expected="weights alone")
 
 
 def load_strictly(module: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:

@@ -48,8 +48,8 @@ class Source(Protocol):
     def batch(self, positions: Sequence[int], epoch: int) -> Any:
         """The images at `positions` of the training part as `epoch` shows them."""
 
-    def validation(self, batch: int) -> Iterator[Any]:
-        """The held-out part as it is, in order."""
+    def validation(self, batch: int) -> Iterator[tuple[int, Any]]:
+        """The held-out part as it is, in order, each batch with its number of images."""
 
 
 class Trainer:
@@ -87,10 +87,12 @@ class Trainer:
             resume: continue from `last.safetensors`; equals an uninterrupted run byte for byte on the CPU.
 
         Raises:
-            ResumeError: nothing to continue, another run, or a folder that already holds one.
+            ResumeError: see `start`.
             InterruptedTrainingError: stopped half-way; the last state is on disk.
         """
-        state = self._begin(resume)
+        state = self.start(resume=resume)
+        if state and self.fabric.is_global_zero:
+            truncate_log(self.folder / LOG, state.progress.stage, state.progress.step)
         start = state.progress if state else Progress(fingerprint=self.fingerprint)
         if state:
             for stage in self.stages:
@@ -116,7 +118,12 @@ class Trainer:
     def _best(self, stage: Stage) -> Path:
         return self.folder / f"best-{stage.name}.safetensors"
 
-    def _begin(self, resume: bool) -> State | None:
+    def start(self, *, resume: bool) -> State | None:
+        """What the run begins with: the state to continue from, or None.
+
+        Raises:
+            ResumeError: nothing to continue, another run, or a folder that already holds one.
+        """
         if not resume:
             if self.last.exists():
                 raise ResumeError(f"{self.folder} holds a run already", hint="add --resume, or give another --out")
@@ -124,12 +131,11 @@ class Trainer:
         state = load_state(self.last)
         if state.progress.fingerprint != self.fingerprint:
             raise ResumeError(
-                f"{self.last} was made with other settings, data or descriptions ({state.progress.fingerprint[:12]})",
+                f"{self.last} was made with other settings, weights, data or descriptions"
+                f" ({state.progress.fingerprint[:12]})",
                 expected=f"the same as now ({self.fingerprint[:12]})",
                 hint="repeat the first command's options, or give another --out",
             )
-        if self.fabric.is_global_zero:
-            truncate_log(self.folder / LOG, state.progress.stage, state.progress.step)
         return state
 
     def _stage(self, progress: Progress, state: State | None) -> None:
@@ -216,13 +222,14 @@ class Trainer:
         every = self.config.validate_every
         if not every or (done % every and done != total):
             return None
-        losses = []
+        total_loss, images = 0.0, 0
         objective.eval()
         with torch.no_grad():
-            for batch in self.source.validation(self.config.batch_size):
-                losses.append(float(torch.stack(list(objective(batch).values())).sum()))
+            for size, batch in self.source.validation(self.config.batch_size):
+                total_loss += size * float(torch.stack(list(objective(batch).values())).sum())
+                images += size
         objective.train()
-        return sum(losses) / len(losses) if losses else None
+        return total_loss / images if images else None
 
     def _keep_best(self, progress: Progress, value: float | None) -> Progress:
         if value is None or (progress.best is not None and progress.best <= value):

@@ -13,6 +13,7 @@ from descriptions.errors import nearest
 from descriptions.refs import parse_ref, slug
 from descriptions.schema import DescriptionFile
 from descriptions.store import Store
+from detector.cache import fingerprint as weights_digest
 from detector.checkpoint import save_checkpoint
 from detector.data import Sample, open_data
 from detector.device import resolve_device
@@ -122,20 +123,24 @@ def _chosen(refs: Sequence[str], categories: Sequence[str]) -> dict[str, str]:
 
 
 def fingerprint(config: TrainConfig, model: FiLo, material: Material, processes: int) -> str:
-    """SHA-256 (hex) of everything the resulting weights depend on."""
+    """SHA-256 (hex) of what the resulting weights depend on: recipe, starting weights, descriptions, masks, images.
+
+    Images count by name and size, since reading a large set twice would take as long as an epoch.
+    """
     digest = hashlib.sha256(config.content_hash.encode())
-    digest.update(model.config.model_dump_json().encode())
+    digest.update(weights_digest(model).encode())
     digest.update(repr((processes, material.split, sorted(material.hashes.items()))).encode())
     for sample in material.samples:
         digest.update(f"{sample.category}/{sample.defect}/{sample.image.name}/{sample.image.stat().st_size}".encode())
+        digest.update(sample.mask.read_bytes() if sample.mask else b"")
     return digest.hexdigest()
 
 
 class Result(NamedTuple):
-    """A finished run."""
+    """A run, before and after."""
 
     model: FiLo
-    """With the weights of the last step."""
+    """In the end with the weights of the last step, on the CPU."""
     trainer: Trainer
 
 
@@ -158,8 +163,10 @@ def finish(
         TrainError: see `train`.
     """
     content = {"out": str(out), "resume": resume, **summary(material, config)}
+    ready = prepare(build, material, config, out, fabric=fabric, listener=listener)
+    ready.trainer.start(resume=resume)  # a refusal leaves the record of the run that is there alone
     with recorded(out, content):
-        result = train(build, material, config, out, resume=resume, fabric=fabric, listener=listener)
+        result = _run(ready, resume=resume)
         path = out / MODEL
         save = partial(save_checkpoint, whole=True, descriptions=material.hashes, training=summary(material, config))
         if result.trainer.fabric.is_global_zero:
@@ -179,14 +186,38 @@ def train(
     fabric: Fabric | None = None,
     listener: Callable[[Report], None] = lambda _: None,
 ) -> Result:
-    """Train both stages.
+    """Train both stages; `finish` without its files.
+
+    Args: see `prepare`.
+        resume: continue the run in `out`.
+
+    Raises:
+        TrainError: see `detector.train.errors`.
+    """
+    return _run(prepare(build, material, config, out, fabric=fabric, listener=listener), resume=resume)
+
+
+def _run(ready: Result, *, resume: bool) -> Result:
+    ready.trainer.run(resume=resume)
+    return ready._replace(model=ready.model.cpu().eval())
+
+
+def prepare(
+    build: Callable[[], FiLo],
+    material: Material,
+    config: TrainConfig,
+    out: Path,
+    *,
+    fabric: Fabric | None = None,
+    listener: Callable[[Report], None] = lambda _: None,
+) -> Result:
+    """Model and trainer of a run that has not begun; nothing is written.
 
     Args:
         build: makes the model; called after seeding, so that fresh decoders are the same in a resumed run.
         material: images and descriptions.
         config: the preset, possibly changed.
         out: receives states and metrics.
-        resume: continue the run in `out`.
         fabric: devices and precision; by default one process on the CPU or GPU at hand.
         listener: told about every step.
 
@@ -208,8 +239,7 @@ def train(
         fabric=fabric,
         listener=listener,
     )
-    trainer.run(resume=resume)
-    return Result(model.cpu().eval(), trainer)
+    return Result(model, trainer)
 
 
 def make_source(model: FiLo, material: Material, config: TrainConfig, device: torch.device) -> FiLoSource:
@@ -226,21 +256,27 @@ def make_fabric(config: TrainConfig, device: str = "auto", devices: int = 1) -> 
 
     Args:
         config: names the precision.
-        device: `auto`, `cpu`, `cuda` or `mps`.
+        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         devices: processes; on the CPU they share its cores.
 
     Raises:
         DeviceError: a processor this machine does not have.
         TrainError: more GPUs than there are.
     """
-    accelerator = resolve_device(device).type
+    chosen = resolve_device(device)
+    accelerator = chosen.type
     present = torch.cuda.device_count()
     if accelerator == "cuda" and devices > present:
         raise TrainError(f"--devices {devices}", expected=f"at most {present}, the GPUs of this machine")
+    if chosen.index is not None and devices > 1:
+        raise TrainError(f"--devices {devices} with --device {device}", expected=f"--device {accelerator}")
     automatic = "bf16-mixed" if accelerator == "cuda" else "32-true"
     precision: Any = automatic if config.precision == "auto" else config.precision
     return Fabric(
-        accelerator=accelerator, devices=devices, strategy="ddp" if devices > 1 else "auto", precision=precision
+        accelerator=accelerator,
+        devices=devices if chosen.index is None else [chosen.index],
+        strategy="ddp" if devices > 1 else "auto",
+        precision=precision,
     )
 
 

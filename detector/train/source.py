@@ -69,11 +69,11 @@ class FiLoSource:
             return self._collect(indices, [self._plain(index) for index in indices])
         return self._collect(indices, [self._augmented(index, epoch) for index in indices])
 
-    def validation(self, batch: int) -> Iterator[Batch]:
-        """Held-out images as they are."""
+    def validation(self, batch: int) -> Iterator[tuple[int, Batch]]:
+        """Held-out images as they are, each batch with its number of them."""
         for start in range(0, len(self.split.validation), batch):
             indices = self.split.validation[start : start + batch]
-            yield self._collect(indices, [self._plain(index) for index in indices])
+            yield len(indices), self._collect(indices, [self._plain(index) for index in indices])
 
     def _collect(self, indices: Sequence[int], items: Sequence[_Item]) -> Batch:
         masks = torch.stack([item.mask for item in items])

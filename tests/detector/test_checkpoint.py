@@ -311,6 +311,33 @@ def test_a_torchscript_archive_gives_its_parameters(tmp_path):
     assert build_model(tiny_config(variant="released"), path).config.quick_gelu is False
 
 
+class _Eager(torch.nn.Module):
+    """Writes a file while it is read."""
+
+    def __init__(self, target: str) -> None:
+        super().__init__()
+        self.target = target
+
+    @torch.jit.export
+    def __getstate__(self) -> tuple[str, bool]:
+        return self.target, self.training
+
+    @torch.jit.export
+    def __setstate__(self, state: tuple[str, bool]) -> None:
+        self.target, self.training = state[0], state[1]
+        torch.save(torch.ones(1), self.target)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.(script|save)` is deprecated")
+def test_a_torchscript_archive_never_runs(tmp_path):
+    path, target = tmp_path / "eager.pt", tmp_path / "written.bin"
+    torch.jit.script(_Eager(str(target))).save(str(path))
+    target.unlink(missing_ok=True)
+    with pytest.raises(WeightsError, match=r"eager\.pt runs code of its own while it is read"):
+        read_weights(path)
+    assert not target.exists()
+
+
 def _archive(state: dict[str, torch.Tensor], path: Path) -> None:
     """A TorchScript archive with nested modules named as the state is."""
     root = torch.nn.Module()

@@ -194,12 +194,21 @@ def test_backbone_from_a_json_file(tmp_path):
     assert model.config.architecture["embed_dim"] == TINY["embed_dim"]
 
 
+@pytest.mark.parametrize("content", ["[]", '{"embed_dim": 8}', '{"model_cfg": 3}'])
+def test_a_json_file_that_is_no_backbone_is_named(tmp_path, content):
+    path = tmp_path / "odd.json"
+    path.write_text(content)
+    with pytest.raises(BackboneError, match=r"odd\.json has no vision_cfg; expected an open_clip JSON config"):
+        build_model(tiny_config(backbone=str(path), architecture=None))
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
         ({"backbone": "ViT-L-14-363", "architecture": None}, "did you mean ViT-L-14-336?"),
         ({"backbone": "nowhere.json", "architecture": None}, "open_clip JSON config"),
         ({"image_size": 57}, "a multiple of it"),
+        ({"image_size": 57, "architecture": TINY | {"vision_cfg": {"width": 32}}}, "patches of 16 pixels"),
         ({"feature_levels": (1, 9)}, "levels up to 4"),
         ({"architecture": TINY | {"custom_text": True}}, "a plain CLIP"),
         ({"architecture": TINY | {"vision_cfg": TINY["vision_cfg"] | {"pool_type": "avg"}}}, "embeds by its CLS token"),

@@ -61,6 +61,31 @@ def test_training_lowers_the_loss_and_leaves_clip_alone(tmp_path, data, store):
     assert not torch.equal(result.model.adapter.fc[0].weight, fresh.adapter.fc[0].weight)
 
 
+def test_a_refused_run_leaves_the_record_of_the_finished_one(tmp_path, data, store):
+    material = gather(data, "test", categories=["cloth"], store=store)
+    config = CONFIG.model_copy(update={"batch_size": 5, "main_epochs": 1, "adapter_epochs": 1})
+    finish(tiny_filo, material, config, tmp_path)
+    before = (tmp_path / "run.json").read_bytes()
+    with pytest.raises(ResumeError, match="holds a run already"):
+        finish(tiny_filo, material, config.model_copy(update={"seed": 7}), tmp_path)
+    assert (tmp_path / "run.json").read_bytes() == before
+
+
+def test_a_run_is_not_continued_from_other_weights_or_masks(tmp_path, data, store):
+    material = gather(data, "test", categories=["cloth"], store=store)
+    config = CONFIG.model_copy(update={"batch_size": 5, "main_epochs": 1, "adapter_epochs": 0})
+    train(tiny_filo, material, config, tmp_path)
+    with pytest.raises(ResumeError, match="other settings, weights, data or descriptions"):
+        train(lambda: tiny_filo(seed=3), material, config, tmp_path, resume=True)
+    mask = next(sample.mask for sample in material.samples if sample.mask)
+    content = mask.read_bytes()
+    mask.write_bytes(content + b"0")
+    with pytest.raises(ResumeError, match="other settings, weights, data or descriptions"):
+        train(tiny_filo, material, config, tmp_path, resume=True)
+    mask.write_bytes(content)
+    train(tiny_filo, material, config, tmp_path, resume=True)
+
+
 def test_a_corrupt_image_stops_with_its_name_and_resume_gives_the_same_weights(tmp_path, data, store):
     material = gather(data, "test", categories=["cloth"], store=store)
     config = CONFIG.model_copy(update={"batch_size": 5, "validate_every": 0, "validation_fraction": 0.0})
@@ -134,7 +159,7 @@ def test_other_descriptions_are_another_run(tmp_path, data, store):
     train(tiny_filo, gather(data, "test", store=store), quick, tmp_path)
     changed = Store(store.root)
     changed.save(DescriptionFile(category="cloth", object_name="cloth", anomalies=(Anomaly(id="b", text="stain"),)))
-    with pytest.raises(ResumeError, match="other settings, data or descriptions"):
+    with pytest.raises(ResumeError, match="other settings, weights, data or descriptions"):
         train(tiny_filo, gather(data, "test", store=changed), quick, tmp_path, resume=True)
 
 

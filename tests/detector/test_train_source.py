@@ -102,8 +102,9 @@ def test_a_full_memory_keeps_no_more(samples):
 def test_held_out_images_are_never_changed(samples):
     batches = list(source(samples, TrainConfig(mosaic_rate=1)).validation(2))
     plain = list(source(samples).validation(2))
+    assert [size for size, _ in batches] == [len(batch.labels) for _, batch in batches]
     assert len(batches) == 3
-    assert all(torch.equal(a.pixels, b.pixels) for a, b in zip(batches, plain, strict=True))
+    assert all(torch.equal(a.pixels, b.pixels) for (_, a), (_, b) in zip(batches, plain, strict=True))
 
 
 def test_a_truncated_image_is_named(tmp_path):

@@ -41,9 +41,10 @@ class ToySource:
         noise = [torch.tensor(generator(5, epoch, i).normal(size=6), dtype=torch.float32) for i in positions]
         return Points(self.inputs[list(positions)] + 0.01 * torch.stack(noise), self.targets[list(positions)])
 
-    def validation(self, batch: int) -> Iterator[Points]:
+    def validation(self, batch: int) -> Iterator[tuple[int, Points]]:
         for start in range(26, 34, batch):
-            yield Points(self.inputs[start : start + batch], self.targets[start : start + batch])
+            inputs = self.inputs[start : min(start + batch, 34)]
+            yield len(inputs), Points(inputs, self.targets[start : min(start + batch, 34)])
 
 
 class Net(nn.Module):
