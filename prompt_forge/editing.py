@@ -4,17 +4,19 @@ import os
 import shlex
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from descriptions.errors import InvalidFileError, SettingsError
+from descriptions.errors import ForgeError, InvalidFileError, SettingsError
 from descriptions.schema import DescriptionFile
 from descriptions.yaml_io import dump_description, parse_description, read_bytes
 from prompt_forge.errors import PromptForgeError
 
 
 class EditError(PromptForgeError):
-    """What was edited is no valid description; the message says where the copy is."""
+    """What was edited is no valid description, or cannot be saved; the message says where the copy is."""
 
 
 class Copy(NamedTuple):
@@ -48,7 +50,7 @@ def open_editor(path: Path) -> None:
 
 
 def finish(copy: Copy) -> DescriptionFile | None:
-    """Read the copy back; None when nothing was changed. The copy is removed unless it is in trouble.
+    """Read the copy back; None when nothing was changed, and only then is the copy removed: see `until_saved`.
 
     Raises:
         EditError: it is invalid, or belongs to another category now; the copy stays where the message says.
@@ -60,9 +62,24 @@ def finish(copy: Copy) -> DescriptionFile | None:
         raise EditError(str(error), hint=keep) from error
     if edited.category != copy.original.category:
         raise EditError(f"category {edited.category!r}", expected=copy.original.category, hint=keep)
-    changed = copy.path.read_text(encoding="utf-8") != dump_description(copy.original)
+    if copy.path.read_text(encoding="utf-8") != dump_description(copy.original):
+        return edited
     discard(copy)
-    return edited if changed else None
+    return None
+
+
+@contextmanager
+def until_saved(copy: Copy) -> Iterator[None]:
+    """Remove the copy once the block, which saves what was made of it, ends well.
+
+    Raises:
+        EditError: it was not saved; the copy stays where the message says.
+    """
+    try:
+        yield
+    except (ForgeError, OSError) as error:
+        raise EditError(str(error), hint=f"what you typed is in {copy.path}") from error
+    discard(copy)
 
 
 def discard(copy: Copy) -> None:

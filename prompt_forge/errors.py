@@ -4,7 +4,7 @@ ForgeError
 +-- PromptForgeError
     +-- CacheError                  the cache of answers cannot be used
     +-- TemplateError               templates: missing, broken, or asks for what nobody knows
-    +-- EditError                   editing: what was edited is no valid description
+    +-- EditError                   editing: what was edited is no valid description, or cannot be saved
     +-- ScoresError                 scores: contributions missing, damaged, or about another version
     +-- ImportFiLoError             filo_import: the dictionary that was asked for is not there
     +-- ModelError                  no whole, acceptable answer came from the language model

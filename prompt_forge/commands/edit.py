@@ -19,17 +19,19 @@ def edit(ref: RefArgument, descriptions_dir: DescriptionsDir = None) -> None:
     """
     from descriptions.store import Store
     from prompt_forge.console import print_line, say
-    from prompt_forge.editing import start
+    from prompt_forge.editing import start, until_saved
     from prompt_forge.revise import by_a_person, remind, save_beside, successor
 
     store = Store.open(descriptions_dir)
     original = store.load(ref)
-    edited = _edited(start(original))
+    copy = start(original)
+    edited = _edited(copy)
     if edited is None:
         say("nothing changed; no version saved")
         return
     entries = by_a_person(original, edited.anomalies)
-    saved = save_beside(store, descriptions_dir, successor(original, edited, anomalies=entries))
+    with until_saved(copy):
+        saved = save_beside(store, descriptions_dir, successor(original, edited, anomalies=entries))
     print_line(f"saved {saved.ref}; see prompt-forge diff {original.ref} {saved.ref}")
     remind(descriptions_dir, saved, say)
 

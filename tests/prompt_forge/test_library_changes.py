@@ -93,6 +93,20 @@ def test_a_broken_edit_is_kept(store: Store, editor, tmp_path: Path, change: str
     assert copies(tmp_path) == ["capsule-from-v1.yaml"]
 
 
+def test_what_was_typed_outlives_a_library_that_cannot_be_written(
+    store: Store, editor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("descriptions.store.PACKAGED", store.root)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "descriptions").write_text("a file")
+    editor("text = text.replace('round dent', 'oval dent')")
+    failed = CliRunner().invoke(app, ["edit", "capsule"])
+    assert isinstance(failed.exception, EditError)
+    (copy,) = (tmp_path / "copies").rglob("*.yaml")
+    assert f"cannot be written to (Not a directory); what you typed is in {copy}" in str(failed.exception)
+    assert "oval dent" in copy.read_text()
+
+
 @pytest.mark.parametrize(("again", "versions"), [(True, [1, 2]), (False, [1])])
 def test_at_a_terminal_a_broken_edit_can_be_opened_again(
     store: Store, editor, monkeypatch: pytest.MonkeyPatch, again: bool, versions: list[int]
@@ -254,3 +268,4 @@ def test_an_edit_of_the_packaged_library_is_saved_in_the_working_folder(
     saved = Store(work / "descriptions").load("capsule@1")
     assert saved.parent is None
     assert store.versions("capsule") == [1]
+    assert copies(tmp_path) == []
