@@ -3,7 +3,7 @@
 import threading
 from dataclasses import dataclass
 
-from prompt_forge.errors import BudgetError, ModelError
+from prompt_forge.errors import BudgetError, IncompleteError, ModelError
 from prompt_forge.llm.types import Completion, LanguageModel, Request, Usage
 
 _CHARACTERS_PER_TOKEN = 3
@@ -42,7 +42,7 @@ class Budget:
         self._lock = threading.Lock()
         self._reserved = Usage()
         self.spent = Usage()
-        """Tokens of the calls so far, failed ones included; cached answers cost nothing."""
+        """Tokens of the calls so far, failed ones included; cached ones cost nothing, uncounted ones the estimate."""
         self.calls = 0
         """Calls that brought a whole answer."""
 
@@ -83,6 +83,11 @@ def _minus(left: Usage, right: Usage) -> Usage:
     )
 
 
+def _counted(used: Usage, amount: Usage) -> Usage:
+    """What an answer took; the estimate where the server does not count, so that limits hold there too."""
+    return used if used.total else amount
+
+
 class Budgeted:
     """Asks the budget before it asks the model."""
 
@@ -110,7 +115,10 @@ class Budgeted:
         used, answered = Usage(), False
         try:
             completion = self._inner.complete(request)
-            used, answered = completion.usage, True
+            used, answered = _counted(completion.usage, amount), True
+        except IncompleteError as error:  # an answer all the same, and paid for
+            used = _counted(error.usage, amount)
+            raise
         except ModelError as error:
             used = error.usage
             raise

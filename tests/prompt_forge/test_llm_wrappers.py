@@ -1,15 +1,18 @@
 """Budget, rate, re-ask, recordings, configuration and the composition of them."""
 
+from contextlib import closing, nullcontext
+
 import pytest
 from pydantic import SecretStr
 
 from descriptions.errors import SettingsError
 from descriptions.settings import load
 from prompt_forge.errors import BudgetError, IncompleteError, RecordingError, RejectedAnswerError
-from prompt_forge.llm.budget import Budget, Budgeted, Price
+from prompt_forge.llm.budget import Budget, Budgeted, Price, estimate
 from prompt_forge.llm.ladder import Ladder
 from prompt_forge.llm.log import ExchangeLog, Logged
 from prompt_forge.llm.open import ladder_file, open_model, resources
+from prompt_forge.llm.openai_chat import OpenAIChat
 from prompt_forge.llm.rate import RateLimit
 from prompt_forge.llm.reask import ask
 from prompt_forge.llm.redact import Redactor
@@ -46,6 +49,18 @@ def test_budget_stops_before_the_call():
     with pytest.raises(RecordingError):
         Budgeted(Scripted([]), budget).complete(request(sampling=Sampling(max_tokens=1)))
     assert budget.calls == 1
+
+
+@pytest.mark.parametrize("text", ["ok", ""])
+def test_a_server_that_counts_no_tokens_spends_the_estimate(text):
+    asked, budget = request(sampling=Sampling(max_tokens=1000)), Budget(max_tokens=2000)
+    with serve(lambda _: chat(text, usage=None)) as server, closing(OpenAIChat(server.url, "m")) as model:
+        with nullcontext() if text else pytest.raises(IncompleteError):
+            Budgeted(model, budget).complete(asked)
+        assert budget.spent == estimate(asked)
+        with pytest.raises(BudgetError, match="1007 tokens are spent"):
+            Budgeted(model, budget).complete(asked)
+    assert len(server.requests) == 1
 
 
 def test_rate_spaces_calls():
