@@ -22,7 +22,6 @@ from typing import Annotated, Any, Literal
 
 import jinja2
 from jinja2 import meta
-from jinja2.sandbox import SandboxedEnvironment
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from descriptions.errors import nearest
@@ -31,6 +30,7 @@ from descriptions.yaml_io import parse_yaml
 from prompt_forge.errors import PromptForgeError
 from prompt_forge.layers import Layer, layers
 from prompt_forge.llm.types import Message
+from prompt_forge.sandbox import ENVIRONMENT, bounded_range
 
 SUFFIX = ".j2"
 MAX_BYTES = 200_000
@@ -47,8 +47,13 @@ VARIABLES: Mapping[str, Any] = {
 }
 """Every variable a template may use, with the sample value that `templates check` renders it with."""
 
+_ID = r"[a-z0-9][a-z0-9-]{0,63}"
 _FRONT = re.compile(r"\A---\r?\n(?P<front>.*?)^---[ \t]*\r?\n(?P<body>.*)\Z", re.DOTALL | re.MULTILINE)
-_ENVIRONMENT = SandboxedEnvironment(undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=False)
+
+
+def _reason(error: BaseException) -> str:
+    """What went wrong; some exceptions do not say."""
+    return str(error) or type(error).__name__
 
 
 class TemplateError(PromptForgeError):
@@ -73,7 +78,7 @@ class FrontMatter(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+    id: Annotated[str, Field(pattern=f"^{_ID}$")]
     """Name for `--template`; the same as the file name."""
     purpose: Annotated[str, Field(min_length=1, max_length=300)]
     """One line for `templates list`."""
@@ -81,7 +86,7 @@ class FrontMatter(BaseModel):
     """How the answer is read: JSON for many entries, one entry on each line, or one entry."""
     variables: tuple[str, ...] = ()
     """What the blocks use."""
-    families: dict[str, tuple[Example, ...]] = {}
+    families: dict[str, Annotated[tuple[Example, ...], Field(min_length=1)]] = {}
     """Examples of each defect family, for `answer: phrase`."""
 
     @model_validator(mode="after")
@@ -112,20 +117,21 @@ class Template:
 
     @cached_property
     def _compiled(self) -> jinja2.Template:
-        return _ENVIRONMENT.from_string(self.body)
+        return ENVIRONMENT.from_string(self.body)
 
     def turn(self, block: str, variables: Mapping[str, Any]) -> str:
         """Render one block; only the declared variables are visible to it.
 
         Raises:
-            TemplateError: it uses an undeclared variable or does what the sandbox forbids.
+            TemplateError: it uses an undeclared variable, does what the sandbox forbids, or fails in another way.
         """
         known = {name: variables[name] for name in self.front.variables if name in variables}
         try:
-            return "".join(self._compiled.blocks[block](self._compiled.new_context(known))).strip()
-        except (jinja2.TemplateError, TypeError, ValueError, OverflowError, ArithmeticError) as error:
+            context = self._compiled.new_context(known | {"range": bounded_range()})
+            return "".join(self._compiled.blocks[block](context)).strip()
+        except Exception as error:  # a template is a program: it can fail in any way
             raise TemplateError(
-                f"template {self.id}: {error}", hint=f"see `prompt-forge templates check {self.path}`"
+                f"template {self.id}: {_reason(error)}", hint=f"see `prompt-forge templates check {self.path}`"
             ) from error
 
     def messages(self, variables: Mapping[str, Any]) -> tuple[Message, ...]:
@@ -208,10 +214,12 @@ def _misfit(template: Template) -> str:
     if template.path.name != template.id + SUFFIX:
         return f"the id is {template.id}; name the file {template.id}{SUFFIX} or change the id"
     try:
-        used = meta.find_undeclared_variables(_ENVIRONMENT.parse(template.body))
+        used = meta.find_undeclared_variables(ENVIRONMENT.parse(template.body))
         blocks = set(template._compiled.blocks)
     except jinja2.TemplateSyntaxError as error:
         return f"line {error.lineno} after the front matter: {error.message}"
+    except Exception as error:  # nested too deeply for Python, for one
+        return _reason(error)
     if extra := sorted(used - set(template.front.variables)):
         return f"the variable {extra[0]} is used but not in `variables`"
     if "user" not in blocks:
@@ -272,7 +280,7 @@ def copy_template(like: str, name: str, folder: Path) -> Path:
     Raises:
         TemplateError: the name is no id, `like` is unknown, or the file is there already.
     """
-    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,63}", name):
+    if not re.fullmatch(_ID, name):
         raise TemplateError(f"template name {name!r}", expected="lower-case letters, digits and -")
     text = _text(Templates.find().get(like).path)
     path = folder / f"{name}{SUFFIX}"

@@ -91,6 +91,7 @@ def test_values_are_data_and_open_no_turn() -> None:
         (("variables: [object_name]", "variables: [weather]"), "nobody knows the variable weather"),
         (("purpose: a test", "purpos: a test"), "did you mean purpose"),
         (("answer: list", "answer: phrase"), "families"),
+        (("answer: list", "answer: phrase\nfamilies: {crack: []}"), "families.crack"),
         (("block user", "block usr"), "no {% block user %}"),
         (("{% endblock %}", "{% endblock %}{% block extra %}{% endblock %}"), "nobody asks for the block extra"),
         (("{% endblock %}", ""), "after the front matter"),
@@ -114,6 +115,31 @@ def test_the_sandbox_refuses(tmp_path: Path, body: str) -> None:
     template = read(write(tmp_path, WHOLE.replace("{{ object_name }}", body)))
     with pytest.raises(TemplateError, match="template mine"):
         check(template)
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ('{{ "x".encode("nope") }}', "unknown encoding: nope"),
+        ("{{ [].pop() }}", "pop from empty list"),
+        ("{{ {}.popitem() }}", "dictionary is empty"),
+        ("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "recursion depth"),
+        ('{{ "a" * 10 ** 13 }}', "MemoryError"),
+        ("{{ " + "(" * 20_000 + "1" + ")" * 20_000 + " }}", "recursion depth"),
+        ("{% for i in range(9999) %}{% for j in range(9999) %}{% endfor %}{% endfor %}", "longer than 10000 numbers"),
+    ],
+)
+def test_a_template_that_fails_in_any_way_is_one_line(tmp_path: Path, body: str, told: str) -> None:
+    path = write(tmp_path, WHOLE.replace("{{ object_name }}", body))
+    result = CliRunner().invoke(app, ["templates", "check", str(path)])
+    assert (result.exit_code, len(result.stdout.splitlines())) == (1, 1)
+    assert told in result.stdout
+
+
+def test_a_range_is_bounded_for_each_rendering_alone(tmp_path: Path) -> None:
+    template = read(write(tmp_path, WHOLE.replace("{{ object_name }}", "{{ range(9999) | sum }}")))
+    for _ in range(2):
+        assert "49985001" in check(template)[0].content
 
 
 def test_unreadable_templates(tmp_path: Path) -> None:
