@@ -1,10 +1,11 @@
 """What detector commands print with: results on stdout, progress and warnings on stderr."""
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.markup import escape
@@ -14,10 +15,16 @@ from rich.text import Text
 
 from descriptions.terminal import printable
 
+NAME = 12
+"""Characters a first column keeps however narrow the terminal is."""
+WIDTH = 140
+"""Columns of a table in a file or a pipe, which say nothing about their width."""
+
 
 def stdout() -> Console:
     """For results; made on demand, so that redirected streams are honoured."""
-    return Console(file=sys.stdout, highlight=False)
+    wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDTH
+    return Console(file=sys.stdout, highlight=False, width=wide)
 
 
 def stderr() -> Console:
@@ -25,9 +32,14 @@ def stderr() -> Console:
     return Console(file=sys.stderr, highlight=False)
 
 
+def encodable(text: str) -> str:
+    """`text` with bytes of file names that are no UTF-8 spelt out, as JSON and Python spell them."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def safe(value: object) -> str:
     """Text from files or models, without control characters and without rich markup."""
-    return escape(printable(str(value)))
+    return escape(printable(encodable(str(value))))
 
 
 def warn(message: str) -> None:
@@ -37,24 +49,28 @@ def warn(message: str) -> None:
 
 def print_json(document: Any) -> None:
     """One JSON document on stdout and nothing else."""
-    sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
+    sys.stdout.write(encodable(json.dumps(document, ensure_ascii=False, indent=2)) + "\n")
 
 
 def table(title: str, *columns: str) -> Table:
-    """A table in the house style; columns that start with `>` are numbers, aligned right."""
+    """A table in the house style; columns that start with `>` are numbers, aligned right.
+
+    Names are folded, never cut: what tells two versions apart stands at their end.
+    """
     made = Table(title=title or None, title_justify="left", header_style="bold")
-    for column in columns:
+    for place, column in enumerate(columns):
         number = column.startswith(">")
-        made.add_column(column.removeprefix(">"), justify="right" if number else "left", no_wrap=number)
+        justify: Literal["left", "right"] = "right" if number else "left"
+        made.add_column(column.removeprefix(">"), justify=justify, min_width=None if place else NAME, overflow="fold")
     return made
 
 
 class SpeedColumn(ProgressColumn):
-    """Items a second."""
+    """Items a second since the start; items come in batches, so the pace of the last one says nothing."""
 
     def render(self, task: Task) -> Text:
         """Such as `3.2/s`, empty until known."""
-        return Text(f"{task.speed:.1f}/s" if task.speed else "")
+        return Text(f"{task.completed / task.elapsed:.1f}/s" if task.completed and task.elapsed else "")
 
 
 @contextmanager

@@ -13,11 +13,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from descriptions.files import atomic_write
+from detector.errors import OutputError
 
 RECORD = "run.json"
 _PACKAGES = (
     "filo-forge", "torch", "open_clip_torch", "lightning-fabric", "numpy", "groundingdino-py", "transformers",
 )  # fmt: skip
+
+_COMMANDS = ("detect", "eval", "train")
+"""Those that keep a record; they write files of the same names."""
 
 Status = Literal["running", "interrupted", "failed", "partial", "done"]
 
@@ -59,8 +63,14 @@ def write_run(folder: Path, settings: dict[str, Any], *, status: Status, **resul
         settings: everything that decides the results, as plain JSON.
         status: how far the run is.
         results: further entries, such as the `thresholds` that an evaluation found.
+
+    Raises:
+        OutputError: the folder holds the results of another command.
     """
-    before = {} if status == "running" else read_run(folder) or {}
+    before = read_run(folder) or {}
+    if status == "running":
+        _require_same_command(folder, before)
+        before = {}
     now = datetime.now(UTC).isoformat(timespec="seconds")
     record = {
         "status": status,
@@ -74,7 +84,23 @@ def write_run(folder: Path, settings: dict[str, Any], *, status: Status, **resul
         "settings": settings,
         **results,
     }
-    atomic_write(folder / RECORD, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+    text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+    atomic_write(folder / RECORD, text.encode("utf-8", "backslashreplace"))  # file names need not be UTF-8
+
+
+def _require_same_command(folder: Path, before: dict[str, Any]) -> None:
+    """Refuse a folder that holds the results of another command, which would be written over."""
+    theirs, ours = (_command(words) for words in (before.get("command"), sys.argv))
+    if theirs and ours and theirs != ours:
+        raise OutputError(
+            f"{folder} holds the results of `detector {theirs}`", expected="a folder of its own", hint="another --out"
+        )
+
+
+def _command(words: object) -> str | None:
+    """`detect`, `eval` or `train`; None where this is called from a program."""
+    named = words[1] if isinstance(words, list) and len(words) > 1 else None
+    return named if named in _COMMANDS else None
 
 
 def read_run(folder: Path) -> dict[str, Any] | None:

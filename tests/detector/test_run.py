@@ -3,6 +3,7 @@
 import pytest
 
 from detector import run
+from detector.errors import OutputError
 from detector.run import read_run, recorded, write_run
 
 
@@ -59,3 +60,15 @@ def test_outside_a_checkout_and_without_a_package_the_record_still_stands(tmp_pa
 def test_a_damaged_record_counts_as_none(tmp_path, content):
     (tmp_path / "run.json").write_text(content)
     assert read_run(tmp_path) is None
+
+
+def test_the_results_of_another_command_are_not_written_over(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["/usr/bin/detector", "eval", "--data", "x"])
+    write_run(tmp_path, {}, status="running")
+    write_run(tmp_path, {}, status="done")
+    monkeypatch.setattr("sys.argv", ["/usr/bin/detector", "detect", "x.png"])
+    with pytest.raises(OutputError, match=r"holds the results of `detector eval`; expected a folder of its own"):
+        write_run(tmp_path, {}, status="running")
+    assert read_run(tmp_path)["status"] == "done"
+    monkeypatch.setattr("sys.argv", ["a program of its own"])
+    write_run(tmp_path, {}, status="running")
