@@ -6,9 +6,12 @@ lists of texts. The release holds the same dictionary in several files, so peopl
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from itertools import chain, count
 from pathlib import Path
 from typing import NamedTuple
+
+from pydantic import ValidationError
 
 from descriptions.refs import NAME, slug
 from descriptions.schema import MAX_TEXT, Anomaly, DescriptionFile
@@ -73,28 +76,43 @@ def choose(found: list[Found], name: str | None = None) -> Found:
 
 
 def to_descriptions(found: Found) -> list[DescriptionFile]:
-    """One draft for each product; phrases too long for the format are left out."""
+    """One draft for each product; phrases too long for the format are left out.
+
+    Raises:
+        ImportFiLoError: a product does not fit the format.
+    """
     return [
-        DescriptionFile(
-            category=slug(product),
-            object_name=" ".join(product.replace("_", " ").split()),
-            anomalies=_entries(phrases, found.place),
-        )
+        _description(product, phrases, found.place)
         for product, phrases in found.phrases.items()
         if NAME.fullmatch(slug(product))
     ]
 
 
+def _description(product: str, phrases: tuple[str, ...], place: str) -> DescriptionFile:
+    entries = _entries(phrases, place)
+    name = " ".join(product.replace("_", " ").split())
+    try:
+        return DescriptionFile(category=slug(product), object_name=name, anomalies=entries)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        came = f"{place}: {product:.80}: {first['loc'][0]}: {first['msg']}"
+        raise ImportFiLoError(came, hint="shorten it in a copy of the file, and import that") from error
+
+
 def _entries(phrases: tuple[str, ...], place: str) -> tuple[Anomaly, ...]:
+    texts = dict.fromkeys(phrase for phrase in phrases if len(phrase) <= MAX_TEXT)
     entries: dict[str, Anomaly] = {}
-    for phrase in phrases:
-        stem = slug(phrase)[:56].strip("_-")
-        if len(phrase) > MAX_TEXT or not stem or any(entry.text == phrase for entry in entries.values()):
-            continue
-        number = sum(1 for known in entries if known == stem or known.startswith(f"{stem}-"))
-        name = f"{stem}-{number + 1}" if number else stem
-        entries[name] = Anomaly(id=name, text=phrase, source="import", note=f"from {place}")
+    for text in texts:
+        if stem := slug(text)[:56].strip("_-"):
+            name = _free_id(stem, entries)
+            entries[name] = Anomaly(id=name, text=text, source="import", note=f"from {place}")
     return tuple(entries.values())
+
+
+def _free_id(stem: str, taken: Collection[str]) -> str:
+    """`dent`, `dent-2`, `dent-3`, ...: the first that is free."""
+    names = chain([stem], (f"{stem}-{number}" for number in count(2)))
+    return next(name for name in names if name not in taken)
 
 
 def _in_file(file: Path, root: Path) -> Iterator[Found]:

@@ -68,6 +68,7 @@ def export(
 
     Example: `prompt-forge export capsule --format csv --out capsule.csv`
     """
+    from descriptions.errors import SettingsError
     from descriptions.files import atomic_write
     from descriptions.store import Store
     from prompt_forge.console import say
@@ -76,7 +77,10 @@ def export(
     if out is None:
         typer.echo(text, nl=False)
     else:
-        atomic_write(out, text)
+        try:
+            atomic_write(out, text)
+        except OSError as error:
+            raise SettingsError(f"cannot write {out}: {error.strerror}", hint="choose another --out") from error
         say(f"wrote {out}")
 
 

@@ -233,6 +233,30 @@ def test_texts_with_the_same_id_and_texts_too_long(tmp_path: Path) -> None:
     (tmp_path / "x.py").write_text('D = {"nut": "big dent, big (dent), dent"}')
     (only,) = to_descriptions(choose(find(tmp_path)))
     assert [entry.id for entry in only.anomalies] == ["big_dent", "big_dent-2", "dent"]
+    (tmp_path / "x.py").write_text('D = {"nut": "crack-2, crack, crack (, (crack), crack-2"}')
+    (only,) = to_descriptions(choose(find(tmp_path)))
+    assert [(entry.id, entry.text) for entry in only.anomalies] == [
+        ("crack-2", "crack-2"),
+        ("crack", "crack"),
+        ("crack-3", "crack ("),
+        ("crack-4", "(crack)"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("phrases", "message"),
+    [
+        ({"nut": [f"dent {number}" for number in range(501)]}, "nut: anomalies: .* at most 500 items.*; shorten it"),
+        ({"a b" * 99: ["dent", "crack"]}, "object_name: .* at most 200 characters"),
+    ],
+)
+def test_what_does_not_fit_the_format_is_not_imported(
+    store: Store, tmp_path: Path, phrases: dict[str, list[str]], message: str
+) -> None:
+    (tmp_path / "x.py").write_text(f"D = {phrases!r}")
+    with pytest.raises(ImportFiLoError, match=rf"^x\.py:1: .*{message}"):
+        prompt_forge(store, "import-filo", tmp_path / "x.py")
+    assert store.categories() == ["capsule"]
 
 
 def test_nothing_to_import(store: Store, checkout: Path, tmp_path: Path) -> None:
@@ -253,6 +277,8 @@ def test_export_in_three_forms(store: Store, tmp_path: Path) -> None:
     prompt_forge(store, "export", "capsule", "--format", "csv", "--all", "--out", out)
     rows = list(csv.DictReader(io.StringIO(out.read_text())))
     assert [(row["id"], row["enabled"]) for row in rows][-1] == ("dent", "False")
+    with pytest.raises(SettingsError, match=r"cannot write .*y: File exists; choose another --out"):
+        prompt_forge(store, "export", "capsule", "--out", out / "y")
 
 
 def test_an_edit_of_the_packaged_library_is_saved_in_the_working_folder(
