@@ -15,8 +15,6 @@ from rich.text import Text
 
 from descriptions.terminal import printable
 
-NAME = 12
-"""Characters a first column keeps however narrow the terminal is."""
 WIDTH = 140
 """Columns of a table in a file or a pipe, which say nothing about their width."""
 
@@ -53,15 +51,17 @@ def print_json(document: Any) -> None:
 
 
 def table(title: str, *columns: str) -> Table:
-    """A table in the house style; columns that start with `>` are numbers, aligned right.
+    """A table in the house style.
 
-    Names are folded, never cut: what tells two versions apart stands at their end.
+    Args:
+        title: above the table; may be empty.
+        columns: headings; those that start with `>` are numbers, aligned right, those that start with `!` hold names
+            that stay on one line. In a narrow terminal the others are folded, never cut.
     """
     made = Table(title=title or None, title_justify="left", header_style="bold")
-    for place, column in enumerate(columns):
-        number = column.startswith(">")
-        justify: Literal["left", "right"] = "right" if number else "left"
-        made.add_column(column.removeprefix(">"), justify=justify, min_width=None if place else NAME, overflow="fold")
+    for column in columns:
+        justify: Literal["left", "right"] = "right" if column.startswith(">") else "left"
+        made.add_column(column.lstrip(">!"), justify=justify, no_wrap=column.startswith("!"), overflow="fold")
     return made
 
 
