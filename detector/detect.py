@@ -171,7 +171,8 @@ class Detector:
 
     def prompts(self, description: DescriptionFile) -> PromptSet:
         """Token ids of a description version, made once for each content."""
-        prompts: PromptSet = self._prompts(_Hashed(description.content_hash, description))
+        ids = tuple(entry.id for entry in description.anomalies if entry.enabled)  # reported, but not hashed
+        prompts: PromptSet = self._prompts(_Hashed((description.content_hash, *ids), description))
         return prompts
 
     def _build_prompts(self, hashed: "_Hashed") -> PromptSet:
@@ -241,14 +242,14 @@ class Detector:
         window, top = best
         boxes = tuple(_in_image(box, window, image.size) for box in top.boxes)
         region = region_at(*boxes[0].center) if boxes and top.region else top.region
-        small = np.asarray(limit_size(Image.fromarray(heat), MAX_MAP))
+        small = np.clip(np.asarray(limit_size(Image.fromarray(heat), MAX_MAP)), 0, 1)  # LANCZOS overshoots at edges
         return Detection(path, image, top.score, small, region, boxes, top.descriptions)
 
 
 class _Hashed(NamedTuple):
     """A description file that compares by what the detector reads of it."""
 
-    content: str
+    content: tuple[str, ...]
     description: DescriptionFile
 
     def __hash__(self) -> int:

@@ -16,17 +16,22 @@ from descriptions.terminal import INTERRUPTED
 from detector import console
 from detector.cache import fingerprint
 from detector.detect import Detection, Detector, Failure
-from detector.detections import Journal, Row, judged, resolve_threshold, to_csv, to_document, to_row
+from detector.detections import Row, judged, other_origin, resolve_threshold, to_csv, to_document, to_row
 from detector.device import resolve_device
 from detector.errors import DetectorError, cannot_write
 from detector.images import find_images
+from detector.journal import Journal
 from detector.localize.build import build_localizer
 from detector.presets import load_model
-from detector.run import Outcome, recorded
+from detector.run import Outcome, read_run, recorded
 from detector.scoring import ScoringSettings
 
 MAX_NAME = 30
 """Columns that a file's name has at least, if it needs them, on a narrow screen."""
+MAPS = "maps"
+"""Folder of pictures within `--out`."""
+MAX_STEM = 100
+"""Bytes of an image's name that its picture takes over; file systems allow 143 to 255 in all."""
 
 
 class DetectRequest(BaseModel):
@@ -80,20 +85,24 @@ def run_detect(request: DetectRequest) -> int:
     Raises:
         ForgeError: before anything is scored, when the request cannot work.
     """
-    files = [str(path) for path in find_images(request.paths)]
+    ours = request.out / MAPS if request.out else None
+    files = [str(path) for path in find_images(request.paths, skip=ours)]
     store = Store.open(request.descriptions_dir)
     description = store.load(request.category)
     fixed = resolve_threshold(request.threshold, (), request.category)  # before the run's own record is written
+    if doubt := other_origin(request.threshold, description, request.model_dump(mode="json")):
+        console.warn(doubt)
     detector = make_detector(request, store)
     about = {"descriptions": description.ref, "content_hash": description.content_hash}
-    with _recorded(request, detector, about) as (journal, outcome):
+    with _recorded(request, detector, about, files) as (journal, outcome):
         done = dict(journal.rows) if journal else {}
         rows = [done[path] for path in files if path in done]
         failed: list[Failure] = []
         stopped = _collect(detector, request, [path for path in files if path not in done], journal, rows, failed)
         scores = [row["score"] for row in rows]
         threshold = resolve_threshold(request.threshold, scores, request.category) if fixed is None else fixed
-        rows = judged(rows, threshold)
+        place = {path: index for index, path in enumerate(files)}
+        rows = judged(sorted(rows, key=lambda row: place[row["path"]]), threshold)
         if request.out is not None:
             _write(request.out, rows, failed, about | {"threshold": threshold})
         outcome.status = "interrupted" if stopped else "partial" if failed else "done"
@@ -104,14 +113,16 @@ def run_detect(request: DetectRequest) -> int:
 
 @contextmanager
 def _recorded(
-    request: DetectRequest, detector: Detector, about: dict[str, Any]
+    request: DetectRequest, detector: Detector, about: dict[str, Any], files: Sequence[str]
 ) -> Iterator[tuple[Journal | None, Outcome]]:
     """The journal and the record of a run with `--out`; neither without it."""
     if request.out is None:
         yield None, Outcome()
         return
     key = identity(request, detector) | {"content_hash": about["content_hash"]}
-    journal = Journal(request.out, key, resume=request.resume)
+    journal = Journal(request.out, key, files, resume=request.resume)
+    if journal.unused and (read_run(request.out) or {}).get("status") in ("running", "interrupted", "failed"):
+        console.warn(f"{request.out} holds {journal.unused} of these images from a stopped run; --resume skips them")
     settings = request.model_dump(mode="json") | about | key | {"device": str(detector.device)}
     try:
         with recorded(request.out, settings) as outcome:
@@ -193,7 +204,8 @@ def _draw(out: Path, found: Detection) -> str:
 
     from detector.render import picture
 
-    name = f"maps/{Path(found.path).stem}-{hashlib.sha256(found.path.encode()).hexdigest()[:8]}.png"
+    stem = os.fsencode(Path(found.path).stem)[:MAX_STEM].decode("utf-8", "ignore")
+    name = f"{MAPS}/{stem}-{hashlib.sha256(os.fsencode(found.path)).hexdigest()[:8]}.png"
     low, high = float(found.heat.min()), float(found.heat.max())
     top = found.descriptions[0] if found.descriptions else None
     where = f"score {found.score:.3f}" + (f" · {found.region}" if found.region else "")
@@ -213,7 +225,7 @@ def _write(out: Path, rows: Sequence[Row], failed: Sequence[Failure], about: dic
     from detector.report_detect import write_html
 
     document = json.dumps(to_document(rows, failed, **about), indent=2, ensure_ascii=False)
-    atomic_write(out / "results.json", document + "\n")
+    atomic_write(out / "results.json", console.encodable(document) + "\n")
     atomic_write(out / "results.csv", to_csv(rows))
     write_html(out / "report.html", rows, failed, {"title": f"Detections, {about['descriptions']}", **about})
 
@@ -232,9 +244,15 @@ def _print(request: DetectRequest, rows: Sequence[Row], failed: Sequence[Failure
         console.stderr().print(f"report: {console.safe(request.out / 'report.html')}", soft_wrap=True)
 
 
+def _shared_folder(folders: Sequence[Path]) -> str:
+    """As typed, as far as relative and absolute ones are not mixed."""
+    mixed = len({folder.is_absolute() for folder in folders}) > 1
+    return os.path.commonpath([folder.absolute() if mixed else folder for folder in folders])
+
+
 def _print_table(rows: Sequence[Row], threshold: float | None) -> None:
     shown = console.table("", "image", ">score", "verdict", "region", "nearest description (similarity)")
-    shared = os.path.commonpath([Path(row["path"]).parent for row in rows]) if rows else ""
+    shared = _shared_folder([Path(row["path"]).parent for row in rows])
     names = [os.path.relpath(row["path"], shared) for row in rows]
     shown.columns[0].overflow = "fold"
     shown.columns[0].min_width = min(max(map(len, names), default=0), MAX_NAME)
@@ -251,6 +269,8 @@ def _print_table(rows: Sequence[Row], threshold: float | None) -> None:
         shown.title = console.safe(shared)
     console.stdout().print(shown)
     if threshold is None:
-        console.stderr().print("no verdicts: --threshold auto needs eight images; give a number or from-eval:RUN")
+        console.stderr().print(
+            "no verdicts: --threshold auto needs eight images that differ; give a number or from-eval:RUN"
+        )
     else:
         console.stderr().print(f"threshold {threshold:.4f}")

@@ -1,26 +1,30 @@
-"""Detections as plain rows: verdicts, JSON, CSV, and the file a stopped run is resumed from.
+"""Detections as plain rows: verdicts, JSON and CSV.
 
 DetectorError
 +-- ThresholdError      a threshold that is no number and names no run
 """
 
 import csv
-import hashlib
 import io
-import json
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
-from descriptions.files import atomic_write
+from descriptions.refs import slug
+from descriptions.schema import DescriptionFile
+from detector.console import encodable
 from detector.detect import Detection, Failure, Verdict
-from detector.errors import DetectorError, OutputError, cannot_write
+from detector.errors import DetectorError
+from detector.presets import DEFAULT
 from detector.run import RECORD, read_run
 
 AUTO_IMAGES, AUTO_WIDTH = 8, 3.0
 """`--threshold auto` needs so many images, and calls abnormal what lies so many robust deviations above the median."""
+
+FROM_EVAL = "from-eval:"
+"""What `--threshold` begins with where it names the folder of an evaluation."""
 
 
 class ThresholdError(DetectorError):
@@ -65,7 +69,7 @@ def resolve_threshold(text: str, scores: Sequence[float], category: str) -> floa
     Args:
         text: `auto`, a number, or `from-eval:RUN`, the folder a `detector eval` left.
         scores: of this run. `auto` takes their median plus three robust deviations, which supposes that most images
-            are good; with fewer than eight images it gives none.
+            are good; with fewer than eight images, or where most scores are equal, it gives none.
         category: whose threshold is read from an evaluation.
 
     Raises:
@@ -75,9 +79,10 @@ def resolve_threshold(text: str, scores: Sequence[float], category: str) -> floa
         if len(scores) < AUTO_IMAGES:
             return None
         median = statistics.median(scores)
-        return median + AUTO_WIDTH * 1.4826 * statistics.median(abs(score - median) for score in scores)
-    if text.startswith("from-eval:"):
-        return _from_eval(Path(text.removeprefix("from-eval:")), category.partition("@")[0])
+        spread = statistics.median(abs(score - median) for score in scores)
+        return median + AUTO_WIDTH * 1.4826 * spread if spread > 0 else None
+    if text.startswith(FROM_EVAL):
+        return _from_eval(Path(text.removeprefix(FROM_EVAL)), slug(category.partition("@")[0]))
     try:
         value = float(text)
     except ValueError:
@@ -102,6 +107,35 @@ def _from_eval(run: Path, category: str) -> float:
     return float(thresholds[category])
 
 
+def other_origin(text: str, description: DescriptionFile, request: Mapping[str, Any]) -> str:
+    """In what the evaluation behind a threshold differs from this run, in one line; empty where in nothing.
+
+    Args:
+        text: as of `resolve_threshold`.
+        description: of this run.
+        request: `preset`, `checkpoint` and `settings` (of scoring) of this run, as plain JSON.
+    """
+    run = Path(text.removeprefix(FROM_EVAL))
+    asked = (read_run(run) or {}).get("settings") if text.startswith(FROM_EVAL) else None
+    if not isinstance(asked, dict) or not {"hashes", "scoring"} <= asked.keys():
+        return ""
+    here = {"descriptions": description.ref, "model": _model(request), **request["settings"]}
+    there = {**here, "model": _model(asked), **asked["scoring"]}
+    found = (each for name, each in asked["hashes"].items() if slug(name) == description.category)
+    hashes: dict[str, str] = next(found, {})
+    version, content = next(iter(hashes.items()), ("", description.content_hash))  # thresholds are of the first one
+    if content != description.content_hash:
+        there["descriptions"] = f"{version} of content {content[:8]}"
+    other = [name for name in here if there[name] != here[name]]
+    was, now = (", ".join(f"{name} {side[name]}" for name in other) for side in (there, here))
+    return f"the threshold of {run} was found with {was}; this run has {now}" if other else ""
+
+
+def _model(asked: Mapping[str, Any]) -> str:
+    file = asked.get("checkpoint")
+    return str(Path(file).resolve()) if file else asked.get("preset") or DEFAULT
+
+
 def judged(rows: Sequence[Row], threshold: float | None) -> list[Row]:
     """Rows with their verdicts; none without a threshold."""
     if threshold is None:
@@ -123,48 +157,4 @@ def to_csv(rows: Sequence[Row]) -> str:
         top = row["descriptions"][0] if row["descriptions"] else {"text": "", "similarity": ""}
         place = (row["verdict"] or "", row["region"] or "", len(row["boxes"]))
         writer.writerow([row["path"], row["score"], *place, top["text"], top["similarity"], row["heatmap"] or ""])
-    return stream.getvalue()
-
-
-class Journal:
-    """`detections.jsonl`: a line as soon as an image is done, so that nothing is lost when a run is stopped."""
-
-    def __init__(self, folder: Path, key: dict[str, Any], *, resume: bool) -> None:
-        self.path = folder / "detections.jsonl"
-        self.key = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
-        self.rows: dict[str, Row] = {}
-        try:
-            if resume and self.path.is_file():
-                self.rows = self._read()
-            lines = [json.dumps({"key": self.key}), *(json.dumps(row) for row in self.rows.values())]
-            atomic_write(self.path, "\n".join(lines) + "\n")
-        except OSError as error:
-            raise cannot_write(folder, error) from error
-
-    def add(self, row: Row) -> None:
-        """Keep one finished image.
-
-        Raises:
-            OutputError: the disk is full, or the folder went away.
-        """
-        self.rows[row["path"]] = row
-        try:
-            with self.path.open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps(row) + "\n")
-        except OSError as error:
-            raise cannot_write(self.path.parent, error) from error
-
-    def _read(self) -> dict[str, Row]:
-        lines = self.path.read_text(encoding="utf-8").splitlines()
-        try:
-            header = json.loads(lines[0])
-            whole = [json.loads(line) for line in lines[1:] if line.endswith("}")]  # the last may be cut short
-        except (ValueError, IndexError):
-            header, whole = {}, []
-        if header.get("key") != self.key:
-            raise OutputError(
-                f"{self.path} was made with other settings",
-                expected="the same model, descriptions and options",
-                hint="leave out --resume, or name another --out",
-            )
-        return {row["path"]: row for row in whole}
+    return encodable(stream.getvalue())

@@ -11,6 +11,7 @@ from PIL import Image
 
 from descriptions.files import staged
 from descriptions.terminal import printable
+from detector import console
 from detector.detect import Failure
 from detector.detections import Row
 from detector.report_page import CONTROLS, SCRIPT, STYLE
@@ -108,4 +109,4 @@ def _embedded(path: Path) -> str:
 
 
 def _text(value: object) -> str:
-    return escape(printable(str(value)))
+    return escape(printable(console.encodable(str(value))))

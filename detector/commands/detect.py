@@ -15,6 +15,7 @@ PATHS are files, folders, quoted globs, or `-` for a list on standard input. Bad
 
 
 def detect(
+    ctx: typer.Context,
     paths: Annotated[list[str], typer.Argument(help="Files, folders, globs, or - for a list.", show_default=False)],
     category: Annotated[str, typer.Option(help="capsule, capsule@2 or capsule@reviewed.", show_default=False)],
     descriptions_dir: Annotated[Path | None, typer.Option(help="Folder of description files.")] = None,
@@ -44,6 +45,9 @@ def detect(
     from detector.detect_run import DetectRequest, run_detect
     from detector.scoring import ScoringSettings
 
+    source = ctx.get_parameter_source("dino_weights")
+    if localizer != "grounding-dino" and source and source.name == "DEFAULT_MAP":
+        dino_weights = None  # kept in the settings for runs that use it, not asked for in this one
     request = DetectRequest(
         paths=tuple(paths), category=category, descriptions_dir=descriptions_dir, preset=preset,
         checkpoint=checkpoint, pretrained=pretrained,

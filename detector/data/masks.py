@@ -42,7 +42,7 @@ def _read(path: Path) -> NDArray[np.bool_]:
             found = np.asarray(plain) > 0
     except BROKEN as error:
         raise ImageError(f"{path} cannot be read: {why(error)}", expected="a picture of the mask") from error
-    return found if found.ndim == 2 else found.any(axis=-1)
+    return found if found.ndim == 2 else np.any(found, axis=-1)
 
 
 def _by(size: tuple[int, ...]) -> str:

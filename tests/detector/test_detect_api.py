@@ -8,8 +8,10 @@ from PIL import Image
 from descriptions.errors import ForgeError, UnknownCategoryError, UnknownVersionError
 from descriptions.schema import Anomaly, DescriptionFile
 from descriptions.store import Store
+from detector import detect
 from detector.detect import Detection, Detector, Failure
 from detector.scoring import ScoringSettings
+from detector.tiling import Window
 from tests.support.clip import tiny_filo
 
 
@@ -103,6 +105,25 @@ def test_tiles(model, store):
 def test_prompts_are_made_once(detector: Detector, store):
     description = store.load("gear")
     assert detector.prompts(description) is detector.prompts(description.revised(status="reviewed"))
+
+
+def test_versions_with_equal_texts_keep_their_own_ids(detector: Detector, store):
+    description = store.load("gear")
+    other = description.revised(anomalies=(Anomaly(id="bite", text="broken tooth"),))
+    assert other.content_hash == description.content_hash
+    assert [detector.prompts(file).descriptions[0].id for file in (description, other)] == ["tooth", "bite"]
+
+
+def test_the_map_of_a_large_image_stays_in_its_range(model, store, monkeypatch):
+    monkeypatch.setattr(detect, "MAX_MAP", 60)
+    step = np.zeros((100, 150), np.float32)
+    step[:, 75:] = 1
+    monkeypatch.setattr(
+        detect, "blended", lambda image, side, score, batch: (score([image], [Window(0, 0, 1, 1)]), step)[1]
+    )
+    detector = Detector(model, store=store, device="cpu", tile=56)
+    heat = detector.detect(photo(5, (150, 100)), "gear")[0].heat
+    assert (heat.shape, heat.min(), heat.max()) == ((40, 60), 0, 1)
 
 
 def test_what_is_not_there(detector: Detector, model, store, tmp_path):

@@ -4,7 +4,9 @@ import csv
 import errno
 import io
 import json
+import os
 import random
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +17,12 @@ from typer.testing import CliRunner
 from descriptions.errors import ForgeError, UnknownCategoryError, UnknownVersionError
 from descriptions.schema import Anomaly, DescriptionFile
 from descriptions.store import Store
-from detector import detect_run, detections
+from detector import detect_run, journal
 from detector.checkpoint import CheckpointError, save_checkpoint
 from detector.cli import app
 from detector.detect import Detector, Failure
-from detector.detections import OutputError, ThresholdError, judged, resolve_threshold, to_csv
-from detector.errors import DetectorError
+from detector.detections import ThresholdError, judged, other_origin, resolve_threshold, to_csv
+from detector.errors import DetectorError, OutputError
 from detector.images import NoImagesError
 from detector.localize.base import NoLocalizer
 from detector.presets import PresetError, load_model, names, preset_config, resolve_preset
@@ -153,14 +155,107 @@ def stop_after(monkeypatch, images: int):
     monkeypatch.setattr(detect_run, "_draw", draw)
 
 
-@pytest.mark.parametrize("cut", [1, 40])
-def test_resume_after_a_kill_in_the_middle_of_a_line(home, tmp_path, cut: int):
+def count_drawn(monkeypatch) -> list[str]:
+    """Paths of images that are scored, from now on."""
+    drawn, original = [], detect_run._draw
+    monkeypatch.setattr(
+        detect_run, "_draw", lambda folder, found: (drawn.append(found.path), original(folder, found))[1]
+    )
+    return drawn
+
+
+def cut_in_a_box(text: bytes) -> bytes:
+    """Ends with a brace, as a whole line does."""
+    return text[: text.rindex(b"},") + 1]
+
+
+@pytest.mark.parametrize(
+    ("cut", "again"), [(lambda text: text[:-1], 0), (lambda text: text[:-40], 1), (cut_in_a_box, 1)]
+)
+def test_resume_after_a_kill_in_the_middle_of_a_line(home, tmp_path, monkeypatch, cut, again: int):
     out = tmp_path / "run"
     run(command(home, "--out", str(out)))
-    journal = out / "detections.jsonl"
-    journal.write_bytes(journal.read_bytes()[:-cut])
+    kept = out / "detections.jsonl"
+    kept.write_bytes(cut(kept.read_bytes()))
+    drawn = count_drawn(monkeypatch)
     result = run(command(home, "--out", str(out), "--resume", "--format", "json"))
     assert len(json.loads(result.stdout)["images"]) == 12
+    assert len(drawn) == again
+    assert len(kept.read_text().splitlines()) == 12
+
+
+def test_resume_scores_a_replaced_image_again(home, tmp_path, monkeypatch):
+    photos, out = shutil.copytree(home / "photos", tmp_path / "photos"), str(tmp_path / "run")
+    before = json.loads(run([*command(home, "--out", out, "--format", "json", photos=str(photos))]).stdout)["images"]
+    (photos / "03.png").write_bytes((home / "photos/04.png").read_bytes())
+    drawn = count_drawn(monkeypatch)
+    after = json.loads(run(command(home, "--out", out, "--format", "json", "--resume", photos=str(photos))).stdout)
+    assert drawn == [str(photos / "03.png")]
+    scores = [row["score"] for row in before]
+    assert [row["score"] for row in after["images"]] == pytest.approx([*scores[:3], scores[4], *scores[4:]], abs=1e-5)
+
+
+def test_a_run_that_should_have_been_resumed_loses_nothing(home, tmp_path, monkeypatch):
+    out = str(tmp_path / "run")
+    stop_after(monkeypatch, 7)
+    run(command(home, "--out", out))
+    monkeypatch.undo()
+    for other in ([], ["--tile", "64"]):
+        stop_after(monkeypatch, 1)
+        again = run(command(home, "--out", out, *other))
+        assert ("holds 7 of these images from a stopped run; --resume skips them" in again.stderr) is not other
+        monkeypatch.undo()
+    drawn = count_drawn(monkeypatch)
+    resumed = run(command(home, "--out", out, "--resume"))
+    assert (resumed.exit_code, len(drawn)) == (0, 5)
+    assert "stopped run" not in run(command(home, "--out", out)).stderr
+    assert len(drawn) == 5 + 12
+
+
+def test_a_second_run_does_not_find_the_pictures_of_the_first(home, tmp_path):
+    shutil.copytree(home / "photos", tmp_path / "photos")
+    for out in ("photos/run", "photos"):
+        for _ in range(2):
+            shown = run(
+                command(home, "--out", str(tmp_path / out), "--format", "json", photos=str(tmp_path / "photos"))
+            )
+            assert len(json.loads(shown.stdout)["images"]) == 12
+        shutil.rmtree(tmp_path / "photos/run", ignore_errors=True)
+
+
+def test_odd_file_names(home, tmp_path):
+    names = [b"caf\xe9.png", b"x" * 240 + b".png", "\u00fc".encode() * 110 + b".png", b"[red].png"]
+    for name in names:
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_bytes((home / "photos/00.png").read_bytes())
+    out = tmp_path / "run"
+    for form in ("json", "csv", "table"):
+        shown = run(command(home, "--out", str(out), "--format", form, photos=str(tmp_path)))
+        assert shown.exit_code == 0, shown.stderr
+    document = json.loads((out / "results.json").read_text())
+    assert {os.fsencode(Path(row["path"]).name) for row in document["images"]} == set(names)
+    assert all((out / row["heatmap"]).is_file() for row in document["images"])
+    assert r"caf\udce9.png" in (out / "results.csv").read_text()
+    assert r"caf\udce9.png" in (out / "report.html").read_text()
+    typed = os.fsdecode(os.fsencode(tmp_path) + b"/" + names[0])
+    assert run([*command(home, "--out", str(out), "--resume", photos=typed)]).exit_code == 0
+    assert os.fsencode(read_run(out)["settings"]["paths"][0]) == os.fsencode(typed)
+
+
+def test_relative_and_absolute_paths_in_one_table(home, monkeypatch):
+    monkeypatch.chdir(home)
+    shown = run([*command(home, photos="photos/00.png"), "photos/01.png", "photos/02.png"])
+    assert shown.exit_code == 0, shown.exception
+    assert str(home / "photos") in shown.stdout.replace("\n", "")
+    assert all(f" {number:02}.png" in shown.stdout for number in range(3))
+    assert shown.stdout.count("photos") == 1
+
+
+def test_weights_of_a_localizer_that_is_not_used(home, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("filo-forge.toml").write_text('[detector]\ndino_weights = "dino.pth"\n')
+    assert run(command(home, "--localizer", "none")).exit_code == 0
+    with pytest.raises(ForgeError, match=r"dino\.pth"):
+        run(command(home, "--localizer", "grounding-dino"))
 
 
 @pytest.mark.parametrize("where", ["atomic_write", "add"])
@@ -169,7 +264,7 @@ def test_full_disk(home, tmp_path, monkeypatch, where: str):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     if where == "atomic_write":
-        monkeypatch.setattr(detections, "atomic_write", full)
+        monkeypatch.setattr(journal, "atomic_write", full)
     else:
         monkeypatch.setattr(detect_run, "atomic_write", full)
     with pytest.raises(OutputError, match="No space left on device"):
@@ -177,11 +272,11 @@ def test_full_disk(home, tmp_path, monkeypatch, where: str):
 
 
 def test_disk_full_while_appending(tmp_path):
-    journal = detections.Journal(tmp_path, {}, resume=False)
-    journal.path.unlink()
-    journal.path.mkdir()
+    kept = journal.Journal(tmp_path, {}, resume=False)
+    kept.path.unlink()
+    kept.path.mkdir()
     with pytest.raises(OutputError):
-        journal.add({"path": "x"})
+        kept.add({"path": "x"})
 
 
 def test_out_is_a_file(home, tmp_path):
@@ -244,9 +339,11 @@ def test_thresholds(tmp_path):
     assert threshold is not None
     assert 0.41 < threshold < 0.5
     assert resolve_threshold("auto", scores[:7], "gear") is None
+    assert resolve_threshold("auto", [0.5] * 9 + [0.4], "gear") is None
     assert resolve_threshold("0.25", [], "gear") == 0.25
     (tmp_path / "run.json").write_text(json.dumps({"thresholds": {"gear": 0.3}}))
     assert resolve_threshold(f"from-eval:{tmp_path}", [], "gear@2") == 0.3
+    assert resolve_threshold(f"from-eval:{tmp_path}", [], "Gear") == 0.3
     with pytest.raises(ThresholdError, match=r"no threshold for nut; .*; it holds: gear"):
         resolve_threshold(f"from-eval:{tmp_path}", [], "nut")
     for record in ("{}", '{"thresholds": {"gear": "high"}}', '{"thresholds": 3}'):
@@ -365,6 +462,24 @@ def test_the_threshold_of_a_real_evaluation(home, tmp_path):
     given = ["--descriptions-dir", str(home / "library"), "--checkpoint", str(home / "tiny.safetensors")]
     out = ["--out", str(tmp_path / "eval"), "--device", "cpu", "--draws", "2", "--no-cache", "--no-contributions"]
     assert run(["eval", "--data", str(data), "--descriptions", "gear@1", *given, *out]).exit_code == 0
-    found = json.loads(run(command(home, "--threshold", f"from-eval:{tmp_path / 'eval'}", "--format", "json")).stdout)
+    same = run(command(home, "--threshold", f"from-eval:{tmp_path / 'eval'}", "--format", "json"))
+    assert "warning" not in same.stderr
+    found = json.loads(same.stdout)
     assert found["threshold"] == read_run(tmp_path / "eval")["thresholds"]["gear"]
     assert {row["verdict"] for row in found["images"]} <= {"good", "anomalous"}
+    other = run(command(home, "--threshold", f"from-eval:{tmp_path / 'eval'}", "--localizer", "none")).stderr
+    assert "was found with localizer self; this run has localizer none" in other.replace("\n", " ")
+
+
+def test_a_threshold_of_other_words_or_another_model(tmp_path):
+    file = DescriptionFile(category="gear", object_name="gear", version=2, anomalies=(Anomaly(id="x", text="rust"),))
+    here = {"preset": None, "checkpoint": None, "settings": {"gate": "soft"}}
+    there = {**here, "hashes": {"Gear": {"@1": "0123456789", "@2": file.content_hash}}, "scoring": {}, "preset": "vitl"}
+    (tmp_path / "run.json").write_text(json.dumps({"settings": there}))
+    said = other_origin(f"from-eval:{tmp_path}", file, here)
+    assert said.endswith(
+        "was found with descriptions @1 of content 01234567, model vitl; this run has descriptions gear@2, model mini"
+    )
+    there |= {"hashes": {"Gear": {"@2": file.content_hash}}, "preset": "mini"}
+    (tmp_path / "run.json").write_text(json.dumps({"settings": there}))
+    assert other_origin(f"from-eval:{tmp_path}", file, here) == other_origin("0.5", file, here) == ""

@@ -1,0 +1,94 @@
+"""`detections.jsonl`: a line as soon as an image is done, so that nothing is lost when a run is stopped."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TypedDict
+
+from descriptions.files import atomic_write
+from detector.detections import Row
+from detector.errors import OutputError, cannot_write
+
+NAME = "detections.jsonl"
+
+
+class Line(TypedDict):
+    """What is kept of one image; every line stands alone, so that a damaged one costs one image."""
+
+    key: str
+    """What the run was asked for, as a hash."""
+    file: list[int] | None
+    """See `stamp`."""
+    row: Row
+
+
+def stamp(path: str) -> list[int] | None:
+    """Bytes and time of the last change in ns, which tell a replaced file; None where there is no file."""
+    try:
+        found = Path(path).stat()
+    except (OSError, ValueError):
+        return None
+    return [found.st_size, found.st_mtime_ns]
+
+
+class Journal:
+    """The lines of one folder.
+
+    Lines of earlier runs stay, so that a run that was meant to be resumed still can be, after one that was not.
+
+    Args:
+        folder: of the results.
+        key: everything that decides a row.
+        files: images of this run, stamped before one of them is read.
+        resume: take over rows of images that are still the files they were.
+
+    Raises:
+        OutputError: the folder cannot be written to, or holds lines of other keys only, which nobody can resume from.
+    """
+
+    def __init__(self, folder: Path, key: dict[str, Any], files: Iterable[str] = (), *, resume: bool) -> None:
+        self.path = folder / NAME
+        self.key = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+        self.stamps = {path: stamp(path) for path in files}
+        try:
+            lines = self._read()
+            if resume and lines and all(line["key"] != self.key for line in lines):
+                raise OutputError(
+                    f"{self.path} was made with other settings",
+                    expected="the same model, descriptions and options",
+                    hint="leave out --resume, or name another --out",
+                )
+            atomic_write(self.path, "".join(json.dumps(line) + "\n" for line in lines))
+        except OSError as error:
+            raise cannot_write(folder, error) from error
+        mine = {line["row"]["path"]: line for line in lines if line["key"] == self.key}
+        known = {path: line["row"] for path, line in mine.items() if line["file"] == self.stamps.get(path, -1)}
+        self.rows: dict[str, Row] = known if resume else {}
+        self.unused = 0 if resume else len(known)
+        """Images that `resume` would have spared."""
+
+    def add(self, row: Row) -> None:
+        """Keep one finished image.
+
+        Raises:
+            OutputError: the disk is full, or the folder went away.
+        """
+        self.rows[row["path"]] = row
+        line = Line(key=self.key, file=self.stamps.get(row["path"]), row=row)
+        try:
+            with self.path.open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps(line) + "\n")
+        except OSError as error:
+            raise cannot_write(self.path.parent, error) from error
+
+    def _read(self) -> list[Line]:
+        """The last line of each key and image; what cannot be read, such as a last line cut short, is left out."""
+        found: dict[tuple[str, str], Line] = {}
+        for text in self.path.read_bytes().splitlines() if self.path.is_file() else ():
+            try:
+                line = json.loads(text)
+                found[line["key"], line["row"]["path"]] = Line(key=line["key"], file=line["file"], row=line["row"])
+            except (ValueError, TypeError, KeyError):
+                continue
+        return list(found.values())
