@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from descriptions.errors import SettingsError, nearest
 from descriptions.refs import parse_ref, slug
-from descriptions.schema import State
+from descriptions.schema import DescriptionFile, State
 from descriptions.yaml_io import parse_yaml, read_bytes
 from prompt_forge.layers import Layer, layers
 from prompt_forge.parse import clean
@@ -31,6 +31,9 @@ DEFAULT_FAMILIES = (
     "rough texture",
 )
 """Kinds of defect for a product nothing is known of."""
+
+SAVED = ("object_name", "parts")
+"""What a description file keeps of a product, and people may have corrected there."""
 
 Words = Annotated[str, Field(min_length=1, max_length=60)]
 
@@ -53,9 +56,24 @@ class Product(BaseModel):
     only: dict[Words, tuple[Words, ...]] = {}
     """For some families, the parts they can hit; other families can hit every part."""
 
+    _said: frozenset[str] = PrivateAttr(default=frozenset())
+    """Names of the fields that the user gave for this run."""
+
     def targets(self, family: str) -> tuple[str, ...]:
         """The parts to ask about for `family`."""
-        return self.only.get(family) or self.parts or DEFAULT_PARTS
+        only = (part for part in self.only.get(family, ()) if part in self.parts or not self.parts)
+        return tuple(only) or self.parts or DEFAULT_PARTS
+
+    def saying(self, fields: Iterable[str]) -> "Product":
+        """The same, where the user gave these `fields` as well."""
+        copy = self.model_copy()
+        copy._said = self._said.union(fields)
+        return copy
+
+    def after(self, saved: DescriptionFile | None) -> "Product":
+        """What to ask about for the version that follows `saved`: its words stay where the user gave no others."""
+        words = {name: getattr(saved, name, None) for name in SAVED if name not in self._said}
+        return self.model_copy(update={name: value for name, value in words.items() if value})
 
 
 def plain(category: str) -> Product:
@@ -114,9 +132,10 @@ def choose(
         descriptions.errors.BadReferenceError: `category` cannot be a folder name.
     """
     base = known.get(category) or plain(category)
-    said = {"object_name": object_name and clean(object_name), "parts": _words(parts), "families": _words(families)}
+    hints = {"object_name": object_name and clean(object_name), "parts": _words(parts), "families": _words(families)}
+    said = {name: value for name, value in hints.items() if value}
     try:
-        return Product.model_validate({**base.model_dump(), **{name: value for name, value in said.items() if value}})
+        return Product.model_validate({**base.model_dump(), **said}).saying(base._said.union(said))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise SettingsError(f"{category}: {first['loc'][0]}: {first['msg']}") from error

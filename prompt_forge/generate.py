@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from descriptions.errors import ForgeError, UnknownCategoryError
 from descriptions.refs import LATEST, Ref, slug
-from descriptions.schema import NORMAL_STATES, Anomaly, DescriptionFile, Parameters, Provenance, Usage
+from descriptions.schema import MAX_ENTRIES, NORMAL_STATES, Anomaly, DescriptionFile, Parameters, Provenance, Usage
 from descriptions.store import Store
 from descriptions.words import is_near
 from prompt_forge.catalog import Product
@@ -110,9 +110,10 @@ class Run:
 
     def _describe(self, product: Product) -> Result:
         started = perf_counter()
-        if not self._force and (found := self._present(product)):
+        previous = latest(self._store, product.category)
+        asked, product = product, product.after(previous)
+        if not self._force and (found := self._present(product) or self._present(asked)):
             return self._result(found, "present")
-        previous = _latest(self._store, product.category)
         outcomes = [self._propose(asker, product) for asker in self._askers]
         seconds = round(perf_counter() - started, 2)
         description = assemble(product, self._askers, outcomes, previous, seconds)
@@ -161,11 +162,11 @@ def assemble(
     previous: DescriptionFile | None,
     seconds: float,
 ) -> DescriptionFile:
-    """The next version: what people locked or rejected earlier, then what the models propose now."""
-    kept = tuple(entry for entry in previous.anomalies if entry.locked or not entry.enabled) if previous else ()
+    """The next version: what people wrote, locked or rejected earlier, then what the models propose now."""
+    kept = tuple(entry for entry in previous.anomalies if _is_decided(entry)) if previous else ()
     merged = merge([outcome.candidates for outcome in outcomes])
     fresh = [entry for entry in merged if not is_near(entry.candidate.text, (one.text for one in kept))]
-    limit = max(recipe.count for _, recipe in askers)
+    limit = min(max(recipe.count for _, recipe in askers), MAX_ENTRIES - len(kept))
     description = DescriptionFile(
         category=product.category,
         object_name=product.object_name,
@@ -176,6 +177,11 @@ def assemble(
         provenance=provenance(askers, outcomes, seconds),
     )
     return description.revised(normal=previous.normal, abnormal=previous.abnormal) if previous else description
+
+
+def _is_decided(entry: Anomaly) -> bool:
+    """Whether a person decided on an entry, so that no model may replace it."""
+    return entry.locked or not entry.enabled or entry.source == "human"
 
 
 def _entries(merged: Sequence[Merged], taken: set[str], *, ensemble: bool) -> Iterator[Anomaly]:
@@ -230,7 +236,8 @@ def _says(description: DescriptionFile) -> tuple[object, ...]:
     return description.content_hash, description.parts, tuple(entry.text for entry in description.anomalies)
 
 
-def _latest(store: Store, category: str) -> DescriptionFile | None:
+def latest(store: Store, category: str) -> DescriptionFile | None:
+    """The newest version of a category, or None where there is none."""
     with suppress(UnknownCategoryError):
         return store.load(Ref(category, LATEST))
     return None

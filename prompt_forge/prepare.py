@@ -8,7 +8,7 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from descriptions.errors import SettingsError, nearest
-from prompt_forge.catalog import Product, choose, load_catalog, read_products
+from prompt_forge.catalog import SAVED, Product, choose, load_catalog, plain, read_products
 from prompt_forge.generate import Asker
 from prompt_forge.llm.budget import estimate
 from prompt_forge.llm.open import Resources, open_model, resources
@@ -58,7 +58,7 @@ def pick_products(wanted: Wanted) -> list[Product]:
         descriptions.errors.BadReferenceError: a name that cannot be a folder.
     """
     known = load_catalog()
-    listed = read_products(wanted.file) if wanted.file else {}
+    listed = {name: _as_said(one) for name, one in read_products(wanted.file).items()} if wanted.file else {}
     known |= {name: product for name, product in listed.items() if product.parts or name not in known}
     names = list(dict.fromkeys([*wanted.categories, *listed, *(known if wanted.every else ())]))
     if not names:
@@ -68,6 +68,12 @@ def pick_products(wanted: Wanted) -> list[Product]:
         raise SettingsError(came, expected="one category", hint="write them into a file for --from-file")
     hints: dict[str, Any] = {"object_name": wanted.object_name, "parts": wanted.parts, "families": wanted.families}
     return [choose(known, name, **hints) for name in names]
+
+
+def _as_said(listed: Product) -> Product:
+    """A product of the user's own file: whatever is more there than the bare name was said by the user."""
+    bare = plain(listed.category)
+    return listed.saying(name for name in SAVED if getattr(listed, name) != getattr(bare, name))
 
 
 def remarks(products: Sequence[Product]) -> Iterator[str]:

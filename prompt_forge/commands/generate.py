@@ -59,6 +59,7 @@ def generate(
     """
     from descriptions.settings import load
     from descriptions.store import Store
+    from prompt_forge.generate import latest
     from prompt_forge.llm.settings import ModelSettings
     from prompt_forge.prepare import GenerateSettings, Wanted, check_products, open_askers, pick_products, remarks
     from prompt_forge.revise import remind
@@ -89,10 +90,11 @@ def generate(
     }
     with open_askers(settings, load(ModelSettings, "model", whom), models, say) as askers:
         check_products(askers, products)
-        if dry_run:
-            _show_prompts(askers, products, as_json=as_json)
-            return
         store = Store.open(descriptions_dir, writable=True)
+        if dry_run:
+            saved = [product.after(latest(store, product.category)) for product in products]
+            _show_prompts(askers, saved, as_json=as_json)
+            return
         results = _run(askers, products, store, settings.concurrency, force=force or refresh, as_json=as_json)
     for result in results:
         if result.status == "written":

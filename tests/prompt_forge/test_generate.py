@@ -6,7 +6,7 @@ import pytest
 
 from descriptions.errors import SettingsError
 from descriptions.refs import slug
-from descriptions.schema import NORMAL_STATES
+from descriptions.schema import MAX_ENTRIES, NORMAL_STATES, Anomaly, DescriptionFile
 from descriptions.store import PACKAGED, Store
 from prompt_forge.catalog import Product, choose, load_catalog
 from prompt_forge.errors import AuthenticationError, EndpointError, IncompleteError, ModelError, RejectedAnswerError
@@ -86,6 +86,56 @@ def test_what_people_locked_or_rejected_survives(store: Store) -> None:
     assert third.enabled_texts == ("long dark scratch", "deep crack")
     assert third.anomalies[:2] == mine[:2]
     assert (third.normal, third.parent) == (("perfect {}",), 2)
+
+
+def test_what_people_wrote_survives_and_is_asked_about(store: Store) -> None:
+    run(store, GOOD)
+    first = store.load("capsule")
+    scratch, *others = first.anomalies
+    mine = (scratch.model_copy(update={"text": "silver scratch", "source": "human"}), *others)
+    store.save(first.revised(anomalies=mine, parent=1, object_name="gel capsule", parts=("cap", "rim")))
+    (left,), model = run(store)
+    assert (left.status, left.ref, model.requests) == ("present", "capsule@2", [])
+    (_,), model = run(store, answer("deep crack"), force=True)
+    third = store.load("capsule@3")
+    assert (third.object_name, third.parts) == ("gel capsule", ("cap", "rim"))
+    assert third.enabled_texts == ("silver scratch", "deep crack")
+    assert "gel capsule" in model.requests[0].messages[-1].content
+    assert "rim" in model.requests[0].messages[-1].content
+    (again,), _ = run(store)
+    assert (again.status, again.ref) == ("present", "capsule@3")
+
+
+def test_words_that_the_user_gives_go_before_saved_ones(store: Store, tmp_path: Path) -> None:
+    run(store, GOOD)
+    saved = store.load("capsule").revised(object_name="gel capsule", parts=("cap", "rim"))
+    file = tmp_path / "mine.yaml"
+    file.write_text("capsule: {parts: [hinge]}\n")
+    for wanted, expected in (
+        (Wanted(["capsule"]), ("gel capsule", ("cap", "rim"))),
+        (Wanted(["capsule"], parts=["lid"]), ("gel capsule", ("lid",))),
+        (Wanted(["capsule"], object_name="pod"), ("pod", ("cap", "rim"))),
+        (Wanted(file=file), ("gel capsule", ("hinge",))),
+        (Wanted(file=file, object_name="pod"), ("pod", ("hinge",))),
+    ):
+        product = pick_products(wanted)[0].after(saved)
+        assert (product.object_name, product.parts) == expected
+    assert KNOWN["capsule"].after(None) == KNOWN["capsule"]
+    assert KNOWN["capsule"].after(saved.revised(parts=())).parts == KNOWN["capsule"].parts
+
+
+def test_parts_that_are_gone_are_not_asked_about() -> None:
+    gear = Product(
+        category="gear", object_name="gear", parts=("hub",), only={"crack": ("tooth", "hub"), "dent": ("rim",)}
+    )
+    assert (gear.targets("crack"), gear.targets("dent"), gear.targets("rust")) == (("hub",), ("hub",), ("hub",))
+
+
+def test_a_full_version_takes_no_more(store: Store) -> None:
+    full = tuple(Anomaly(id=f"a{number}", text=f"kind {number} mark") for number in range(MAX_ENTRIES))
+    store.save(DescriptionFile(category="capsule", object_name="capsule", anomalies=full, parts=("cap",)))
+    (result,), _ = run(store, GOOD)
+    assert (result.status, result.entries, result.error) == ("unchanged", MAX_ENTRIES, None)
 
 
 def test_a_failure_is_reported_and_the_rest_kept(store: Store) -> None:

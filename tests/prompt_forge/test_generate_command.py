@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from descriptions.lint import lint
+from descriptions.schema import DescriptionFile
 from descriptions.store import Store
 from prompt_forge.catalog import load_catalog
 from prompt_forge.cli import app
@@ -45,6 +46,13 @@ def test_a_dry_run_shows_the_prompts_and_asks_nobody(project: Path) -> None:
     assert [one["category"] for one in listed] == list(KNOWN)
     assert all(one["tokens"] > 0 and len(one["prompts"]) == one["requests"] for one in listed)
     assert not (project / "descriptions").exists()
+
+
+def test_a_dry_run_asks_with_the_words_of_the_latest_version(project: Path) -> None:
+    Store(project / "descriptions").save(DescriptionFile(category="capsule", object_name="gel capsule", parts=("lid",)))
+    shown = CliRunner().invoke(app, ["generate", "--category", "capsule", "--dry-run"]).stdout
+    assert "gel capsule" in shown
+    assert "lid" in shown
 
 
 def test_a_near_miss_of_a_known_product_is_told_before_any_model(project: Path) -> None:
