@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 
+from descriptions.refs import NAME
+
 MAX_TEXT = 200
 """Longest text in characters; CLIP reads 77 tokens in all, so anything longer is a mistake."""
 MAX_ENTRIES = 500
@@ -52,7 +54,7 @@ def _utc(moment: Any) -> Any:
 
 Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT), AfterValidator(_one_line)]
 State = Annotated[Text, AfterValidator(_with_slot)]
-Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+Slug = Annotated[str, Field(pattern=f"^{NAME.pattern}$")]
 Moment = Annotated[datetime, BeforeValidator(_utc)]
 
 

@@ -7,10 +7,11 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from descriptions.schema import MAX_TEXT
+
 MAX_ANSWER = 50_000
 """Characters of an answer that are looked at."""
 MAX_CANDIDATES = 200
-MAX_TEXT = 200
 
 _ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)")
 _BULLET = re.compile(r"^\s*(?:[-*\u2022\u2013+]|\(?\d{1,3}[.):])\s+")

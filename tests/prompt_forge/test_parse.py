@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prompt_forge.parse import MAX_TEXT, answer_schema, clean, from_json, from_lines, one_phrase
+from descriptions.schema import MAX_TEXT
+from prompt_forge.parse import answer_schema, clean, from_json, from_lines, one_phrase
 
 
 def entry(**changes: object) -> dict[str, object]:
