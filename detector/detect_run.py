@@ -126,6 +126,7 @@ def _recorded(
     settings = request.model_dump(mode="json") | about | key | {"device": str(detector.device)}
     try:
         with recorded(request.out, settings) as outcome:
+            journal.start()
             yield journal, outcome
     except OSError as error:
         raise cannot_write(request.out, error) from error

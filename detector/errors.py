@@ -21,8 +21,12 @@ class OutputError(DetectorError):
     exit_code: ClassVar[int] = 1
 
 
-def cannot_write(path: Path, error: OSError) -> OutputError:
-    """One line for a full disk, a read-only folder, or a file where a folder should be."""
-    return OutputError(
-        f"{path} cannot be written to: {error.strerror or error}", hint="free space or name another --out"
-    )
+def cannot_write(path: Path, error: OSError, other: str = "another --out") -> OutputError:
+    """One line for a full disk, a read-only folder, or a file where a folder should be.
+
+    Args:
+        path: what was to be written.
+        error: what came of it.
+        other: what to name instead.
+    """
+    return OutputError(f"{path} cannot be written to: {error.strerror or error}", hint=f"free space or name {other}")

@@ -44,7 +44,7 @@ class Journal:
         resume: take over rows of images that are still the files they were.
 
     Raises:
-        OutputError: the folder cannot be written to, or holds lines of other keys only, which nobody can resume from.
+        OutputError: the folder cannot be read, or holds lines of other keys only, which nobody can resume from.
     """
 
     def __init__(self, folder: Path, key: dict[str, Any], files: Iterable[str] = (), *, resume: bool) -> None:
@@ -52,21 +52,28 @@ class Journal:
         self.key = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
         self.stamps = {path: stamp(path) for path in files}
         try:
-            lines = self._read()
-            if resume and lines and all(line["key"] != self.key for line in lines):
-                raise OutputError(
-                    f"{self.path} was made with other settings",
-                    expected="the same model, descriptions and options",
-                    hint="leave out --resume, or name another --out",
-                )
-            atomic_write(self.path, "".join(json.dumps(line) + "\n" for line in lines))
+            self._lines = self._read()
         except OSError as error:
             raise cannot_write(folder, error) from error
-        mine = {line["row"]["path"]: line for line in lines if line["key"] == self.key}
+        mine = {line["row"]["path"]: line for line in self._lines if line["key"] == self.key}
+        if resume and self._lines and not mine:
+            raise OutputError(
+                f"{self.path} was made with other settings",
+                expected="the same model, descriptions and options",
+                hint="leave out --resume, or name another --out",
+            )
         known = {path: line["row"] for path, line in mine.items() if line["file"] == self.stamps.get(path, -1)}
         self.rows: dict[str, Row] = known if resume else {}
         self.unused = 0 if resume else len(known)
         """Images that `resume` would have spared."""
+
+    def start(self) -> None:
+        """Write down what was found, so that new lines follow a whole one.
+
+        Raises:
+            OSError: the folder cannot be written to.
+        """
+        atomic_write(self.path, "".join(json.dumps(line) + "\n" for line in self._lines))
 
     def add(self, row: Row) -> None:
         """Keep one finished image.

@@ -20,6 +20,7 @@ def boxes(
     """
     from descriptions.files import atomic_write
     from descriptions.store import Store
+    from detector.errors import cannot_write
     from detector.train.boxes import coco
     from detector.train.errors import TrainingDataError
     from detector.train.session import gather
@@ -32,5 +33,8 @@ def boxes(
         root, "all", categories=category or (), refs=descriptions or (), store=Store.open(descriptions_dir)
     )
     document = coco(material.samples, material.descriptions)
-    atomic_write(to, json.dumps(document, ensure_ascii=False) + "\n")
+    try:
+        atomic_write(to, (json.dumps(document, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace"))
+    except OSError as error:
+        raise cannot_write(to, error, "another --to") from error
     typer.echo(f"{to}: {len(document['annotations'])} boxes in {len(document['images'])} images", err=True)

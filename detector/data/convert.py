@@ -10,6 +10,7 @@ from descriptions.files import atomic_write
 from detector.data.errors import DataError
 from detector.data.sample import DataSet, Sample
 from detector.data.tables import MANIFEST_SUFFIXES
+from detector.errors import cannot_write
 
 COLUMNS = ("image", "label", "mask", "category", "split")
 
@@ -19,6 +20,7 @@ def write_manifest(data: DataSet, target: Path) -> None:
 
     Raises:
         DataError: the name has no known ending, or it lies inside the data set, which is never written to.
+        OutputError: it cannot be written.
     """
     if target.suffix.lower() not in MANIFEST_SUFFIXES:
         raise DataError(f"manifest {target}", expected=f"a name ending in {', '.join(sorted(MANIFEST_SUFFIXES))}")
@@ -26,7 +28,10 @@ def write_manifest(data: DataSet, target: Path) -> None:
     if target.resolve().is_relative_to(home.resolve()):
         raise DataError(f"{target} lies inside the data set", expected="a path outside it, which is never written to")
     rows = [_row(sample, target.resolve().parent) for sample in data.samples]
-    atomic_write(target, _csv(rows) if target.suffix.lower() == ".csv" else _json_lines(rows))
+    try:
+        atomic_write(target, _csv(rows) if target.suffix.lower() == ".csv" else _json_lines(rows))
+    except OSError as error:
+        raise cannot_write(target, error, "another --to") from error
 
 
 def _row(sample: Sample, folder: Path) -> dict[str, str]:

@@ -14,6 +14,7 @@ from PIL import Image
 from scipy import ndimage
 
 from detector.data.errors import DataError
+from detector.errors import cannot_write
 
 CATEGORY = "capsule"
 GRAIN = 0.012
@@ -136,11 +137,19 @@ def write_sample_set(out: Path, *, good: int = 8, bad: int = 3, side: int = 320,
 
     Raises:
         DataError: the category's folder is there already and not empty.
+        OutputError: it cannot be written to.
     """
     folder = out / CATEGORY
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise DataError(f"{folder} exists already", expected="a new folder", hint="remove it, or name another one")
-    rng = np.random.default_rng(seed)
+    try:
+        _draw_all(folder, good, bad, side, np.random.default_rng(seed))
+    except OSError as error:
+        raise cannot_write(folder, error, "another folder") from error
+    return folder
+
+
+def _draw_all(folder: Path, good: int, bad: int, side: int, rng: np.random.Generator) -> None:
     for index in range(good):
         _save(draw(None, side, rng)[0], folder / "test" / "good" / f"{index:03}.png")
     for kind in DEFECTS:
@@ -148,7 +157,6 @@ def write_sample_set(out: Path, *, good: int = 8, bad: int = 3, side: int = 320,
             image, mask = draw(kind, side, rng)
             _save(image, folder / "test" / kind / f"{index:03}.png")
             _save(mask, folder / "ground_truth" / kind / f"{index:03}_mask.png")
-    return folder
 
 
 def _save(image: Image.Image, path: Path) -> None:

@@ -15,6 +15,7 @@ from detector.commands.data import app
 from detector.data import DataError, open_data, read_mask
 from detector.data.check import check
 from detector.data.convert import write_manifest
+from detector.errors import OutputError
 from detector.images import ImageError, load_image
 from tests.support.dataset import make_dataset
 
@@ -260,6 +261,12 @@ def test_a_manifest_is_never_written_into_the_data(root, tmp_path):
     with pytest.raises(DataError, match="ending in"):
         write_manifest(data, tmp_path / "all.xml")
     assert not (root / "all.csv").exists()
+
+
+def test_a_manifest_that_cannot_be_written_is_one_line(root, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=r"cannot be written to: .*; free space or name another --to"):
+        write_manifest(open_data(root), tmp_path / "file" / "all.csv")
 
 
 def test_commands(root, tmp_path):

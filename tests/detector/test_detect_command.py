@@ -271,9 +271,29 @@ def test_full_disk(home, tmp_path, monkeypatch, where: str):
         run(command(home, "--out", str(tmp_path / "run")))
 
 
+def test_a_journal_that_cannot_be_read(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    (tmp_path / journal.NAME).touch()
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(OutputError, match="Permission denied"):
+        journal.Journal(tmp_path, {}, resume=True)
+
+
+def test_a_refused_folder_stays_as_it_was(home, tmp_path, monkeypatch):
+    out = tmp_path / "judged"
+    out.mkdir()
+    (out / "run.json").write_text(json.dumps({"command": ["detector", "eval"], "status": "done"}))
+    arguments = command(home, "--out", str(out))
+    monkeypatch.setattr("sys.argv", ["detector", *arguments])
+    with pytest.raises(OutputError, match="holds the results of `detector eval`"):
+        run(arguments)
+    assert [path.name for path in out.iterdir()] == ["run.json"]
+
+
 def test_disk_full_while_appending(tmp_path):
     kept = journal.Journal(tmp_path, {}, resume=False)
-    kept.path.unlink()
     kept.path.mkdir()
     with pytest.raises(OutputError):
         kept.add({"path": "x"})

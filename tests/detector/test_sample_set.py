@@ -10,6 +10,7 @@ from detector.cli import app
 from detector.data import open_data
 from detector.data.errors import DataError
 from detector.data.sample_set import DEFECTS, draw, write_sample_set
+from detector.errors import OutputError
 
 
 def test_every_defect_is_where_its_mask_says() -> None:
@@ -39,3 +40,9 @@ def test_it_never_writes_over_anything(tmp_path: Path) -> None:
     write_sample_set(tmp_path, good=1, bad=1, side=32)
     with pytest.raises(DataError, match=r"capsule exists already; expected a new folder"):
         write_sample_set(tmp_path)
+
+
+def test_a_place_that_cannot_be_written_to_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=r"capsule cannot be written to: .*another folder"):
+        write_sample_set(tmp_path / "file", good=1, bad=1, side=32)

@@ -9,6 +9,7 @@ from descriptions.schema import Anomaly, DescriptionFile
 from descriptions.store import Store
 from detector.cli import app
 from detector.data import open_data
+from detector.errors import OutputError
 from detector.train.boxes import PixelBox, boxes_of, coco, phrase_for
 from detector.train.errors import TrainingDataError
 from tests.support.dataset import make_dataset
@@ -70,3 +71,10 @@ def test_a_data_set_without_defects_is_said(workplace):
     descriptions = {"cloth": DescriptionFile(category="cloth", object_name="cloth")}
     with pytest.raises(TrainingDataError, match="no image has a mask"):
         coco(good, descriptions)
+
+
+def test_boxes_that_cannot_be_written_are_one_line(workplace, tmp_path):
+    (tmp_path / "file").touch()
+    options = ["--to", str(tmp_path / "file" / "boxes.json"), "--descriptions-dir", str(workplace / "library")]
+    with pytest.raises(OutputError, match=r"boxes.json cannot be written to: .*another --to"):
+        CliRunner().invoke(app, ["data", "boxes", str(workplace / "data"), *options], catch_exceptions=False)
