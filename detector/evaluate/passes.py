@@ -15,7 +15,8 @@ from PIL import Image
 
 from detector.cache import FeatureCache, fingerprint, image_key, rounded
 from detector.data import Sample, read_mask
-from detector.evaluate.records import Counts, Record, pack_counts, read_scores, write_record
+from detector.evaluate.folder import is_scored, record_path, remove_failure, write_failure
+from detector.evaluate.records import Counts, Record, pack_counts, write_record
 from detector.evaluate.variants import Variant, without
 from detector.evaluate.words import Words
 from detector.images import ImageError, load_image
@@ -147,40 +148,45 @@ class Scorer:
 def score_all(
     scorer: Scorer,
     samples: Sequence[Sample],
+    origins: Sequence[str],
     variants: Sequence[Variant],
     folder: Path,
     shard: tuple[int, int] = (1, 1),
-) -> Iterator[Failure | None]:
+) -> Iterator[None]:
     """Score what `folder` does not hold yet, one file an image; yields once an image.
+
+    An image that cannot be used leaves a note instead of a record, and is tried again by the next run.
 
     Args:
         scorer: model and settings.
         samples: all images, in the order of the data set.
+        origins: their digests, as `folder.origin` gives them.
         variants: scored in one pass.
         folder: of the records; several processes may fill it.
         shard: (i, n) takes every n-th image, from the i-th on (from 1).
+
+    Raises:
+        EvaluationError: a record was made from another image or mask.
     """
     part, parts = shard
     for index, sample in enumerate(samples):
         if index % parts != part - 1:
             continue
-        path = record_path(folder, index)
-        failure = None
-        if read_scores(path) is None:
+        if not is_scored(folder, index, origins[index]):
             try:
-                write_record(path, scorer.score(sample, variants))
+                write_record(record_path(folder, index), scorer.score(sample, variants), origins[index])
+                remove_failure(folder, index)
             except ImageError as error:
-                failure = Failure(str(sample.image), str(error))
-        yield failure
-
-
-def record_path(folder: Path, index: int) -> Path:
-    """Where the results of the image with this index lie."""
-    return folder / f"{index:06}.npz"
+                write_failure(folder, index, origins[index], str(error))
+        yield
 
 
 def identity(scorer: Scorer, samples: Sequence[Sample], variants: Sequence[Variant]) -> str:
-    """SHA-256 over all that decides the records, so that no run continues another one's."""
+    """SHA-256 over all that decides the records, so that no run continues another one's.
+
+    What the images show is not in it: every record says itself what it was made from, so that an image that could not
+    be used may be replaced.
+    """
     texts = [[variant.name, repr(variant.prompts)] for variant in variants]
     texts += [["localizer", scorer.localizer.fingerprint if scorer.localizer else ""]]
     files = [[sample.image.name, sample.defect, sample.mask.name if sample.mask else None] for sample in samples]

@@ -6,6 +6,7 @@ write into one folder, or into folders that are copied together afterwards.
 
 import io
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -43,15 +44,27 @@ def pack_counts(histogram: Histogram) -> Counts:
     return Counts(filled.astype(np.uint16), negatives.astype(np.uint32), positives.astype(np.uint32), overlaps)
 
 
-def unpack_counts(counts: Counts, bins: int = BINS) -> Histogram:
-    """The histogram again, in fewer bins where `bins` says so (a divisor of 2^16)."""
-    at = counts.bins.astype(np.int64) // (BINS // bins)
+def unpack_counts(counts: Counts, groups: NDArray[np.int64] | None = None, bins: int = BINS) -> Histogram:
+    """The histogram again, or one of `bins` groups where `groups` [2^16] says which group each bin belongs to."""
+    at = counts.bins if groups is None else groups[counts.bins]
     return Histogram(*(np.bincount(at, values, minlength=bins).astype(np.float64) for values in counts[1:]))
 
 
-def write_record(path: Path, record: Record) -> None:
-    """Store one image's results, whole or not at all."""
-    arrays = {"scores": record.scores, "seconds": record.seconds}
+class Head(NamedTuple):
+    """What is known of a stored record without its pixels."""
+
+    scores: NDArray[np.float64]
+    made_from: str
+    """Digest of the image and its mask."""
+
+
+_DAMAGE = (OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+"""What reading a damaged archive can raise."""
+
+
+def write_record(path: Path, record: Record, made_from: str) -> None:
+    """Store one image's results and the digest of what they were made from, whole or not at all."""
+    arrays = {"scores": record.scores, "seconds": record.seconds, "made_from": np.array(made_from)}
     for index, counts in enumerate(record.counts):
         arrays |= {f"{name}.{index}": values for name, values in counts._asdict().items()}
     stream = io.BytesIO()
@@ -59,13 +72,15 @@ def write_record(path: Path, record: Record) -> None:
     atomic_write(path, stream.getvalue())
 
 
-def read_scores(path: Path) -> NDArray[np.float64] | None:
-    """Scores of a stored record, or None where there is none that can be read."""
+def read_head(path: Path) -> Head | None:
+    """Scores and origin of a stored record, or None where there is none that can be read to its end."""
     try:
+        with zipfile.ZipFile(path) as archive:
+            if archive.testzip() is not None:  # pixels that cannot be read later would be missed in some columns only
+                return None
         with np.load(path) as stored:
-            scores: NDArray[np.float64] = stored["scores"]
-            return scores
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            return Head(stored["scores"], str(stored["made_from"]))
+    except _DAMAGE:
         return None
 
 
@@ -77,11 +92,11 @@ def read_counts(path: Path, variant: int) -> Counts | None:
         return Counts(*(stored[f"{name}.{variant}"] for name in Counts._fields))
 
 
-def gather(paths: Sequence[Path], variant: int, bins: int = BINS) -> Histogram | None:
+def gather(paths: Sequence[Path], variant: int) -> Histogram | None:
     """Histogram of all images, in the order given; None where no image has pixel labels."""
     total: Histogram | None = None
     for path in paths:
         if (counts := read_counts(path, variant)) is not None:
-            found = unpack_counts(counts, bins)
+            found = unpack_counts(counts)
             total = found if total is None else Histogram(*(a + b for a, b in zip(total, found, strict=True)))
     return total

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from descriptions.files import atomic_write
 from descriptions.refs import parse_ref
@@ -19,12 +20,15 @@ from detector.metrics.compute import METRICS, mean_metrics
 RESULTS = "results.json"
 CONTRIBUTIONS = "contributions.json"
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
 
 def to_document(evaluation: Evaluation) -> dict[str, Any]:
     """The JSON document scripts rely on: `categories` and `mean`, each with the variants under their names.
 
     A metric is a fraction or null; beside `x` stand `x_interval`, and for all but the first variant `x_difference`
-    and `x_difference_interval`. `x_error` bounds what binning can have changed.
+    and `x_difference_interval`. `x_error` bounds what binning can have changed. `data_hash` is equal where images and
+    masks are.
     """
     return {
         "categories": {each.category: _category(each) for each in evaluation.categories},
@@ -39,6 +43,7 @@ def _category(result: CategoryResult) -> dict[str, Any]:
     return {
         "good": len(result.images) - defective,
         "defective": defective,
+        "data_hash": result.data_hash,
         "variants": {variant.name: _variant(variant) for variant in result.variants},
     }
 
@@ -60,7 +65,8 @@ def _variant(variant: VariantResult) -> dict[str, Any]:
 def _means(categories: Sequence[CategoryResult]) -> dict[str, Any]:
     """Mean over categories of the variants that every category has, with intervals where there are several.
 
-    A draw of the mean is the mean of one draw of every category; those of different categories are independent.
+    A draw of the mean is the mean of one draw of every category that has the metric; those of different categories
+    are independent.
     """
     names = [variant.name for variant in categories[0].variants] if categories else []
     found: dict[str, Any] = {}
@@ -71,7 +77,7 @@ def _means(categories: Sequence[CategoryResult]) -> dict[str, Any]:
             continue
         values = mean_metrics([each.metrics for each in rows]).values
         row: dict[str, Any] = {}
-        drawn = {metric: np.mean([each.draws[metric] for each in rows], axis=0) for metric in METRICS}
+        drawn = {metric: _mean_draws(rows, metric) for metric in METRICS}
         for metric in METRICS:
             row[metric], row[f"{metric}_interval"] = values[metric], interval(drawn[metric])
             if first and (was := first["values"][metric]) is not None and (now := values[metric]) is not None:
@@ -80,6 +86,13 @@ def _means(categories: Sequence[CategoryResult]) -> dict[str, Any]:
         first = first or {"values": values, "drawn": drawn}
         found[name] = row
     return found
+
+
+def _mean_draws(rows: Sequence[VariantResult], metric: str) -> NDArray[np.float64]:
+    """Mean in every draw over the categories that have the metric, which are those that its value is the mean of."""
+    present = [each.draws[metric] for each in rows if each.metrics.values[metric] is not None]
+    mean: NDArray[np.float64] = np.mean(present or [each.draws[metric] for each in rows], axis=0)
+    return mean
 
 
 def to_frame(document: dict[str, Any]) -> pd.DataFrame:
@@ -98,10 +111,17 @@ def to_frame(document: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def to_csv(document: dict[str, Any]) -> str:
+    """The table as a file; a category that a spreadsheet would take for a formula has an apostrophe in front."""
+    frame = to_frame(document)
+    frame["category"] = frame["category"].map(lambda name: f"'{name}" if name.startswith(_FORMULA) else name)
+    return frame.to_csv(index=False)
+
+
 def write_results(out: Path, document: dict[str, Any]) -> None:
     """Write `results.json` and `results.csv`."""
     atomic_write(out / RESULTS, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
-    atomic_write(out / "results.csv", to_frame(document).to_csv(index=False))
+    atomic_write(out / "results.csv", to_csv(document))
 
 
 def write_contributions(out: Path, evaluation: Evaluation) -> None:
@@ -158,3 +178,12 @@ def compare(first: dict[str, Any], second: dict[str, Any]) -> list[dict[str, Any
     if not rows:
         raise EvaluationError("the two runs share no category and variant", expected="runs over the same descriptions")
     return rows
+
+
+def other_data(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
+    """Categories that both runs have, over different images or masks; runs that say nothing about it are left out."""
+    known = [
+        (category, run.get("data_hash"), second["categories"].get(category, {}).get("data_hash"))
+        for category, run in first["categories"].items()
+    ]
+    return [category for category, one, other in known if one and other and one != other]

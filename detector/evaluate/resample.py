@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ LEVEL = 0.95
 """Share of the draws that an interval holds."""
 
 COARSE_BINS = 2**12
-"""Bins of the histograms that are drawn from; point values use 2^16."""
+"""Bins, at most, of the histograms that are drawn from; point values use 2^16."""
 
 BLOCK = 64
 """Images whose histograms are in memory at once."""
@@ -20,6 +21,43 @@ BLOCK = 64
 Interval = tuple[float, float]
 Draws = NDArray[np.int64]
 """[draws, images]: how often each image is in each draw."""
+
+
+class Groups(NamedTuple):
+    """Neighbouring bins drawn as one."""
+
+    of: NDArray[np.int64]
+    """[bins]: the group of each bin."""
+    at: NDArray[np.int64]
+    """[groups]: the bin that stands for each group."""
+
+
+def group_bins(pooled: Histogram, most: int = COARSE_BINS) -> Groups:
+    """Groups for a histogram of all images: one a filled bin, or at most `most` where more are filled.
+
+    These then share negatives, positives and filled bins evenly, so that maps whose values lie close together keep
+    their order, and few values far from all others their place.
+    """
+    present = pooled.negatives + pooled.positives > 0
+    filled = np.flatnonzero(present)
+    number = np.arange(len(filled))
+    if len(filled) > most:
+        weight = sum(side / max(side.sum(), 1) for side in (pooled.negatives, pooled.positives, present))
+        before = np.concatenate(([0.0], np.cumsum(weight[filled])[:-1]))
+        number = np.unique((before * most / 3).astype(np.int64), return_inverse=True)[1]
+    of = np.zeros(len(present), dtype=np.int64)
+    of[filled] = number
+    ends = np.searchsorted(number, np.arange(number[-1] + 1), side="right") - 1 if len(number) else number
+    starts = np.concatenate(([0], ends[:-1] + 1))[: len(ends)]
+    return Groups(of, (filled[starts] + filled[ends]) // 2)
+
+
+def spread(histogram: Histogram, groups: Groups) -> Histogram:
+    """A histogram of groups as one of all bins, each group at the bin that stands for it."""
+    whole = Histogram(*np.zeros((3, len(groups.of))))
+    for side, counts in zip(whole, histogram, strict=True):
+        side[groups.at] = counts
+    return whole
 
 
 def draw_images(labels: NDArray[np.bool_], draws: int, seed: int | tuple[int, ...] = 0) -> Draws:

@@ -1,24 +1,22 @@
 """`detector eval` without the command line: categories, versions and controls in; results out."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from descriptions.errors import nearest
-from descriptions.files import atomic_write
 from descriptions.refs import parse_ref, slug
 from descriptions.schema import DescriptionFile
 from descriptions.store import Store
-from detector.data import DataSet
+from detector.data import DataSet, Sample
 from detector.evaluate.errors import EvaluationError
-from detector.evaluate.passes import Failure, Scorer, identity, record_path, score_all
-from detector.evaluate.records import read_scores
+from detector.evaluate.folder import check, claim, is_scored, origin, read_failure
+from detector.evaluate.passes import Failure, Scorer, identity, score_all
 from detector.evaluate.summary import CategoryResult, best_threshold, summarise
 from detector.evaluate.variants import Variant, controls, describe, leak_free, leaks
-from detector.run import Status, write_run
-
-_IDENTITY = "identity.txt"
+from detector.run import recorded
 
 
 @dataclass(frozen=True)
@@ -55,6 +53,11 @@ class _Job(NamedTuple):
     category: str
     variants: list[Variant]
     warnings: list[str]
+    samples: tuple[Sample, ...]
+    origins: list[str]
+    """Digests of the samples."""
+    folder: Path
+    """Of the records."""
 
 
 def evaluate(
@@ -73,30 +76,27 @@ def evaluate(
         ForgeError: unknown descriptions, unreadable data.
     """
     jobs = [_job(plan, category, scorer.model.config.context_tokens) for category in plan.data.categories]
-    jobs = [job for job in jobs if plan.data.select(category=job.category, split="test")]
+    jobs = [job for job in jobs if job.samples]
     if not jobs:
         raise EvaluationError(f"{plan.data.root} has no test images", expected="images with the split test")
     whole = (settings or {}) | {"hashes": {job.category: _hashes(job) for job in jobs}}
-    status: Status = "interrupted"
-    try:
-        write_run(plan.out, whole, status="running")
-    except OSError as error:
-        raise EvaluationError(
-            f"{plan.out} cannot be written: {error.strerror}",
-            expected="a folder for the results",
-            hint="pass --out DIR",
-        ) from error
-    thresholds: dict[str, float] = {}
-    try:
-        failures = [failure for job in jobs for failure in _score(plan, scorer, job, tick)]
-        status = "failed"
-        found = _summarise(plan, scorer, jobs, failures)
-        status = "partial" if failures or found.waiting else "done"
-        thresholds = {
-            slug(each.category): value for each in found.categories if (value := best_threshold(each)) is not None
-        }
-    finally:
-        write_run(plan.out, whole, status=status, thresholds=thresholds)
+    with ExitStack() as stack:
+        try:
+            _claim(jobs, scorer)
+            outcome = stack.enter_context(recorded(plan.out, whole))
+        except OSError as error:
+            raise EvaluationError(
+                f"{plan.out} cannot be written: {error.strerror}",
+                expected="a folder for the results",
+                hint="pass --out DIR",
+            ) from error
+        for job in jobs:
+            for _ in score_all(scorer, job.samples, job.origins, job.variants, job.folder, plan.shard):
+                tick()
+        found = _summarise(plan, scorer, jobs)
+        outcome.status = "partial" if found.failures or found.waiting else "done"
+        best = {slug(each.category): best_threshold(each) for each in found.categories}
+        outcome.results["thresholds"] = {name: value for name, value in best.items() if value is not None}
     return found
 
 
@@ -104,41 +104,34 @@ def _hashes(job: _Job) -> dict[str, str]:
     return {variant.name: variant.content_hash for variant in job.variants}
 
 
-def _score(plan: Plan, scorer: Scorer, job: _Job, tick: Callable[[], object]) -> Iterable[Failure]:
-    samples = plan.data.select(category=job.category, split="test")
-    folder = plan.out / "images" / slug(job.category)
-    _claim(folder, identity(scorer, samples, job.variants))
-    for failure in score_all(scorer, samples, job.variants, folder, plan.shard):
-        tick()
-        if failure:
-            yield failure
+def _claim(jobs: Sequence[_Job], scorer: Scorer) -> None:
+    """Take the folders of the records, all or none: a refused evaluation leaves no trace in a finished run."""
+    named = [(job, identity(scorer, job.samples, job.variants)) for job in jobs]
+    for job, name in named:
+        check(job.folder, name, job.origins)
+    for job, name in named:
+        claim(job.folder, name)
 
 
-def _claim(folder: Path, name: str) -> None:
-    """Make sure that a folder of records belongs to this very evaluation."""
-    path = folder / _IDENTITY
-    if path.is_file() and path.read_text(encoding="utf-8") != name:
-        raise EvaluationError(
-            f"{folder} holds results of another model, data set or descriptions",
-            expected="an empty folder, or the same evaluation to continue",
-            hint="pass another --out",
-        )
-    atomic_write(path, name)
-
-
-def _summarise(plan: Plan, scorer: Scorer, jobs: Sequence[_Job], failures: Sequence[Failure]) -> Evaluation:
-    failed = {failure.path for failure in failures}
-    waiting, results = 0, []
+def _summarise(plan: Plan, scorer: Scorer, jobs: Sequence[_Job]) -> Evaluation:
+    waiting, failures, results = 0, [], []
     for job in jobs:
-        samples = plan.data.select(category=job.category, split="test")
-        folder = plan.out / "images" / slug(job.category)
-        missing = [index for index in range(len(samples)) if read_scores(record_path(folder, index)) is None]
-        open_here = sum(str(samples[index].image) not in failed for index in missing)
+        open_here = 0
+        for index, (sample, made_from) in enumerate(zip(job.samples, job.origins, strict=True)):
+            if is_scored(job.folder, index, made_from):
+                continue
+            error = read_failure(job.folder, index, made_from)
+            if error is None:
+                open_here += 1
+            else:
+                failures.append(Failure(str(sample.image), error))
         waiting += open_here
         if not open_here:
             columns = scorer.columns(job.variants)
             results.append(
-                summarise(job.category, samples, job.variants, columns, folder, draws=plan.draws, seed=plan.seed)
+                summarise(
+                    job.category, job.samples, job.variants, columns, job.folder, draws=plan.draws, seed=plan.seed
+                )
             )
     warnings = [line for job in jobs for line in job.warnings] + list(plan.data.problems)
     return Evaluation(tuple(results) if not waiting else (), tuple(failures), tuple(warnings), waiting)
@@ -147,20 +140,25 @@ def _summarise(plan: Plan, scorer: Scorer, jobs: Sequence[_Job], failures: Seque
 def _job(plan: Plan, category: str, context_tokens: int) -> _Job:
     """Variants of one category: its description versions, then the controls of the first."""
     files = [_load(plan, category, text) for text in plan.descriptions or ("@default",)]
-    chosen = [(name, file) for name, file in files if file is not None]
+    chosen = {name: file for name, file in files if file is not None}  # a reference given twice counts once
     if not chosen:
         raise EvaluationError(
             f"no description version for {category!r} among {', '.join(plan.descriptions)}",
             hint=nearest(slug(category), plan.store.categories()) or f"type --descriptions {slug(category)}",
         )
-    variants, warnings = [], []
-    for name, file in chosen:
-        defects = plan.data.defects(category)
+    defects, warnings = plan.data.defects(category), []
+    for name, file in chosen.items():
         if leaked := leaks(file, defects):
             action = "left out" if plan.leak_free else "a name no one knows beforehand; --leak-free leaves it out"
             warnings.append(f"{name}: {', '.join(leaked)} repeats the name of a defect in {category}: {action}")
-        variants.append(describe(name, leak_free(file, defects) if plan.leak_free else file, context_tokens))
-    return _Job(category, [*variants, *controls(chosen[0][1], context_tokens, plan.seed)], warnings)
+    read = {name: leak_free(file, defects) if plan.leak_free else file for name, file in chosen.items()}
+    hashes = {name: file.content_hash for name, file in chosen.items()}
+    variants = [describe(name, file, context_tokens)._replace(content_hash=hashes[name]) for name, file in read.items()]
+    against = controls(next(iter(read.values())), context_tokens, plan.seed)
+    variants += [each._replace(content_hash=variants[0].content_hash) for each in against]
+    samples = plan.data.select(category=category, split="test")
+    folder = plan.out / "images" / slug(category)
+    return _Job(category, variants, warnings, samples, [origin(sample) for sample in samples], folder)
 
 
 def _load(plan: Plan, category: str, text: str) -> tuple[str, DescriptionFile | None]:

@@ -14,9 +14,10 @@ from detector.evaluate.page import write_page
 from detector.evaluate.passes import Scorer
 from detector.evaluate.report import (
     compare,
+    other_data,
     read_results,
+    to_csv,
     to_document,
-    to_frame,
     write_contributions,
     write_results,
 )
@@ -83,7 +84,7 @@ def run(request: Request, form: Form = "table") -> int:
         console.warn(line)
     if found.waiting:
         console.warn(f"{found.waiting} images are left to other shards; no results yet")
-        return 0
+        return 1 if found.failures else 0
     document = to_document(found)
     write_results(request.out, document)
     write_contributions(request.out, found)
@@ -126,7 +127,7 @@ def show(found: Evaluation, document: dict[str, Any], form: Form) -> None:
     if form == "json":
         console.print_json(document)
     elif form == "csv":
-        console.stdout().file.write(to_frame(document).to_csv(index=False))
+        console.stdout().file.write(to_csv(document))
     else:
         print_tables(document)
         _print_contributions(found)
@@ -144,13 +145,13 @@ def print_tables(document: dict[str, Any]) -> None:
 
 
 def _print_variants(title: str, variants: dict[str, Any]) -> None:
-    made = console.table(title, "variant", *_headers())
+    made = console.table(title, "!variant", *_headers())
     for name, variant in variants.items():
         cells = [_cell(variant[metric], variant[f"{metric}_interval"]) for metric in SHOWN]
         made.add_row(console.safe(f"{name}\n(control)" if variant.get("control") else name), *cells)
     console.stdout().print(made)
     first, *others = variants
-    made = console.table(f"difference to {first} (a star: the interval excludes 0)", "variant", *_headers())
+    made = console.table(f"difference to {first} (a star: the interval excludes 0)", "!variant", *_headers())
     for name in others:
         found = [(variants[name].get(f"{m}_difference"), variants[name].get(f"{m}_difference_interval")) for m in SHOWN]
         made.add_row(console.safe(name), *(_change(*each) for each in found))
@@ -170,7 +171,7 @@ def _print_contributions(found: Evaluation) -> None:
             if not variant.contributions:
                 continue
             title = f"{variant.name}: each description, with it minus without (percent)"
-            made = console.table(title, "id", "description", ">image_auroc", ">pixel_ap", "verdict")
+            made = console.table(title, "!id", "description", ">image_auroc", ">pixel_ap", "verdict")
             for each in variant.contributions:
                 cells = (_delta(each.image_auroc_delta), _delta(each.pixel_ap_delta))
                 made.add_row(console.safe(each.id), console.safe(each.text), *cells, each.verdict)
@@ -217,20 +218,23 @@ def make_scorer(request: Request) -> Scorer:
 
 
 def run_compare(first: Path, second: Path, form: Form = "table") -> None:
-    """Print what the second run has more than the first.
+    """Print what the second run has more than the first, and warn where they looked at different pictures.
 
     Raises:
         EvaluationError: a folder without results, or nothing in common.
     """
     import pandas as pd
 
-    rows = compare(read_results(first), read_results(second))
+    documents = read_results(first), read_results(second)
+    rows = compare(*documents)
+    if categories := other_data(*documents):
+        console.warn(f"the runs saw other images or masks of {', '.join(categories)}; that too makes a difference")
     if form == "json":
         console.print_json({"first": str(first), "second": str(second), "differences": rows})
     elif form == "csv":
         console.stdout().file.write(pd.DataFrame(rows).to_csv(index=False))
     else:
-        made = console.table(f"{second} minus {first} (percent)", "category", "variant", *_headers())
+        made = console.table(f"{second} minus {first} (percent)", "!category", "!variant", *_headers())
         for row in rows:
             cells = [_delta(row.get(metric)) for metric in SHOWN]
             made.add_row(console.safe(row["category"]), console.safe(row["variant"]), *cells)

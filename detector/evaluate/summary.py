@@ -1,5 +1,6 @@
 """From records to numbers: metrics with intervals, differences, and what each description is worth."""
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -8,9 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.data import Sample
-from detector.evaluate.passes import record_path
-from detector.evaluate.records import gather, read_counts, read_scores, unpack_counts
-from detector.evaluate.resample import COARSE_BINS, Draws, Interval, draw_images, interval, over_images, over_pixels
+from detector.evaluate.folder import record_path
+from detector.evaluate.records import gather, read_counts, read_head, unpack_counts
+from detector.evaluate.resample import (
+    Draws,
+    Groups,
+    Interval,
+    draw_images,
+    group_bins,
+    interval,
+    over_images,
+    over_pixels,
+    spread,
+)
 from detector.evaluate.variants import Variant
 from detector.metrics import Histogram, Metrics, image_metrics, pixel_metrics_binned
 from detector.metrics.compute import IMAGE_METRICS, PIXEL_METRICS
@@ -18,7 +29,8 @@ from detector.metrics.ranking import rank_labels, trace
 
 Verdict = Literal["helps", "hurts", "no evidence"]
 Column = tuple[str, str | None]
-DRAWN = {"image": IMAGE_METRICS, "pixel": PIXEL_METRICS}
+_ROOM = 0.01
+"""How far below the lowest score of all a threshold that takes every image looks for the next one."""
 
 
 class Contribution(NamedTuple):
@@ -57,6 +69,8 @@ class CategoryResult(NamedTuple):
     images: tuple[Sample, ...]
     """Those that have been scored, in the order of the scores."""
     variants: tuple[VariantResult, ...]
+    data_hash: str
+    """SHA-256 over these images and their masks."""
 
 
 class _Drawn(NamedTuple):
@@ -88,16 +102,17 @@ def summarise(
         seed: of the bootstrap.
     """
     stored = [(sample, record_path(folder, index)) for index, sample in enumerate(samples)]
-    scored = [(sample, path, scores) for sample, path in stored if (scores := read_scores(path)) is not None]
+    scored = [(sample, path, head) for sample, path in stored if (head := read_head(path)) is not None]
     images, paths = tuple(sample for sample, _, _ in scored), [path for _, path, _ in scored]
     labels = np.array([sample.defective for sample in images], dtype=bool)
-    table = np.array([scores for _, _, scores in scored], dtype=np.float64).reshape(len(scored), len(columns))
+    table = np.array([head.scores for _, _, head in scored], dtype=np.float64).reshape(len(scored), len(columns))
     chosen = draw_images(labels, draws, (seed, *category.encode()))
     results: list[VariantResult] = []
     first: _Drawn | None = None
     for index, variant in enumerate(variants):
-        found = _measure(table[:, index], labels, paths, index)
-        drawn = _Drawn(table[:, index], _draw(table[:, index], labels, paths, index, chosen))
+        pooled = gather(paths, index)
+        found = _measure(table[:, index], labels, pooled)
+        drawn = _Drawn(table[:, index], _draw(table[:, index], labels, paths, index, pooled, chosen))
         worth = _contributions(variant, columns, table, labels, paths, chosen, found, drawn)
         differences = {} if first is None else _differences(results[0].metrics, found, first.draws, drawn.draws)
         first = first or drawn
@@ -115,54 +130,70 @@ def summarise(
                 drawn.draws,
             )
         )
-    return CategoryResult(category, images, tuple(results))
+    contents = hashlib.sha256("".join(head.made_from for _, _, head in scored).encode()).hexdigest()
+    return CategoryResult(category, images, tuple(results), contents)
 
 
 def best_threshold(result: CategoryResult) -> float | None:
-    """The image score from which the first version's F1 is best; None where F1 does not exist."""
+    """The image score from which the first version's F1 is best; None where F1 does not exist.
+
+    It lies midway to the next lower score, since `detector detect` does not round features as the cache does, and
+    must find the image that decided.
+    """
     first = result.variants[0]
     if first.metrics.values["image_f1max"] is None:
         return None
     labels = np.array([sample.defective for sample in result.images], dtype=bool)
     curve = trace(rank_labels(np.array(first.scores), labels))
     f1 = 2 * curve.hits / (curve.positives + curve.hits + curve.alarms)
-    return float(curve.thresholds[int(f1.argmax())])
+    best = float(curve.thresholds[int(f1.argmax())])
+    return (best + max((score for score in first.scores if score < best), default=best - _ROOM)) / 2
 
 
-def _measure(scores: NDArray[np.float64], labels: NDArray[np.bool_], paths: Sequence[Path], column: int) -> Metrics:
+def _measure(scores: NDArray[np.float64], labels: NDArray[np.bool_], pooled: Histogram | None) -> Metrics:
     images = image_metrics(scores, labels)
-    histogram = gather(paths, column)
-    if histogram is None:
+    if pooled is None:
         nothing = Metrics(dict.fromkeys(PIXEL_METRICS), ("no masks: image metrics only",))
         return Metrics(images.values | nothing.values, images.notes + nothing.notes)
-    pixels = pixel_metrics_binned(histogram)
+    pixels = pixel_metrics_binned(pooled)
     return Metrics(images.values | pixels.values, images.notes + pixels.notes, pixels.error)
 
 
 def _draw(
-    scores: NDArray[np.float64], labels: NDArray[np.bool_], paths: Sequence[Path], column: int, draws: Draws
+    scores: NDArray[np.float64],
+    labels: NDArray[np.bool_],
+    paths: Sequence[Path],
+    column: int,
+    pooled: Histogram | None,
+    draws: Draws,
 ) -> dict[str, NDArray[np.float64]]:
     """Every metric in every draw."""
     found: dict[str, NDArray[np.float64]] = {}
     for name in IMAGE_METRICS:
         found[name] = over_images(lambda s, t, n=name: image_metrics(s, t).values[n], scores, labels, draws)  # type: ignore[misc]
-    return found | _draw_pixels(paths, column, draws, PIXEL_METRICS)
+    return found | _draw_pixels(paths, column, pooled, draws, PIXEL_METRICS)
 
 
 def _draw_pixels(
-    paths: Sequence[Path], column: int, draws: Draws, names: Sequence[str]
+    paths: Sequence[Path], column: int, pooled: Histogram | None, draws: Draws, names: Sequence[str]
 ) -> dict[str, NDArray[np.float64]]:
+    if pooled is None:
+        return {name: np.full(len(draws), np.nan) for name in names}
+    groups = group_bins(pooled)
+
     def metrics(histogram: Histogram) -> list[float | None]:
-        values = pixel_metrics_binned(histogram).values
+        placed = spread(histogram, groups) if "aupro_legacy" in names else histogram  # the others read the order only
+        values = pixel_metrics_binned(placed).values
         return [values[name] for name in names]
 
-    found = over_pixels(metrics, (_coarse(path, column) for path in paths), draws)
-    return {name: np.full(len(draws), np.nan) if found is None else found[:, i] for i, name in enumerate(names)}
+    found = over_pixels(metrics, (_grouped(path, column, groups) for path in paths), draws)
+    assert found is not None
+    return {name: found[:, index] for index, name in enumerate(names)}
 
 
-def _coarse(path: Path, column: int) -> Histogram | None:
+def _grouped(path: Path, column: int, groups: Groups) -> Histogram | None:
     counts = read_counts(path, column)
-    return None if counts is None else unpack_counts(counts, COARSE_BINS)
+    return None if counts is None else unpack_counts(counts, groups.of, len(groups.at))
 
 
 def _differences(
@@ -192,11 +223,11 @@ def _contributions(
     for column, (name, left_out) in enumerate(columns):
         if name != variant.name or left_out is None:
             continue
-        fewer = _measure(table[:, column], labels, paths, column)
-        scores = table[:, column]
+        scores, pooled = table[:, column], gather(paths, column)
+        fewer = _measure(scores, labels, pooled)
         less = {
             "image_auroc": over_images(lambda s, t: image_metrics(s, t).values["image_auroc"], scores, labels, draws),
-            **_draw_pixels(paths, column, draws, ("pixel_ap",)),
+            **_draw_pixels(paths, column, pooled, draws, ("pixel_ap",)),
         }
         deltas = _differences(fewer, whole, less, {name: drawn.draws[name] for name in less})
         image, pixel = deltas.get("image_auroc", (None, None)), deltas.get("pixel_ap", (None, None))

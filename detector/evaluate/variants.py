@@ -27,7 +27,7 @@ class Variant(NamedTuple):
     prompts: PromptSet
     control: bool
     content_hash: str
-    """Of the description file; for a control, of the version it stands against."""
+    """Of the stored description file, whatever is left out of it; for a control, of the version it stands against."""
     ref: str | None = None
     """Category and version of the description file; None for a control."""
 

@@ -7,35 +7,27 @@ import numpy as np
 import pytest
 import torch
 
-from descriptions.schema import Anomaly, DescriptionFile
 from descriptions.store import Store
 from detector.cache import FeatureCache, image_fingerprint
 from detector.data import open_data
 from detector.evaluate.errors import EvaluationError
-from detector.evaluate.passes import Scorer, record_path
+from detector.evaluate.folder import record_path
+from detector.evaluate.passes import Scorer
 from detector.evaluate.records import read_counts, unpack_counts
-from detector.evaluate.run import Plan, evaluate
-from detector.evaluate.summary import verdict
+from detector.evaluate.run import evaluate
+from detector.evaluate.summary import best_threshold, verdict
 from detector.evaluate.variants import leak_free, leaks, random_texts
 from detector.metrics import image_metrics
 from detector.run import read_run
 from detector.scoring import ScoringSettings
 from tests.support.clip import tiny_filo
 from tests.support.dataset import make_dataset
-
-
-def description(category, *texts):
-    anomalies = tuple(Anomaly(id=f"a{index}", text=text) for index, text in enumerate(texts))
-    return DescriptionFile(category=category, object_name=category, anomalies=anomalies)
+from tests.support.evaluation import description, make_store, numbers, plan
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    library = Store(tmp_path_factory.mktemp("library"))
-    for category in ("gear", "plate"):
-        library.save(description(category, "broken tooth", "dark round hole"))
-        library.save(description(category, "long thin scratch", "hole"))
-    return library
+    return make_store(tmp_path_factory.mktemp("library"))
 
 
 @pytest.fixture(scope="module")
@@ -53,23 +45,10 @@ def scorer(model):
     return Scorer(model, image_fingerprint(model))
 
 
-def plan(data, store, out, **changes):
-    fields = {"data": data, "store": store, "descriptions": ("gear@1", "gear@2"), "out": out, "draws": 20}
-    return Plan(**(fields | changes))
-
-
 @pytest.fixture(scope="module")
 def whole(scorer, data, store, tmp_path_factory):
     out = tmp_path_factory.mktemp("whole")
     return out, evaluate(plan(data, store, out), scorer)
-
-
-def numbers(evaluation):
-    def plain(variant):
-        draws = {name: values.tobytes() for name, values in variant.draws.items()}
-        return variant._replace(metrics=variant.metrics.values, draws=draws)
-
-    return [[plain(variant) for variant in category.variants] for category in evaluation.categories]
 
 
 def test_versions_and_controls_come_out_with_all_metrics(whole, data):
@@ -112,33 +91,6 @@ def test_leaving_one_out_equals_a_file_without_it(whole, scorer, data, store, tm
     assert worth.pixel_ap_delta == pytest.approx(expected, abs=1e-6)
 
 
-def test_a_killed_run_resumes_to_the_same_numbers(whole, scorer, data, store, tmp_path):
-    def stop_after(count):
-        ticks = iter(range(count))
-
-        def tick():
-            if next(ticks, None) is None:
-                raise KeyboardInterrupt
-
-        return tick
-
-    with pytest.raises(KeyboardInterrupt):
-        evaluate(plan(data, store, tmp_path), scorer, tick=stop_after(3))
-    assert read_run(tmp_path)["status"] == "interrupted"
-    record_path(tmp_path / "images" / "gear", 1).write_bytes(b"half a file")
-    assert numbers(evaluate(plan(data, store, tmp_path), scorer)) == numbers(whole[1])
-
-
-def test_shards_merge_to_the_same_numbers(whole, scorer, data, store, tmp_path):
-    first = evaluate(plan(data, store, tmp_path, shard=(1, 3)), scorer)
-    assert (first.categories, first.waiting) == ((), 5)
-    assert read_run(tmp_path)["status"] == "partial"
-    evaluate(plan(data, store, tmp_path, shard=(2, 3)), scorer)
-    last = evaluate(plan(data, store, tmp_path, shard=(3, 3)), scorer)
-    assert last.waiting == 0
-    assert numbers(last) == numbers(whole[1])
-
-
 def test_the_cache_changes_no_number_and_spares_the_image_tower(whole, model, scorer, data, store, tmp_path):
     cache = FeatureCache(tmp_path / "cache")
     cached = dataclasses.replace(scorer, cache=cache)
@@ -148,19 +100,25 @@ def test_the_cache_changes_no_number_and_spares_the_image_tower(whole, model, sc
     assert cache.hits == 8
 
 
-def test_another_evaluation_is_not_continued(whole, scorer, data, store):
-    out, _ = whole
-    with pytest.raises(EvaluationError, match="another --out"):
-        evaluate(plan(data, store, out, descriptions=("gear@2",)), scorer)
+def test_a_reference_given_twice_counts_once(scorer, data, store, tmp_path):
+    found = evaluate(plan(data, store, tmp_path, descriptions=("gear@1", "gear@v1")), scorer)
+    first = found.categories[0].variants[0]
+    assert [variant.name for variant in found.categories[0].variants] == ["gear@1", "generic", "winclip", "random"]
+    assert [each.id for each in first.contributions] == ["a0", "a1"]
 
 
-def test_a_bad_image_is_named_and_the_rest_is_done(scorer, store, tmp_path):
-    root = make_dataset(tmp_path / "data", good=2, bad=1)
-    (root / "gear" / "test" / "good" / "000.png").write_bytes(b"")
-    found = evaluate(plan(open_data(root), store, tmp_path / "out"), scorer)
-    assert [failure.path.endswith("good/000.png") for failure in found.failures] == [True]
-    assert len(found.categories[0].images) == 3
-    assert read_run(tmp_path / "out")["status"] == "partial"
+def test_the_threshold_lies_between_two_scores(whole):
+    (category,) = whole[1].categories
+    found = best_threshold(category)
+    scores = np.array(category.variants[0].scores)
+    above, below = scores[scores > found].min(), scores[scores < found].max()
+    assert found == pytest.approx((above + below) / 2)
+    labels = np.array([sample.defective for sample in category.images])
+    caught = (labels & (scores >= found)).sum()
+    f1 = 2 * caught / (labels.sum() + (scores >= found).sum())
+    assert f1 == pytest.approx(category.variants[0].metrics.values["image_f1max"])
+    tied = category._replace(variants=(category.variants[0]._replace(scores=(-0.1,) * len(scores)),))
+    assert best_threshold(tied) == pytest.approx(-0.105)
 
 
 def test_without_masks_image_metrics_remain(scorer, store, tmp_path):
@@ -199,18 +157,22 @@ def test_leaks_are_named_and_left_out(scorer, store, data, tmp_path):
     found = evaluate(plan(data, store, tmp_path, leak_free=True), scorer)
     assert any("gear@2: a1 repeats" in line for line in found.warnings)
     assert [c.id for c in found.categories[0].variants[1].contributions] == ["a0"]
+    assert found.categories[0].variants[1].content_hash == file.content_hash, "what prompt-forge finds it by"
+
+
+def test_leak_free_controls_stand_against_what_is_left(scorer, store, data, tmp_path):
+    left = Store(tmp_path / "left")
+    left.save(description("gear", "long thin scratch"))
+    reduced = evaluate(plan(data, store, tmp_path / "a", descriptions=("gear@2",), leak_free=True), scorer)
+    short = evaluate(plan(data, left, tmp_path / "b", descriptions=("gear@1",)), scorer)
+    scores = [{v.name: v.scores for v in found.categories[0].variants} for found in (reduced, short)]
+    assert scores[0]["random"] == scores[1]["random"]
 
 
 def test_no_test_images(scorer, store, data, tmp_path):
     training = dataclasses.replace(data, samples=data.select(split="train"))
     with pytest.raises(EvaluationError, match="no test images"):
         evaluate(plan(training, store, tmp_path), scorer)
-
-
-def test_a_folder_that_cannot_be_written_is_one_line(scorer, store, data, tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(EvaluationError, match=r"cannot be written: .*pass --out DIR"):
-        evaluate(plan(data, store, tmp_path / "file" / "out"), scorer)
 
 
 def test_random_texts_keep_number_and_length():
@@ -222,7 +184,7 @@ def test_random_texts_keep_number_and_length():
 
 def test_records_keep_the_histogram(whole, data):
     counts = read_counts(record_path(whole[0] / "images" / "gear", 7), 0)
-    fine, coarse = unpack_counts(counts), unpack_counts(counts, 256)
+    fine, coarse = unpack_counts(counts), unpack_counts(counts, np.arange(2**16) // 256, 256)
     assert fine.negatives.sum() + fine.positives.sum() == 56 * 56
     assert coarse.negatives.sum() == fine.negatives.sum()
     assert coarse.overlaps.sum() == pytest.approx(1)

@@ -119,8 +119,18 @@ def test_compare_two_runs(place, form):
     shown = runner.invoke(app, ["eval", "--compare", same, same, "--format", form])
     assert shown.exit_code == 0
     assert "gear@1" in shown.stdout
+    assert "other images" not in shown.stderr
     if form == "json":
         assert json.loads(shown.stdout)["differences"][0]["image_auroc"] == 0
+
+
+def test_comparing_runs_over_other_pictures_warns(place, tmp_path):
+    root, document = place
+    document = json.loads(json.dumps(document))
+    document["categories"]["gear"]["data_hash"] = "other"
+    (tmp_path / "results.json").write_text(json.dumps(document))
+    shown = runner.invoke(app, ["eval", "--compare", str(root / "run"), str(tmp_path)])
+    assert "other images or masks of gear" in " ".join(shown.stderr.split())
 
 
 def test_shards_wait_for_each_other(place):
@@ -130,6 +140,18 @@ def test_shards_wait_for_each_other(place):
     assert "left to other shards" in first.stderr
     second = invoke(root, "parts", "gear@2", "--shard", "2/2", "--format", "json")
     assert json.loads(second.stdout) == document
+
+
+def test_a_shard_with_a_bad_image_says_so_while_it_waits(place, tmp_path):
+    root, _ = place
+    make_dataset(tmp_path / "data", good=2, bad=1)
+    for name in ("000", "001"):
+        (tmp_path / "data" / "gear" / "test" / "good" / f"{name}.png").write_bytes(b"")
+    codes = [invoke(root, "sick", "--data", str(tmp_path / "data"), "--shard", f"{part}/2") for part in (1, 2)]
+    assert [done.exit_code for done in codes] == [1, 1]
+    assert "left to other shards" in codes[0].stderr
+    assert "left to other shards" not in codes[1].stderr
+    assert "2 defective" in codes[1].stdout
 
 
 def test_a_bad_image_costs_exit_code_one(place, tmp_path):
