@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from detector.errors import DetectorError
@@ -142,6 +143,12 @@ def limit_size(image: Image.Image, max_size: int | None) -> Image.Image:
     scale = max_size / max(width, height)
     target = max(round(width * scale), 1), max(round(height * scale), 1)
     return image.resize(target, Image.Resampling.LANCZOS, reducing_gap=3.0)
+
+
+def mask_at(mask: Image.Image, size: int) -> NDArray[np.bool_]:
+    """A ground-truth mask (255 on the defect) as a square of `size` pixels: true where more than half is defect."""
+    resized = mask.convert("L").resize((size, size), Image.Resampling.BILINEAR)
+    return np.asarray(resized) > 127
 
 
 def as_rgb(image: Image.Image) -> Image.Image:

@@ -6,7 +6,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
-from detector.images import as_rgb
+from detector.images import as_rgb, mask_at
 from detector.model.config import ModelConfig
 
 
@@ -19,6 +19,5 @@ def to_pixels(image: Image.Image, config: ModelConfig) -> Float[Tensor, "3 size 
 
 
 def to_mask(mask: Image.Image, size: int) -> UInt8[Tensor, "size size"]:
-    """Resize a ground-truth mask (bilinear) to a square; 1 where more than half a pixel is defect."""
-    resized = mask.convert("L").resize((size, size), Image.Resampling.BILINEAR)
-    return (torch.from_numpy(np.array(resized)).float() / 255 > 0.5).to(torch.uint8)
+    """As `images.mask_at`, with 1 on the defect."""
+    return torch.from_numpy(mask_at(mask, size).astype(np.uint8))

@@ -16,6 +16,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdou
 @app.command()
 def check(root: Root, category: Category = None, as_json: AsJson = False) -> None:
     """Open every file and name each bad one. Exit code 1 when anything would spoil a run."""
+    from detector.console import encodable
     from detector.data import open_data
     from detector.data.check import check as find_problems
 
@@ -26,7 +27,8 @@ def check(root: Root, category: Category = None, as_json: AsJson = False) -> Non
         typer.echo(json.dumps({"samples": len(data.samples), "problems": [problem._asdict() for problem in problems]}))
     else:
         for problem in problems:
-            typer.echo(f"{'bad ' if problem.severe else 'note'}  {problem.path}: {problem.message}")
+            line = f"{'bad ' if problem.severe else 'note'}  {problem.path}: {problem.message}"
+            typer.echo(encodable(line))
         typer.echo(f"{len(data.samples)} samples, {severe} bad, {len(problems) - severe} notes")
     if severe:
         raise typer.Exit(1)

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from detector.data.masks import read_mask
+from detector.data.masks import read_mask, shrunk
 from detector.data.sample import DataSet, Sample
 from detector.images import ImageError, load_image
+from detector.presets import preset_config
 
 SMALLEST = 8
 """Side in pixels below which a picture cannot show anything."""
@@ -25,11 +26,12 @@ class Problem(NamedTuple):
 def check(data: DataSet) -> Iterator[Problem]:
     """Open every image and mask of `data` and say what is wrong, file by file."""
     seen: dict[str, Sample] = {}
+    side = preset_config().image_size
     for line in data.problems:
         path, _, message = line.rpartition(": ")
         yield Problem(path, message)
     for sample in data.samples:
-        yield from _check_sample(sample)
+        yield from _check_sample(sample, side)
         try:
             digest = hashlib.sha256(sample.image.read_bytes()).hexdigest()
         except OSError:  # named above
@@ -43,7 +45,7 @@ def check(data: DataSet) -> Iterator[Problem]:
             )
 
 
-def _check_sample(sample: Sample) -> Iterator[Problem]:
+def _check_sample(sample: Sample, side: int) -> Iterator[Problem]:
     try:
         size = load_image(sample.image).size
     except ImageError as error:
@@ -64,6 +66,9 @@ def _check_sample(sample: Sample) -> Iterator[Problem]:
         yield Problem(str(sample.mask), "the mask is empty, the image is labelled as defective")
     elif mask.all():
         yield Problem(str(sample.mask), "the mask covers the whole image", severe=False)
+    elif not shrunk(mask, side).any():
+        lost = f"the defect is too thin to be seen at {side}x{side} pixels, where the default model looks"
+        yield Problem(str(sample.mask), lost, severe=False)
 
 
 def _bare(error: ImageError, path: Path) -> str:

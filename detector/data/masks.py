@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from detector.images import BROKEN, ImageError, refuse_huge, why
+from detector.images import BROKEN, ImageError, mask_at, refuse_huge, why
 
 
 def read_mask(path: Path | None, image_size: tuple[int, int], size: int | None = None) -> NDArray[np.bool_]:
@@ -15,7 +15,7 @@ def read_mask(path: Path | None, image_size: tuple[int, int], size: int | None =
     Args:
         path: mask file, non-zero on the defect; None for a good image, where nothing is true.
         image_size: (width, height) of the image, which the mask must have too.
-        size: bring it to this square as `preprocess.to_mask` does; without, it keeps its size.
+        size: bring it to this square as `images.mask_at` does; without, it keeps its size.
 
     Raises:
         ImageError: unreadable, too large, or of another size than its image.
@@ -25,11 +25,12 @@ def read_mask(path: Path | None, image_size: tuple[int, int], size: int | None =
     mask = _read(path)
     if mask.shape[::-1] != image_size:
         raise ImageError(f"{path} is {_by(mask.shape[::-1])}", expected=f"{_by(image_size)}, as its image")
-    if size is None:
-        return mask
-    from detector.preprocess import to_mask  # here, so that checking a data set does not load torch
+    return mask if size is None else shrunk(mask, size)
 
-    return to_mask(Image.fromarray(mask.astype(np.uint8) * 255), size).numpy().astype(np.bool_)
+
+def shrunk(mask: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
+    """A mask of any size at that of a model."""
+    return mask_at(Image.fromarray(mask.astype(np.uint8) * 255), size)
 
 
 def _read(path: Path) -> NDArray[np.bool_]:

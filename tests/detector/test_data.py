@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -183,6 +184,22 @@ def test_check_names_every_bad_file(root):
     for (path, message), severe in expected.items():
         assert any(p.path.endswith(path) and message in p.message and p.severe is severe for p in problems), message
     assert len(problems) == len(expected)
+
+
+def test_check_notes_a_defect_that_the_model_cannot_see(root):
+    line = np.zeros((1024, 1024), dtype=np.uint8)
+    line[500:502] = 255
+    Image.fromarray(line).save(root / "gear" / "test" / "hole" / "thin.png")
+    Image.fromarray(line).save(root / "gear" / "ground_truth" / "hole" / "thin_mask.png")
+    (problem,) = check(open_data(root))
+    assert (problem.path.endswith("thin_mask.png"), problem.severe) == (True, False)
+    assert "too thin to be seen at 252x252" in problem.message
+
+
+def test_check_names_a_file_whose_name_is_no_utf8(root):
+    Path(os.fsdecode(os.fsencode(root) + b"/gear/test/good/caf\xe9.png")).touch()
+    result = runner.invoke(app, ["check", str(root)])
+    assert (result.exit_code, r"caf\udce9.png: is empty" in result.stdout) == (1, True), result.exception
 
 
 def test_check_goes_on_after_a_file_that_cannot_be_opened(root, monkeypatch):
