@@ -4,10 +4,10 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from platformdirs import user_config_path
-from pydantic import BaseModel, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from descriptions.errors import SettingsError, nearest, wanted
 
@@ -17,13 +17,22 @@ FILE = "filo-forge.toml"
 PREFIX = "FILO_FORGE_"
 """Of the variables: `FILO_FORGE_MODEL` sets `model`."""
 
-SECTIONS = ("model", "generate", "detector")
+SECTIONS = ("library", "model", "generate", "detector")
 """Tables the file may have."""
 
 _USUAL = {"api_key": "OPENAI_API_KEY", "base_url": "OPENAI_BASE_URL"}
 """Names that every OpenAI-compatible tool reads."""
 
 S = TypeVar("S", bound=BaseModel)
+
+
+class LibrarySettings(BaseModel):
+    """Table `[library]` of `filo-forge.toml`, for both tools; also `FILO_FORGE_DESCRIPTIONS_DIR`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    descriptions_dir: Annotated[Path, AfterValidator(Path.expanduser)] | None = None
+    """Folder of description files, where `--descriptions-dir` is not typed."""
 
 
 def load(settings: type[S], section: str, flags: Mapping[str, Any] | None = None) -> S:
@@ -63,7 +72,7 @@ def _wrong(error: ValidationError, layers: Mapping[str, Mapping[str, Any]]) -> S
 
 def _table(path: Path, section: str, known: list[str]) -> dict[str, Any]:
     try:
-        document = tomllib.loads(path.read_text("utf-8")) if path.is_file() else {}
+        document = tomllib.loads(path.read_text("utf-8")) if path.exists() else {}
     except (OSError, ValueError) as error:
         raise SettingsError(f"{path} cannot be read ({error})", expected="a TOML file") from None
     for name in document.keys() - set(SECTIONS):

@@ -18,6 +18,7 @@ from descriptions.errors import (
 from descriptions.files import atomic_write
 from descriptions.refs import DEFAULT, LATEST, NAME, Ref, check_label, parse_ref
 from descriptions.schema import DescriptionFile
+from descriptions.settings import LibrarySettings, load
 from descriptions.yaml_io import dump_description, dump_mapping, parse_description, parse_yaml, read_bytes
 
 try:
@@ -49,7 +50,7 @@ class Store:
         """The library a command works on.
 
         Args:
-            explicit: `--descriptions-dir`, which always wins.
+            explicit: `--descriptions-dir`, which always wins; None takes the one of the settings, if any.
             writable: the command is going to save; then `./descriptions` is used even while it is empty.
 
         Returns:
@@ -57,7 +58,9 @@ class Store:
 
         Raises:
             UnsafePathError: the path is a file.
+            SettingsError: settings that make no sense.
         """
+        explicit = explicit or load(LibrarySettings, "library").descriptions_dir
         if explicit is not None:
             if explicit.exists() and not explicit.is_dir():
                 raise UnsafePathError(

@@ -15,9 +15,9 @@ class _WithSettings(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # click's types, which some typers bring themselves
         if "--help" not in args:
-            from detector.settings import option_defaults  # pydantic costs --help a tenth of a second
+            from detector.settings import COMMANDS, option_defaults  # pydantic costs --help a tenth of a second
 
-            ctx.default_map = option_defaults(args)
+            ctx.default_map = option_defaults(args) if args[0] in COMMANDS else None
         return super().resolve_command(ctx, args)
 
 

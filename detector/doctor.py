@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from descriptions.errors import ForgeError
+from descriptions.errors import ForgeError, SettingsError
 from descriptions.settings import FILE
 from descriptions.store import Store
 from detector import presets
@@ -82,7 +82,10 @@ def _preset(name: str) -> Check:
 
 
 def _settings() -> Check:
-    chosen = option_defaults()["detect"]
+    try:
+        chosen = option_defaults()["detect"]
+    except SettingsError as error:
+        return Check("settings", "missing", str(error), f"mend {FILE}, or the variable")
     said = ", ".join(f"{name} = {value}" for name, value in chosen.items())
     return Check("settings", "ok", said or f"built-in; [detector] of {FILE} would change them")
 

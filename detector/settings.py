@@ -15,8 +15,8 @@ MODEL = ("preset", "checkpoint", "pretrained")
 
 File = Annotated[Path, AfterValidator(Path.expanduser)]
 
-PLACES = ("device", "descriptions_dir")
-"""All that `detector train` takes: what it learns from is typed, and recorded as typed."""
+COMMANDS = ("detect", "eval", "export", "train")
+"""Those that read the settings."""
 
 
 class DetectorSettings(BaseModel):
@@ -30,8 +30,6 @@ class DetectorSettings(BaseModel):
     """A checkpoint instead of a preset."""
     pretrained: str | None = None
     """CLIP weights: an open_clip tag or a file."""
-    descriptions_dir: File | None = None
-    """Folder of description files."""
     localizer: Literal["self", "none", "grounding-dino"] = "self"
     """Who says where the anomaly may be."""
     gate: Literal["soft", "hard", "none"] = "soft"
@@ -70,5 +68,5 @@ def option_defaults(typed: Sequence[str] = ()) -> dict[str, Any]:
     options = {word.partition("=")[0] for word in typed}
     if options & {f"--{name}" for name in MODEL}:
         chosen = {name: value for name, value in chosen.items() if name not in MODEL}
-    places = {name: value for name, value in chosen.items() if name in PLACES}
-    return {**dict.fromkeys(("detect", "eval", "export", "doctor"), chosen), "train": places, "data": {"boxes": places}}
+    device = {name: value for name, value in chosen.items() if name == "device"}
+    return {**dict.fromkeys(COMMANDS, chosen), "train": device}  # what a model learns from is typed

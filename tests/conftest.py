@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from descriptions.settings import PREFIX
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
@@ -31,3 +33,11 @@ def real_images() -> Path:
     if not (folder / "README.md").is_file():
         pytest.skip(f"no real images at {folder}; set FILO_DATA to a folder of MVTec-style data sets")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test reads a user's settings: their folder is the test's own, and variables are forgotten."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        monkeypatch.delenv(name)

@@ -16,6 +16,7 @@ from descriptions.errors import (
     DescriptionError,
     InvalidFileError,
     ReadOnlyLibraryError,
+    SettingsError,
     UnknownCategoryError,
     UnknownVersionError,
     UnsafePathError,
@@ -314,6 +315,17 @@ def test_where_the_library_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert Store.open().root == Path("descriptions")
     assert Store.open(tmp_path / "mine").root == tmp_path / "mine"
     assert Store.open(tmp_path / "mine").categories() == []
+    Path("filo-forge.toml").write_text('[library]\ndescriptions_dir = "theirs"\n')
+    assert (Store.open().root, Store.open(writable=True).root) == (Path("theirs"), Path("theirs"))
+    assert Store.open(tmp_path / "mine").root == tmp_path / "mine"
+    monkeypatch.setenv("FILO_FORGE_DESCRIPTIONS_DIR", "~/ours")
+    assert Store.open().root == Path.home() / "ours"
+    monkeypatch.delenv("FILO_FORGE_DESCRIPTIONS_DIR")
+    Path("filo-forge.toml").unlink()
+    Path("filo-forge.toml").mkdir()
+    with pytest.raises(SettingsError, match="cannot be read"):
+        Store.open()
+    Path("filo-forge.toml").rmdir()
     (tmp_path / "file").write_text("")
     with pytest.raises(UnsafePathError, match="is a file; expected a folder"):
         Store.open(tmp_path / "file")

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from descriptions.errors import SettingsError
 from detector.cli import app
-from detector.settings import MODEL, PLACES, DetectorSettings, option_defaults
+from detector.settings import MODEL, DetectorSettings, option_defaults
 
 FILE = "filo-forge.toml"
 
@@ -25,11 +25,11 @@ def test_the_file_stands_for_options_and_a_variable_for_the_file(monkeypatch: py
     assert option_defaults()["train"] == {}
 
 
-def test_training_takes_places_only() -> None:
-    Path(FILE).write_text('[detector]\ncheckpoint = "x.safetensors"\ndevice = "cpu"\ndescriptions_dir = "~/words"\n')
+def test_training_takes_the_device_only() -> None:
+    Path(FILE).write_text('[detector]\ncheckpoint = "~/x.safetensors"\ndevice = "cpu"\n')
     found = option_defaults()
-    assert found["train"] == {"device": "cpu", "descriptions_dir": str(Path.home() / "words")}
-    assert found["data"] == {"boxes": found["train"]}
+    assert found["train"] == {"device": "cpu"}
+    assert found["eval"] == {"checkpoint": str(Path.home() / "x.safetensors"), "device": "cpu"}
 
 
 @pytest.mark.parametrize("typed", [["--preset", "mini"], ["--preset=mini"], ["--checkpoint", "other.safetensors"]])
@@ -61,7 +61,7 @@ def test_the_command_line_reads_it_and_help_does_not_need_it() -> None:
     Path(FILE).write_text("[detector")
     assert CliRunner().invoke(app, ["detect", "--help"]).exit_code == 0
     with pytest.raises(SettingsError, match=r"filo-forge\.toml cannot be read"):
-        CliRunner().invoke(app, ["doctor"], catch_exceptions=False)
+        CliRunner().invoke(app, ["export", "x.onnx", "--category", "c", "--reference", "x"], catch_exceptions=False)
 
 
 def test_every_setting_is_an_option_of_a_command_with_the_same_default() -> None:
@@ -69,4 +69,4 @@ def test_every_setting_is_an_option_of_a_command_with_the_same_default() -> None
     options = {p.name: p.default for name in ("detect", "eval") for p in commands[name].params}
     settings = DetectorSettings().model_dump()
     assert settings == {name: options[name] for name in settings}
-    assert {*MODEL, *PLACES} < settings.keys()
+    assert {*MODEL} < settings.keys()

@@ -23,9 +23,8 @@ def only_loopback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         return real(host, *args, **kwargs)
 
     monkeypatch.setattr(socket, "getaddrinfo", guarded)
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "FILO_FORGE_MODEL"):
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("FILO_FORGE_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("FILO_FORGE_LOG_FILE", str(tmp_path / "log.jsonl"))
 

@@ -47,6 +47,7 @@ def _description_file() -> str:
 
 
 def _configuration() -> str:
+    from descriptions.settings import LibrarySettings
     from detector.model.config import ModelConfig
     from detector.scoring import ScoringSettings
     from detector.settings import DetectorSettings
@@ -58,9 +59,10 @@ def _configuration() -> str:
         [
             "# Configuration",
             "Both tools read, in rising order: defaults, `filo-forge.toml` in the user's configuration folder, "
-            "`filo-forge.toml` in the current folder, variables, options. `detector train` takes only `device` and "
-            "`descriptions_dir` from there, so that what a model learned from is always typed; its recipe may come "
-            "from a TOML file of its own, `--config`. Relative paths start at the current folder.",
+            "`filo-forge.toml` in the current folder, variables, options. `detector train` takes only `device` from "
+            "`[detector]`, so that what a model learned from is always typed; its recipe may come from a TOML file of "
+            "its own, `--config`. Relative paths start at the current folder.",
+            fields.section(LibrarySettings, "`[library]`"),
             fields.section(ModelSettings, "`[model]`"),
             fields.section(GenerateSettings, "`[generate]`"),
             fields.section(DetectorSettings, "`[detector]`"),
