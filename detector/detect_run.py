@@ -238,7 +238,7 @@ def _print(request: DetectRequest, rows: Sequence[Row], failed: Sequence[Failure
     if request.form == "csv":
         sys.stdout.write(to_csv(rows))
     elif rows:
-        _print_table(rows, about["threshold"])
+        _print_table(rows, about["threshold"], auto=request.threshold == "auto")
     for each in failed:
         console.stderr().print(f"[red]failed:[/] {console.safe(each.error)}", soft_wrap=True)
     if request.out is not None:
@@ -251,7 +251,7 @@ def _shared_folder(folders: Sequence[Path]) -> str:
     return os.path.commonpath([folder.absolute() if mixed else folder for folder in folders])
 
 
-def _print_table(rows: Sequence[Row], threshold: float | None) -> None:
+def _print_table(rows: Sequence[Row], threshold: float | None, *, auto: bool) -> None:
     shown = console.table("", "image", ">score", "verdict", "region", "nearest description (similarity)")
     shared = _shared_folder([Path(row["path"]).parent for row in rows])
     names = [os.path.relpath(row["path"], shared) for row in rows]
@@ -274,4 +274,5 @@ def _print_table(rows: Sequence[Row], threshold: float | None) -> None:
             "no verdicts: --threshold auto needs eight images that differ; give a number or from-eval:RUN"
         )
     else:
-        console.stderr().print(f"threshold {threshold:.4f}")
+        guessed = f", guessed from these {len(rows)} images: most of them must be good" if auto else ""
+        console.stderr().print(f"threshold {threshold:.4f}{guessed}", soft_wrap=True)

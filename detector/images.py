@@ -108,7 +108,7 @@ def load_image(path: Path, max_size: int | None = None) -> Image.Image:
             if max_size:
                 image.draft("RGB", (max_size, max_size))  # JPEG decodes straight to a smaller size
             refuse_huge(image, path)
-            return limit_size(as_rgb(ImageOps.exif_transpose(image)), max_size)
+            return limit_size(as_rgb(ImageOps.exif_transpose(image), str(path)), max_size)
     except UnidentifiedImageError as error:
         raise ImageError(f"{path} is not an image", expected="PNG, JPEG, TIFF, BMP or WebP") from error
     except FileNotFoundError as error:
@@ -151,8 +151,12 @@ def mask_at(mask: Image.Image, size: int) -> NDArray[np.bool_]:
     return np.asarray(resized) > 127
 
 
-def as_rgb(image: Image.Image) -> Image.Image:
+def as_rgb(image: Image.Image, name: str = "the image") -> Image.Image:
     """Any mode to RGB: 16 bits scaled to 8, transparency over white.
+
+    Args:
+        image: any.
+        name: what an error calls it.
 
     Raises:
         ImageError: floating-point pixels, whose range nobody knows.
@@ -160,7 +164,7 @@ def as_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB":
         return image
     if image.mode == "F":
-        raise ImageError("the pixels are floating point", expected="8 or 16 bits", hint="export it as 16-bit PNG")
+        raise ImageError(f"{name} has floating-point pixels", expected="8 or 16 bits", hint="export it as 16-bit PNG")
     if image.mode.startswith("I"):
         return Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8)).convert("RGB")
     if "A" in image.getbands() or "transparency" in image.info:

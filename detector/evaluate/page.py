@@ -27,7 +27,7 @@ from detector.metrics.ranking import Curve, rank_labels, trace
 from detector.metrics.values import Line, pr_line, pro_line, roc_line
 
 _WORTH = (
-    "Pixel AP in percent, with it minus without it, and the interval; the verdict reads image AUROC as well. "
+    "With it minus without it, in percent: pixel AP (bar, interval) / image AUROC; the verdict reads both intervals. "
     "Of many intervals some exclude zero by chance."
 )
 
@@ -217,7 +217,8 @@ def _bars(contributions: Sequence[Contribution]) -> str:
         if each.pixel_ap_interval:
             low, high = (460 + value * scale for value in each.pixel_ap_interval)
             rows.append(f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{y + 11}" y2="{y + 11}" stroke="#202124"/>')
-        label = f"{100 * delta:+.2f} {each.verdict}"
+        image = "" if each.image_auroc_delta is None else f" / {100 * each.image_auroc_delta:+.2f}"
+        label = f"{100 * delta:+.2f}{image} {each.verdict}"
         rows.append(f'<text x="640" y="{y + 15}">{label}</text>')
     axis = f'<line x1="460" x2="460" y1="0" y2="{22 * len(ordered)}" stroke="#dadce0"/>'
     height = 22 * len(ordered) + 4

@@ -148,6 +148,8 @@ def _job(plan: Plan, category: str, context_tokens: int) -> _Job:
         )
     defects, warnings = plan.data.defects(category), []
     for name, file in chosen.items():
+        if file.category != slug(category) in plan.store.categories():
+            warnings.append(f"{name}: words for another product; there are some for {category}")
         if leaked := leaks(file, defects):
             action = "left out" if plan.leak_free else "a name no one knows beforehand; --leak-free leaves it out"
             warnings.append(f"{name}: {', '.join(leaked)} repeats the name of a defect in {category}: {action}")

@@ -23,6 +23,7 @@ from detector.evaluate.report import (
 )
 from detector.evaluate.resample import excludes_zero
 from detector.evaluate.run import Evaluation, Plan, evaluate
+from detector.evaluate.summary import no_better_than_chance
 from detector.localize.build import BOXES, build_localizer
 from detector.presets import DEFAULT
 from detector.scoring import ScoringSettings
@@ -80,7 +81,8 @@ def run(request: Request, form: Form = "table") -> int:
         console.warn(f"--shard {request.shard} holds no image: there are fewer than {parts} of every category")
     with console.progress("evaluating", total) as tick:
         found = evaluate(plan, scorer, request.model_dump(mode="json"), tick)
-    for line in [*found.warnings, *(f"{each.path}: {each.error}" for each in found.failures)]:
+    doubts = [line for each in found.categories if (line := no_better_than_chance(each))]
+    for line in [*found.warnings, *doubts, *(f"{each.path}: {each.error}" for each in found.failures)]:
         console.warn(line)
     if found.waiting:
         console.warn(f"{found.waiting} images are left to other shards; no results yet")

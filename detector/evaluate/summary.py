@@ -134,6 +134,18 @@ def summarise(
     return CategoryResult(category, images, tuple(results), contents)
 
 
+def no_better_than_chance(result: CategoryResult) -> str:
+    """One line where the first version's image scores may as well be drawn, so that no threshold means anything."""
+    first = result.variants[0]
+    value, found = first.metrics.values["image_auroc"], first.intervals["image_auroc"]
+    if value is None or found is None or found[0] > 0.5:
+        return ""
+    return (
+        f"{result.category}: image AUROC {100 * value:.1f} [{100 * found[0]:.1f}, {100 * found[1]:.1f}] is not clearly"
+        " above 50: these scores do not tell good from bad, and a threshold taken from here means nothing"
+    )
+
+
 def best_threshold(result: CategoryResult) -> float | None:
     """The image score from which the first version's F1 is best; None where F1 does not exist.
 

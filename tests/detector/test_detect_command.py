@@ -76,6 +76,8 @@ def test_csv_and_table(home):
     shown = run(command(home, "--threshold", "-9")).stdout
     assert "11.png" in shown
     assert "anomalous" in shown
+    assert "guessed" not in run(command(home, "--threshold", "-9")).stderr
+    assert "guessed from these 12 images: most of them must be good" in run(command(home)).stderr
 
 
 def test_output_folder(home, tmp_path):

@@ -15,7 +15,7 @@ from detector.evaluate.folder import record_path
 from detector.evaluate.passes import Scorer
 from detector.evaluate.records import read_counts, unpack_counts
 from detector.evaluate.run import evaluate
-from detector.evaluate.summary import best_threshold, verdict
+from detector.evaluate.summary import best_threshold, no_better_than_chance, verdict
 from detector.evaluate.variants import leak_free, leaks, random_texts
 from detector.metrics import image_metrics
 from detector.run import read_run
@@ -105,6 +105,26 @@ def test_a_reference_given_twice_counts_once(scorer, data, store, tmp_path):
     first = found.categories[0].variants[0]
     assert [variant.name for variant in found.categories[0].variants] == ["gear@1", "generic", "winclip", "random"]
     assert [each.id for each in first.contributions] == ["a0", "a1"]
+
+
+def test_words_for_another_product_are_named(scorer, data, store, tmp_path):
+    found = evaluate(plan(data, store, tmp_path, descriptions=("gear@1", "plate@1")), scorer)
+    assert [line for line in found.warnings if "another product" in line] == [
+        "plate@1: words for another product; there are some for gear"
+    ]
+
+
+def test_scores_no_better_than_chance_are_named(whole):
+    (category,) = whole[1].categories
+    first = category.variants[0]
+
+    def doubt(value, low, high):
+        metrics = first.metrics._replace(values=first.metrics.values | {"image_auroc": value})
+        drawn = first._replace(metrics=metrics, intervals=first.intervals | {"image_auroc": (low, high)})
+        return no_better_than_chance(category._replace(variants=(drawn,)))
+
+    assert "image AUROC 43.0 [30.0, 57.0] is not clearly above 50" in doubt(0.43, 0.3, 0.57)
+    assert doubt(0.8, 0.51, 0.9) == ""
 
 
 def test_the_threshold_lies_between_two_scores(whole):

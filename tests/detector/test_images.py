@@ -122,7 +122,7 @@ def test_unreadable(tmp_path):
 
 def test_floating_point_pixels(tmp_path):
     path = save(Image.fromarray(GRADIENT.astype(np.float32)), tmp_path / "x.tif")
-    with pytest.raises(ImageError, match="floating point"):
+    with pytest.raises(ImageError, match="floating-point pixels"):
         load_image(path)
 
 
