@@ -200,6 +200,9 @@ def test_prune_disables_what_hurts_and_leaves_locked_entries(store: Store, tmp_p
     assert [entry["id"] for entry in both["disabled"]] == ["crack", "print"]
     assert both["ref"] == "capsule@2"
     assert store.load("capsule").enabled_texts == ("blue ink smear",)
+    again = prompt_forge(store, "prune", "capsule@1", "--from", run, "--no-evidence")
+    assert "unchanged capsule@2, which has them disabled already" in again.stdout
+    assert store.load("capsule@latest").version == 2
     nothing = prompt_forge(store, "prune", "capsule@1", "--from", run / "contributions.json", "--keep-hurts")
     assert "nothing to disable" in nothing.stdout
 
