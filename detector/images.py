@@ -40,7 +40,7 @@ class NoImagesError(DetectorError):
 
 
 def find_images(paths: Iterable[str], listing: Iterable[str] = sys.stdin, skip: Path | None = None) -> list[Path]:
-    """Files named by files, folders (searched whole, sorted, without hidden files), globs, or `-` (one path a line).
+    """Files named by files, folders (searched whole, sorted, without hidden files and masks), globs, or `-` (one path a line).
 
     A file that is named but missing stays in the list, so that it is reported with the other bad ones.
 
@@ -68,7 +68,11 @@ def _expand(path: str, skip: Path | None) -> list[Path]:
     given = Path(path)
     if given.is_dir():
         seen = (file for file in given.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
-        inside = sorted(file for file in _not_ours(seen, skip) if not _is_hidden(file.relative_to(given)))
+        inside = sorted(
+            file
+            for file in _not_ours(seen, skip)
+            if not _is_hidden(file.relative_to(given)) and not _is_ground_truth(file, given)
+        )
         if not inside:
             raise NoImagesError(f"no images in {given}", expected=f"files such as {', '.join(sorted(SUFFIXES)[:4])}")
         return inside
@@ -91,6 +95,12 @@ def _not_ours(files: Iterable[Path], skip: Path | None) -> Iterable[Path]:
 def _is_hidden(inside: Path) -> bool:
     """Such as `._a.jpg`, which macOS leaves beside `a.jpg` and which is no picture."""
     return any(part.startswith(".") for part in inside.parts)
+
+
+def _is_ground_truth(file: Path, folder: Path) -> bool:
+    """Whether a file is a mask of a data set in the MVTec layout, which `folder` is or holds."""
+    inside = [parent for parent in file.parents if parent.is_relative_to(folder)]
+    return any(parent.name == "ground_truth" and (parent.parent / "test").is_dir() for parent in inside)
 
 
 def load_image(path: Path, max_size: int | None = None) -> Image.Image:

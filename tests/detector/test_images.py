@@ -151,6 +151,17 @@ def test_hidden_files_and_our_own_pictures_are_left_out(tmp_path):
     ]
 
 
+def test_masks_of_a_data_set_are_no_photos(tmp_path):
+    names = ("gear/test/bent/0.png", "gear/ground_truth/bent/0_mask.png", "other/ground_truth/1.png")
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    photo, mask, alone = (tmp_path / name for name in names)
+    assert find_images([str(tmp_path)]) == [photo, alone]  # without `test` beside it, it is just a folder
+    assert find_images([str(tmp_path / "gear")]) == [photo]
+    assert find_images([str(mask.parent)]) == [mask]
+
+
 def test_nothing_to_look_at(tmp_path):
     for given in ([str(tmp_path)], [str(tmp_path / "*.png")], []):
         with pytest.raises(NoImagesError):
