@@ -10,10 +10,11 @@ a bootstrap over images, paired. The record of a product is `OUT/PRODUCT/unseen.
 """
 
 import argparse
+import functools
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,11 @@ from descriptions.store import PACKAGED, Store
 from detector.build import build_model
 from detector.cache import fingerprint
 from detector.data import Sample, open_data, read_mask
-from detector.evaluate.resample import COARSE_BINS, draw_images, interval, over_pixels
+from detector.evaluate.resample import draw_images, group_bins, interval, over_pixels
 from detector.images import load_image
 from detector.maps import heat_map
 from detector.metrics import Histogram, count_pixels, pixel_metrics, pixel_metrics_binned
+from detector.metrics.pixels import add
 from detector.model.filo import FiLo
 from detector.preprocess import to_pixels
 from detector.presets import load_preset
@@ -46,6 +48,7 @@ CONFIG = TrainConfig(
 TITLES = (" pixel AUROC", " pixel AP", " AUPRO")
 NAMES = ("pixel_auroc", "pixel_ap", "aupro")
 DRAWS = 1000
+RANKS = 2**14
 
 
 def material(root: Path, names: Sequence[str], limit: int) -> Material:
@@ -89,10 +92,23 @@ def drawn(heats: list[np.ndarray], masks: list[np.ndarray], draws: np.ndarray) -
         values = pixel_metrics_binned(histogram).values
         return [values[name] for name in NAMES]
 
-    counted = [count_pixels(heat, mask, COARSE_BINS) for heat, mask in zip(heats, masks, strict=True)]
-    found = over_pixels(metrics, counted, draws)
+    counted = [count_pixels(heat, mask) for heat, mask in zip(ranked(heats), masks, strict=True)]
+    groups = group_bins(functools.reduce(add, counted))
+    size = len(groups.at)
+    drawable = (Histogram(*(np.bincount(groups.of, side, minlength=size) for side in one)) for one in counted)
+    found = over_pixels(metrics, drawable, draws)
     assert found is not None
     return found
+
+
+def ranked(heats: list[np.ndarray]) -> Iterator[np.ndarray]:
+    """Maps with their values replaced by their rank among all, which changes none of the metrics.
+
+    An untrained model's maps lie so close to 0 or 1 that a histogram of even steps would not tell their values apart.
+    """
+    every = np.concatenate([heat.ravel()[::7] for heat in heats])
+    steps = np.unique(np.quantile(every, np.linspace(0, 1, RANKS)))
+    return (np.searchsorted(steps, heat) / len(steps) for heat in heats)
 
 
 def compare(untrained: FiLo, trained: FiLo, samples: list[Sample], file: DescriptionFile) -> dict[str, Any]:

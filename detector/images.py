@@ -40,7 +40,7 @@ class NoImagesError(DetectorError):
 
 
 def find_images(paths: Iterable[str], listing: Iterable[str] = sys.stdin, skip: Path | None = None) -> list[Path]:
-    """Files named by files, folders (searched whole, sorted, without hidden files and masks), globs, or `-` (one path a line).
+    """Files named by files, folders (searched whole, without hidden files and masks), globs, or `-` (one path a line).
 
     A file that is named but missing stays in the list, so that it is reported with the other bad ones.
 
