@@ -17,6 +17,7 @@ from descriptions.refs import slug
 from descriptions.terminal import printable
 from detector.data import Sample, read_mask
 from detector.evaluate.records import gather
+from detector.evaluate.report import in_words, metric_name
 from detector.evaluate.resample import Interval, excludes_zero
 from detector.evaluate.run import Evaluation
 from detector.evaluate.summary import CategoryResult, Contribution
@@ -75,6 +76,7 @@ def _body(evaluation: Evaluation, images: Path) -> Iterator[str]:
         defective = sum(sample.defective for sample in result.images)
         yield f"<h2>{_text(result.category)}</h2>"
         yield f"<p>{len(result.images) - defective} good images, {defective} with a defect.</p>"
+        yield _verdicts(_changes(result))
         yield _table(result)
         yield _plots(result, images / slug(result.category))
         for variant in result.variants:
@@ -101,46 +103,47 @@ def _mean(mean: Mapping[str, Any], categories: int) -> Iterator[str]:
     yield _grid([(name, "", cells) for name, cells in values], _value)
     keys = [(f"{m}_difference", f"{m}_difference_interval") for m in METRICS]
     changes = [(name, "", [(row.get(a), row.get(b)) for a, b in keys]) for name, row in mean.items()]
-    yield _difference(changes)
+    yield _verdicts(changes) + _difference(changes)
 
 
 def _table(result: CategoryResult) -> str:
     """Values of all variants, then what each has more than the first."""
-    names = [(each.name + (" (control)" if each.control else ""), "control" * each.control) for each in result.variants]
+    changes = _changes(result)
     values = [[(each.metrics.values[name], each.intervals[name]) for name in METRICS] for each in result.variants]
-    changes = [[each.differences.get(name, (None, None)) for name in METRICS] for each in result.variants]
     notes = dict.fromkeys(note for variant in result.variants for note in variant.metrics.notes)
     below = "".join(f'<p class="note">{_text(note)}</p>' for note in notes)
     caption = '<p class="note">Percent; below each value its 95 % bootstrap interval over images.</p>'
-    shown = _grid([(*name, cells) for name, cells in zip(names, values, strict=True)], _value)
-    return shown + caption + below + _difference([(*name, cells) for name, cells in zip(names, changes, strict=True)])
+    shown = _grid([(name, kind, cells) for (name, kind, _), cells in zip(changes, values, strict=True)], _value)
+    return shown + caption + below + _difference(changes)
+
+
+def _changes(result: CategoryResult) -> list[Row]:
+    """What every variant has more than the first."""
+    return [
+        (
+            each.name + (" (control)" if each.control else ""),
+            "control" * each.control,
+            [each.differences.get(name, (None, None)) for name in METRICS],
+        )
+        for each in result.variants
+    ]
 
 
 def _difference(rows: Sequence[Row]) -> str:
     """What every variant has more than the first; the draws are shared, so the difference is paired."""
     title = f"<h3>Difference to {_text(rows[0][0])}</h3>"
     caption = '<p class="note">Percentage points; bold where the 95 % interval of the difference excludes zero.</p>'
-    verdicts = "".join(f"<li>{_verdict(name, cells)}</li>" for name, _, cells in rows[1:])
-    return title + f"<ul>{verdicts}</ul>" + _grid(rows[1:], _change) + caption
+    return title + _grid(rows[1:], _change) + caption
 
 
-def _verdict(name: str, cells: Sequence[tuple[float | None, Interval | None]]) -> str:
-    """One sentence for those who read no tables."""
-    sure = [(metric, value) for metric, (value, found) in zip(METRICS, cells, strict=True) if excludes_zero(found)]
-    better = ", ".join(_metric(metric) for metric, value in sure if (value or 0) > 0)
-    worse = ", ".join(_metric(metric) for metric, value in sure if (value or 0) < 0)
-    said = [f"{word} in {metrics}" for word, metrics in (("better", better), ("worse", worse)) if metrics]
-    return f"{_text(name)}: {'; '.join(said) or 'no evidence of a difference'}"
-
-
-def _metric(name: str) -> str:
-    """A metric as people write it."""
-    shown = {"auroc": "AUROC", "ap": "AP", "f1max": "F1-max", "aupro": "AUPRO"}
-    return " ".join(shown.get(word, word) for word in name.split("_"))
+def _verdicts(rows: Sequence[Row]) -> str:
+    """What is better than the first and what is worse, for those who read no tables."""
+    said = "".join(f"<li>{_text(in_words(rows[0][0], name, cells))}</li>" for name, _, cells in rows[1:])
+    return f"<ul>{said}</ul>" if said else ""
 
 
 def _grid(rows: Sequence[Row], cell: Callable[[float | None, Interval | None], str]) -> str:
-    head = "".join(f"<th>{_metric(name)}</th>" for name in METRICS)
+    head = "".join(f"<th>{metric_name(name)}</th>" for name in METRICS)
     body = ""
     for name, kind, cells in rows:
         line = "".join(f"<td>{cell(*each)}</td>" for each in cells)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from descriptions.files import atomic_write
 from descriptions.refs import parse_ref
 from detector.evaluate.errors import EvaluationError
-from detector.evaluate.resample import interval
+from detector.evaluate.resample import Interval, excludes_zero, interval
 from detector.evaluate.run import Evaluation
 from detector.evaluate.summary import CategoryResult, VariantResult
 from detector.metrics.compute import METRICS, mean_metrics
@@ -187,3 +187,24 @@ def other_data(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
         for category, run in first["categories"].items()
     ]
     return [category for category, one, other in known if one and other and one != other]
+
+
+def in_words(first: str, other: str, changes: Sequence[tuple[float | None, Interval | None]]) -> str:
+    """One sentence: in what `other` is better and worse than `first`, where the interval leaves no doubt.
+
+    Args:
+        first: name of the variant compared with.
+        other: name of the variant.
+        changes: `other` minus `first` with its interval, for each of `METRICS`.
+    """
+    sure = [(metric, value) for metric, (value, found) in zip(METRICS, changes, strict=True) if excludes_zero(found)]
+    better = ", ".join(metric_name(metric) for metric, value in sure if (value or 0) > 0)
+    worse = ", ".join(metric_name(metric) for metric, value in sure if (value or 0) < 0)
+    said = [f"{word} in {metrics}" for word, metrics in (("better", better), ("worse", worse)) if metrics]
+    return f"{other} against {first}: {'; '.join(said) or 'no evidence of a difference'}"
+
+
+def metric_name(name: str) -> str:
+    """A metric as people write it."""
+    shown = {"auroc": "AUROC", "ap": "AP", "f1max": "F1-max", "aupro": "AUPRO"}
+    return " ".join(shown.get(word, word) for word in name.split("_"))

@@ -14,6 +14,7 @@ from detector.evaluate.page import write_page
 from detector.evaluate.passes import Scorer
 from detector.evaluate.report import (
     compare,
+    in_words,
     other_data,
     read_results,
     to_csv,
@@ -25,6 +26,7 @@ from detector.evaluate.resample import excludes_zero
 from detector.evaluate.run import Evaluation, Plan, evaluate
 from detector.evaluate.summary import no_better_than_chance
 from detector.localize.build import BOXES, build_localizer
+from detector.metrics.compute import METRICS
 from detector.presets import DEFAULT
 from detector.scoring import ScoringSettings
 
@@ -158,6 +160,10 @@ def _print_variants(title: str, variants: dict[str, Any]) -> None:
         found = [(variants[name].get(f"{m}_difference"), variants[name].get(f"{m}_difference_interval")) for m in SHOWN]
         made.add_row(console.safe(name), *(_change(*each) for each in found))
     console.stdout().print(made)
+    for name in others:
+        row = variants[name]
+        changes = [(row.get(f"{m}_difference"), row.get(f"{m}_difference_interval")) for m in METRICS]
+        console.stdout().print(console.safe(in_words(first, name, changes)), soft_wrap=True)
 
 
 def _change(value: float | None, interval: Any) -> str:

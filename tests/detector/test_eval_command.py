@@ -95,6 +95,7 @@ def test_table_and_csv(place):
     assert "winclip" in shown.stdout
     assert "(control)" in shown.stdout
     assert "difference to gear@1" in shown.stdout
+    assert "gear@2 against gear@1: " in shown.stdout
     assert "each description, with it minus without" in shown.stdout
     rows = list(csv.DictReader(io.StringIO(invoke(root, "run", "gear@2", "--format", "csv").stdout)))
     assert rows[0]["variant"] == "gear@1"

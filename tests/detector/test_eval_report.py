@@ -9,7 +9,7 @@ from PIL import Image
 
 from detector.evaluate.page import _outlined
 from detector.evaluate.records import Record, gather, pack_counts, write_record
-from detector.evaluate.report import other_data, to_csv, to_document
+from detector.evaluate.report import in_words, other_data, to_csv, to_document
 from detector.evaluate.resample import COARSE_BINS, draw_images, group_bins, interval, spread
 from detector.evaluate.run import Evaluation
 from detector.evaluate.summary import CategoryResult, VariantResult, _draw_pixels
@@ -128,3 +128,12 @@ def test_runs_over_other_pictures_are_told_apart():
     assert other_data(first, second) == ["a"]
     del first["categories"]["a"]["data_hash"]
     assert other_data(first, second) == []
+
+
+def test_a_difference_in_words():
+    nothing = (0.1, (-0.1, 0.3))
+    changes = [nothing] * len(METRICS)
+    assert in_words("gear@1", "gear@2", changes) == "gear@2 against gear@1: no evidence of a difference"
+    changes[METRICS.index("image_auroc")] = (0.2, (0.1, 0.3))
+    changes[METRICS.index("pixel_ap")] = (-0.2, (-0.3, -0.1))
+    assert in_words("gear@1", "gear@2", changes) == "gear@2 against gear@1: better in image AUROC; worse in pixel AP"
