@@ -90,6 +90,8 @@ def run_detect(request: DetectRequest) -> int:
     store = Store.open(request.descriptions_dir)
     description = store.load(request.category)
     fixed = resolve_threshold(request.threshold, (), request.category)  # before the run's own record is written
+    if fixed is not None and fixed > 1:
+        console.warn(f"threshold {fixed:g} calls everything good: scores lie below 1, where eval prints percent")
     if doubt := other_origin(request.threshold, description, request.model_dump(mode="json")):
         console.warn(doubt)
     detector = make_detector(request, store)
@@ -108,6 +110,8 @@ def run_detect(request: DetectRequest) -> int:
         outcome.status = "interrupted" if stopped else "partial" if failed else "done"
         outcome.results |= {"threshold": threshold, "images": len(rows), "failed": len(failed)}
     _print(request, rows, failed, about | {"threshold": threshold})
+    if stopped and request.out is not None:
+        console.stderr().print("stopped; the same command with --resume goes on from here", soft_wrap=True)
     return INTERRUPTED if stopped else 1 if failed else 0
 
 

@@ -76,6 +76,7 @@ def test_csv_and_table(home):
     shown = run(command(home, "--threshold", "-9")).stdout
     assert "11.png" in shown
     assert "anomalous" in shown
+    assert "threshold 9 calls everything good" in run(command(home, "--threshold", "9")).stderr
     assert "guessed" not in run(command(home, "--threshold", "-9")).stderr
     assert "guessed from these 12 images: most of them must be good" in run(command(home)).stderr
 
@@ -131,6 +132,7 @@ def test_resume_does_only_what_is_missing(home, tmp_path, monkeypatch):
     stop_after(monkeypatch, 5)
     stopped = run(command(home, "--out", out, "--format", "json"))
     assert stopped.exit_code == 130
+    assert "the same command with --resume goes on" in stopped.stderr
     assert len(json.loads(stopped.stdout)["images"]) == 5
     monkeypatch.undo()
     drawn = []
