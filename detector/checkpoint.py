@@ -28,6 +28,8 @@ _INFO = "filo-forge"
 models would be unequal files. Checkpoints of earlier versions have a key for each field."""
 CLIP = "clip."
 """Prefix of the frozen parameters."""
+TRAINED = "model.safetensors"
+"""What a training run calls its whole checkpoint, beside states that are none."""
 CONVOLUTIONS = "decoder_cov."
 """Prefix of the kernels that can be folded; the level stands third in their names."""
 
@@ -91,8 +93,10 @@ def read_info(path: Path) -> CheckpointInfo:
     Raises:
         CheckpointError: no such file, or not a checkpoint of this project.
     """
+    trained = (path if path.is_dir() else path.parent) / TRAINED
+    beside = f"type --checkpoint {trained}" if trained.is_file() and trained != path else ""
     if not path.is_file():
-        raise CheckpointError(f"no checkpoint {path}", expected="a .safetensors file")
+        raise CheckpointError(f"no checkpoint {path}", expected="a .safetensors file", hint=beside)
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -103,7 +107,7 @@ def read_info(path: Path) -> CheckpointInfo:
         raise CheckpointError(
             f"{path} is not a checkpoint of this project",
             expected="a .safetensors file with its configuration",
-            hint="released FiLo checkpoints: type `detector import-checkpoint FILE --out NEW.safetensors`",
+            hint=beside or "released FiLo checkpoints: type `detector import-checkpoint FILE --out NEW.safetensors`",
         ) from error
 
 

@@ -14,7 +14,7 @@ from descriptions.refs import parse_ref, slug
 from descriptions.schema import DescriptionFile
 from descriptions.store import Store
 from detector.cache import fingerprint as weights_digest
-from detector.checkpoint import save_checkpoint
+from detector.checkpoint import TRAINED, save_checkpoint
 from detector.data import Sample, open_data
 from detector.device import resolve_device
 from detector.model.filo import FiLo
@@ -29,8 +29,6 @@ from detector.train.order import held_out
 from detector.train.source import FiLoSource, require_trainable
 from detector.train.stages import filo_stages
 
-MODEL = "model.safetensors"
-"""Whole checkpoint after the last step."""
 BEST_MODEL = "model-best.safetensors"
 """Whole checkpoint at the lowest held-out loss of the main stage, where validation ran."""
 
@@ -167,7 +165,7 @@ def finish(
     ready.trainer.start(resume=resume)  # a refusal leaves the record of the run that is there alone
     with recorded(out, content):
         result = _run(ready, resume=resume)
-        path = out / MODEL
+        path = out / TRAINED
         save = partial(save_checkpoint, whole=True, descriptions=material.hashes, training=summary(material, config))
         if result.trainer.fabric.is_global_zero:
             save(result.model, path)

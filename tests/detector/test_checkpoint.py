@@ -120,6 +120,14 @@ def test_weights_that_do_not_fit_change_nothing():
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
 
+def test_a_training_folder_and_its_state_lead_to_the_checkpoint(tmp_path):
+    save_checkpoint(tiny_filo(), tmp_path / "model.safetensors", whole=True)
+    save_file({"a": torch.ones(1)}, tmp_path / "last.safetensors")
+    for given in (tmp_path, tmp_path / "last.safetensors"):
+        with pytest.raises(CheckpointError, match=r"type --checkpoint .*model\.safetensors$"):
+            read_info(given)
+
+
 def test_equal_models_are_equal_files(tmp_path):
     model, files = tiny_filo(), [tmp_path / f"{number}.safetensors" for number in range(5)]
     for file in files:
