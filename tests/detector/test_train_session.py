@@ -210,3 +210,16 @@ def test_devices_that_are_not_there_are_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(TrainError, match="--devices 3; expected at most 1"):
         make_fabric(TrainConfig(), "cuda", 3)
+
+
+def test_a_numbered_gpu_is_the_one_that_trains(monkeypatch):
+    asked = {}
+    monkeypatch.setattr(session, "resolve_device", torch.device)
+    monkeypatch.setattr(session, "Fabric", lambda **given: asked.update(given))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    make_fabric(TrainConfig(), "cuda:1")
+    assert (asked["accelerator"], asked["devices"], asked["precision"]) == ("cuda", [1], "bf16-mixed")
+    make_fabric(TrainConfig(), "cuda", 2)
+    assert (asked["devices"], asked["strategy"]) == (2, "ddp")
+    with pytest.raises(TrainError, match="--devices 2 with --device cuda:1; expected --device cuda"):
+        make_fabric(TrainConfig(), "cuda:1", 2)
