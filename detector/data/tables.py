@@ -65,9 +65,13 @@ def _text(row: Mapping[str, Any], name: str) -> str:
 
 
 def _csv_rows(table: Path, needed: set[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Rows by column; spreadsheets also write semicolons or tabs, and people write `Image`."""
     try:
         with table.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream)
+            header = stream.readline()
+            stream.seek(0)
+            reader = csv.DictReader(stream, delimiter=max(",;\t", key=header.count))
+            reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
             if missing := sorted(needed - set(reader.fieldnames or ())):
                 raise DataError(
                     f"{table}: no column {', '.join(missing)}", expected=f"a header with {', '.join(sorted(needed))}"
@@ -75,7 +79,8 @@ def _csv_rows(table: Path, needed: set[str]) -> Iterator[tuple[int, dict[str, st
             for row in reader:
                 yield reader.line_num, row
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{table}: {error}", expected="a readable UTF-8 CSV file") from error
+        hint = 'in a spreadsheet: save as "CSV UTF-8"' if isinstance(error, UnicodeDecodeError) else ""
+        raise DataError(f"{table}: {error}", expected="a readable UTF-8 CSV file", hint=hint) from error
 
 
 def _json_rows(table: Path) -> Iterator[tuple[int, dict[str, Any]]]:

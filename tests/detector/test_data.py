@@ -115,6 +115,15 @@ def test_manifest_labels_and_defaults(root, tmp_path):
     ]
 
 
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_manifests_as_spreadsheets_write_them(root, tmp_path, separator):
+    rows = [("Image", " Label"), ("mvtec/gear/test/good/000.png", "OK"), ("mvtec/gear/test/hole/000.png", "hole, deep")]
+    text = "\r\n".join(separator.join(f'"{cell}"' if "," in cell else cell for cell in row) for row in rows)
+    (tmp_path / "parts.csv").write_bytes(text.encode("utf-8-sig"))
+    data = open_data(tmp_path / "parts.csv")
+    assert [(s.image.name, s.defect) for s in data.samples] == [("000.png", "good"), ("000.png", "hole, deep")]
+
+
 def test_a_listed_file_that_is_missing_is_named(root):
     good = ("gear", "test", "normal", "gear/test/good/000.png", "")
     gone = ("gear", "test", "normal", "no.png", "")
@@ -134,7 +143,7 @@ def test_a_listed_file_that_is_missing_is_named(root):
         ("a.csv", "image,mask\nx.png,\n", "no column label"),
         ("a.csv", "image,label\n,good\n", ":2: image ''"),
         ("a.csv", "image,label,split\nx.png,good,valid\n", "expected train or test"),
-        ("a.csv", b"\xff\xfe\xff", "readable UTF-8"),
+        ("a.csv", b"\xff\xfe\xff", "readable UTF-8.*in a spreadsheet: save as"),
         ("a.jsonl", b"\xff\xfe\xff", "readable UTF-8"),
         ("a.jsonl", "{", ":1: .*one JSON object a line"),
         ("a.jsonl", "[1]", ":1: .*one JSON object a line"),
