@@ -73,7 +73,10 @@ class SettingsError(ForgeError):
 
 def wanted(message: str) -> str:
     """What was expected, out of pydantic's words: `Input should be a valid integer, unable to ...` is that integer."""
-    return re.split(r", unable to|, got ", message)[0].removeprefix("Input should be ")
+    if "valid path" in message:
+        return "a path"
+    said = re.split(r", unable to|, got | after validation", message)[0]
+    return re.sub(r"^Input should be |^Tuple should have ", "", said)
 
 
 def nearest(name: str, known: list[str]) -> str:

@@ -81,7 +81,9 @@ def _table(path: Path, section: str, known: list[str]) -> dict[str, Any]:
     if not isinstance(table, dict):
         raise SettingsError(f"{path}: {section} is no table", expected=f"[{section}]")
     for name in table.keys() - set(known):
-        raise SettingsError(f"{path}: unknown key {name} in [{section}]", hint=nearest(name, known))
+        raise SettingsError(
+            f"{path}: unknown key {name} in [{section}]", hint=nearest(name, known) or f"known: {', '.join(known)}"
+        )
     return table
 
 

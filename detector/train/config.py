@@ -117,7 +117,7 @@ def training_config(recipe: str, file: Path | None = None, changes: Iterable[str
     content |= _read(file) if file is not None else {}
     for change in changes:
         key, separator, value = change.partition("=")
-        if not separator:
+        if not separator or not key.strip():
             raise TrainError(f"--set {change}", expected="key=value, such as batch_size=4")
         content[key.strip()] = _value(value.strip())
     try:

@@ -22,7 +22,7 @@ from detector.run import read_run
 from detector.scoring import ScoringSettings
 from tests.support.clip import tiny_filo
 from tests.support.dataset import make_dataset
-from tests.support.evaluation import description, make_store, numbers, plan
+from tests.support.evaluation import description, make_data, make_store, numbers, plan
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def store(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    return open_data(make_dataset(tmp_path_factory.mktemp("data"), ("gear", "plate"), good=4, bad=2), ["gear"])
+    return make_data(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")

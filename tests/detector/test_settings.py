@@ -43,6 +43,8 @@ def test_a_model_that_is_typed_sets_aside_the_model_of_the_file(typed: list[str]
     [
         ("[detector]\nwokers = 2", r"unknown key wokers in \[detector\]; did you mean workers"),
         ("[detecter]\nworkers = 2", r"unknown table \[detecter\]; did you mean detector"),
+        ("[detector]\nx = 1", r"unknown key x in \[detector\]; known: preset, checkpoint"),
+        ("[detector]\ncheckpoint = 3", "setting checkpoint = 3; expected a path; set in"),
         ("[detector]\nworkers = 0", "setting workers = 0; expected greater than or equal to 1"),
         ("[detector]\npreset = 'mini'\ncheckpoint = 'x'", "both preset and checkpoint"),
     ],

@@ -88,6 +88,8 @@ def test_settings_come_from_recipe_file_and_command_line_in_this_order(tmp_path)
         (["betas=0.5"], "training setting betas = '0.5'; expected a valid tuple"),
         (["flip=maybe"], "training setting flip = 'maybe'; expected a valid boolean$"),
         (["batch_size"], "--set batch_size; expected key=value"),
+        (["=3"], "--set =3; expected key=value"),
+        (["betas=1,2,3"], "expected at most 2 items$"),
     ],
 )
 def test_wrong_settings_are_named(changes, line):

@@ -2,7 +2,9 @@
 
 from descriptions.schema import Anomaly, DescriptionFile
 from descriptions.store import Store
+from detector.data import open_data
 from detector.evaluate.run import Plan
+from tests.support.dataset import make_dataset
 
 
 def description(category, *texts):
@@ -17,6 +19,11 @@ def make_store(folder):
         library.save(description(category, "broken tooth", "dark round hole"))
         library.save(description(category, "long thin scratch", "hole"))
     return library
+
+
+def make_data(folder):
+    """Six pictures of `gear` with masks, out of a set of two products."""
+    return open_data(make_dataset(folder, ("gear", "plate"), good=4, bad=2), ["gear"])
 
 
 def plan(data, store, out, **changes):
