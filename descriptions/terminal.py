@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from descriptions.errors import ForgeError
+from descriptions.extras import EXTRAS, MissingExtraError
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells use it."""
@@ -33,7 +34,7 @@ def run(app: Callable[..., object], **options: Any) -> NoReturn:
 
     A `ForgeError` becomes `error: ...` on stderr, and so does wrong use of the command line; Ctrl-C is `interrupted`
     and 130, also where the application (typer does) turned it into an exit of its own; a closed pipe (`| head`) is no
-    error.
+    error. A missing optional package is one line with what to install.
 
     Args:
         app: what to run; the exit code it returns counts.
@@ -43,19 +44,28 @@ def run(app: Callable[..., object], **options: Any) -> NoReturn:
     try:
         code = app(**options)
     except ForgeError as error:
-        print(f"error: {printable(str(error))}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        sys.exit(_refusal(error))
     except SystemExit as left:
         code = left.code
     except KeyboardInterrupt:
         code = INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except ModuleNotFoundError as error:  # commands ask before they work; this is for what slipped through
+        module = (error.name or "").partition(".")[0]
+        if module not in EXTRAS:
+            raise
+        code = _refusal(MissingExtraError("this command", module))
     except Exception as error:
         code = _complaint(error)
     if code == INTERRUPTED:
         print("interrupted", file=sys.stderr)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _refusal(error: ForgeError) -> int:
+    print(f"error: {printable(str(error))}", file=sys.stderr)
+    return error.exit_code
 
 
 def _complaint(error: Exception) -> int:

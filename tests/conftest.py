@@ -1,7 +1,9 @@
 """Shared fixtures: where the golden vectors and the real images are, and what to say when they are not there."""
 
 import os
+from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,3 +43,18 @@ def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     for name in [name for name in os.environ if name.startswith(PREFIX)]:
         monkeypatch.delenv(name)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say which tests were skipped and why, one line per reason; silence would read as a pass."""
+    skipped: dict[str, list[str]] = defaultdict(list)
+    for report in terminalreporter.stats.get("skipped", []):
+        _, _, reason = report.longrepr
+        skipped[reason.removeprefix("Skipped: ")].append(report.nodeid.partition("::")[0])
+    if not skipped:
+        return
+    terminalreporter.section("skipped tests")
+    for reason, files in sorted(skipped.items()):
+        terminalreporter.write_line(f"{len(files):4} {reason}")
+        for name in sorted(set(files)):
+            terminalreporter.write_line(f"{files.count(name):9} {name}")

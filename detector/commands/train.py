@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from descriptions.extras import require
+
 if TYPE_CHECKING:
     from detector.model.filo import FiLo
     from detector.train.log import Report
@@ -57,6 +59,8 @@ def train(
     Example: `detector train --data data/visa --split test --out runs/visa`
     """
     from descriptions.store import Store
+
+    require("detector train", "lightning_fabric", *(["tensorboard"] if tensorboard else []))
     from detector.train.board import FOLDER, board
     from detector.train.config import training_config
     from detector.train.progress import shown
