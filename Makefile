@@ -4,7 +4,12 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 PIP := $(BIN)/pip --disable-pip-version-check
 
-.PHONY: demo test check docs reference fix install install-dev clean
+.DEFAULT_GOAL := help
+.PHONY: help demo test check docs reference fix install install-dev release clean
+
+## help: list the targets
+help:
+	@sed -n 's/^## //p' $(MAKEFILE_LIST)
 
 ## demo: install, then a day with the tools on the embedded defaults; everything lands in demo/
 demo: install
@@ -51,5 +56,10 @@ install-dev: .venv/installed-dev
 	$(PIP) install --quiet -c constraints.txt -e '.[local,train,onnx,docs,dev]'
 	touch $@
 
+## release: everything on the checklist of docs/releasing.md that a machine can do; publishes nothing
+release: install-dev
+	$(BIN)/python -m tools.release
+
+## clean: remove the environment and everything that was built
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache dist site
