@@ -49,6 +49,7 @@ def test_maps_smaller_than_their_window_are_enlarged():
     assert np.allclose(tiled, 0.2)
 
 
+@settings(deadline=None, max_examples=50)
 @given(width=st.integers(1, 300), height=st.integers(1, 300), side=st.integers(8, 200), limit=st.integers(1, 400))
 def test_a_blended_map_has_no_gap_and_stays_in_range(width, height, side, limit):
     blend = Blend((width, height), limit)
