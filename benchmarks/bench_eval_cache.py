@@ -7,7 +7,6 @@ Processor time an image, everything included (reading, both passes of the locali
 out, counting pixels). Weights are seeded, images are drawn, no download is needed.
 """
 
-import dataclasses
 import json
 import tempfile
 import time
@@ -18,12 +17,13 @@ import torch
 
 from benchmarks import seeded
 from descriptions.schema import Anomaly, DescriptionFile
-from detector.cache import FeatureCache, image_fingerprint
+from detector.cache import FeatureCache
 from detector.data import open_data
 from detector.data.sample_set import write_sample_set
 from detector.evaluate.passes import Scorer
 from detector.evaluate.records import Record
 from detector.evaluate.variants import Variant, controls, describe
+from detector.predictor import Predictor
 
 TEXTS = (
     "crack in the cap", "dented body", "scratch on the body", "faded print", "misprinted letters", "hole in the cap",
@@ -63,9 +63,9 @@ def main() -> None:
         write_sample_set(Path(folder) / "data")
         data = open_data(Path(folder) / "data").select(split="test")
         samples = [data[int(index)] for index in np.linspace(0, len(data) - 1, args.images)]
-        bare = Scorer(model, image_fingerprint(model))
-        cached = dataclasses.replace(bare, cache=FeatureCache(Path(folder) / "cache"))
-        _ = bare.weights  # a digest of all weights, once a run
+        bare = Scorer(Predictor(model, device="cpu"))
+        cached = Scorer(Predictor(model, device="cpu", cache=FeatureCache(Path(folder) / "cache")))
+        _ = cached.predictor.weights  # a digest of all weights, once per run
         first, _ = timed(cached, samples, TEXTS)
         warm, records = timed(cached, samples, changed)
         again, _ = timed(cached, samples, changed)

@@ -17,11 +17,11 @@ from benchmarks.seeded import resident_peak
 from descriptions.schema import Anomaly, DescriptionFile
 from descriptions.store import Store
 from detector.build import build_model
-from detector.cache import image_fingerprint
 from detector.data import DataSet, Sample, open_data
 from detector.evaluate.passes import Scorer
 from detector.evaluate.run import Plan, evaluate
 from detector.model.config import ModelConfig
+from detector.predictor import Predictor
 
 ARCHITECTURE = {
     "embed_dim": 64,
@@ -59,7 +59,7 @@ def main() -> None:
         store = Store(Path(folder) / "library")
         store.save(DescriptionFile(category="product", object_name="product", anomalies=entries))
         data = DataSet(args.data[0], "manifest", tuple(chosen), ())
-        scorer = Scorer(model, image_fingerprint(model), contributions=False)
+        scorer = Scorer(Predictor(model, device="cpu"), contributions=False)
         out = Path(folder) / "out"
         evaluate(Plan(data, store, ("product@1",), out, draws=args.draws), scorer, tick=tick)
         curve["summary"] = resident_peak()

@@ -4,11 +4,12 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import torch
+from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
@@ -19,7 +20,10 @@ from detector.model.filo import FiLo
 from detector.scoring import Encoded
 
 DEFAULT_LIMIT = 20 * 2**30
-"""Bytes a cache may take; an image at ViT-L size and 518 pixels takes 15 MB."""
+"""Bytes a cache may take; an image at ViT-L size and 518 pixels takes 30 MB."""
+
+_FORMAT = b"full precision"
+"""Part of every key, so that files of another form (the rounded ones of old) are never read as ours."""
 
 _IMAGE_SIDE = ("clip.visual.", "decoder_linear.", "decoder_cov.")
 _SUFFIX = ".safetensors"
@@ -36,19 +40,6 @@ def default_folder() -> Path:
     from platformdirs import user_cache_path
 
     return user_cache_path("filo-forge") / "features"
-
-
-def rounded(encoded: Encoded) -> Encoded:
-    """Features as the cache keeps them: rounded to half precision, in single precision, laid out row by row.
-
-    Applied whether a cache is used or not, so that no result depends on what happens to be cached: the layout too,
-    since a product over a transposed tensor adds up in another order.
-    """
-
-    def kept(tensor: Tensor) -> Tensor:
-        return tensor.half().float().contiguous()
-
-    return Encoded(kept(encoded.embedding), tuple(kept(level) for level in encoded.patches))
 
 
 def image_fingerprint(model: FiLo) -> str:
@@ -69,13 +60,24 @@ def fingerprint(model: FiLo, parts: tuple[str, ...] = ("",)) -> str:
     return digest.hexdigest()
 
 
-def image_key(image: bytes, fingerprint: str) -> str:
-    """Name of one image's features: its file, byte for byte, and the model that reads it."""
-    return hashlib.sha256(fingerprint.encode() + hashlib.sha256(image).digest()).hexdigest()
+def image_key(content: bytes, fingerprint: str) -> str:
+    """Name of what a model with this fingerprint makes of some content, byte for byte."""
+    return hashlib.sha256(_FORMAT + fingerprint.encode() + hashlib.sha256(content).digest()).hexdigest()
+
+
+def picture_key(picture: Image.Image, fingerprint: str) -> str:
+    """Name of one picture's features: its pixels, whatever file they came from, and the model that reads them."""
+    return image_key(f"{picture.mode} {picture.size} ".encode() + picture.tobytes(), fingerprint)
+
+
+def tensors_key(tensors: Sequence[Tensor], fingerprint: str) -> str:
+    """Name of what a model makes of tensors, to the bit."""
+    content = [tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes() for tensor in tensors]
+    return image_key(b"".join(content), fingerprint)
 
 
 class FeatureCache:
-    """One safetensors file an image.
+    """One safetensors file per image.
 
     Many processes may share a folder: files appear whole or not at all, a damaged or vanished one counts as absent.
     When the limit is reached, features that this process has neither read nor written go first, the longest unused
@@ -102,20 +104,19 @@ class FeatureCache:
         self._bytes = sum(size for _, size, _ in self._files())
 
     def get(self, key: str) -> Encoded | None:
-        """Features kept under `key`, as `rounded` gives them, or None."""
+        """Features kept under `key`, to the bit, or None."""
         tensors = self.tensors(key) or {}
         if "embedding" not in tensors:
             self.misses += 1
             return None
         self.hits += 1
-        levels = [tensors[f"patches.{index}"].float() for index in range(len(tensors) - 1)]
-        return Encoded(tensors["embedding"].float(), tuple(levels))
+        return Encoded(tensors["embedding"], tuple(tensors[f"patches.{index}"] for index in range(len(tensors) - 1)))
 
     def put(self, key: str, encoded: Encoded) -> None:
-        """Keep one image's features, in half precision."""
+        """Keep one image's features, in full precision: with a cache and without one, every score is the same."""
         tensors = {f"patches.{index}": level for index, level in enumerate(encoded.patches)}
         tensors["embedding"] = encoded.embedding
-        self.keep(key, {name: tensor.half() for name, tensor in tensors.items()})
+        self.keep(key, tensors)
 
     def tensors(self, key: str) -> dict[str, Tensor] | None:
         """Tensors kept under `key`, as they are, or None."""

@@ -16,6 +16,7 @@ from descriptions.refs import slug
 from descriptions.schema import DescriptionFile
 from detector.console import encodable
 from detector.detect import Detection, Failure, Verdict
+from detector.device import precision_name, resolve_device
 from detector.errors import DetectorError
 from detector.presets import DEFAULT
 from detector.run import RECORD, read_run
@@ -113,14 +114,15 @@ def other_origin(text: str, description: DescriptionFile, request: Mapping[str, 
     Args:
         text: as of `resolve_threshold`.
         description: of this run.
-        request: `preset`, `checkpoint` and `settings` (of scoring) of this run, as plain JSON.
+        request: `preset`, `checkpoint`, `settings` (of scoring), `device`, `precision`, `tile` and `max_size` of this
+            run, as plain JSON.
     """
     run = Path(text.removeprefix(FROM_EVAL))
     asked = (read_run(run) or {}).get("settings") if text.startswith(FROM_EVAL) else None
     if not isinstance(asked, dict) or not {"hashes", "scoring"} <= asked.keys():
         return ""
-    here = {"descriptions": description.ref, "model": _model(request), **request["settings"]}
-    there = {**here, "model": _model(asked), **asked["scoring"]}
+    here = {"descriptions": description.ref, "model": _model(request), **request["settings"], **_how(request)}
+    there = {**here, "model": _model(asked), **asked["scoring"], **{n: asked[n] for n in _how(request) if n in asked}}
     found = (each for name, each in asked["hashes"].items() if slug(name) == description.category)
     hashes: dict[str, str] = next(found, {})
     version, content = next(iter(hashes.items()), ("", description.content_hash))  # thresholds are of the first one
@@ -134,6 +136,13 @@ def other_origin(text: str, description: DescriptionFile, request: Mapping[str, 
 def _model(asked: Mapping[str, Any]) -> str:
     file = asked.get("checkpoint")
     return str(Path(file).resolve()) if file else asked.get("preset") or DEFAULT
+
+
+def _how(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Options beside the scoring that move scores; the ablations of `eval` are none of `detect`."""
+    precision = precision_name(request["precision"], resolve_device(request["device"]))
+    sizes = {name: request[name] for name in ("tile", "max_size")}
+    return {"precision": precision, **sizes, "adapter": True, "decoders": "all"}
 
 
 def judged(rows: Sequence[Row], threshold: float | None) -> list[Row]:

@@ -38,8 +38,8 @@ def resolve_device(name: str = "auto") -> torch.device:
     return device
 
 
-def resolve_precision(name: str, device: torch.device) -> torch.dtype:
-    """The type of the towers' weights; `auto` is bfloat16 on a GPU and float32 elsewhere.
+def precision_name(name: str, device: torch.device) -> str:
+    """`fp32`, `bf16` or `fp16`; `auto` is bfloat16 on a GPU and float32 elsewhere.
 
     Raises:
         DeviceError: an unknown name, or fp16 on the CPU, which lacks parts of it.
@@ -49,10 +49,20 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
     if name == "fp16" and device.type == "cpu":
         raise DeviceError("fp16 on the CPU", expected="fp32 or bf16", hint="type --precision fp32")
     if name == "auto":
-        name = "bf16" if device.type == "cuda" else "fp32"
-    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[name]
+        return "bf16" if device.type == "cuda" else "fp32"
+    return name
+
+
+def resolve_precision(name: str, device: torch.device) -> torch.dtype:
+    """The type of the towers' weights.
+
+    Raises:
+        DeviceError: see `precision_name`.
+    """
+    types = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+    return types[precision_name(name, device)]
 
 
 def resolve_batch_size(asked: int | None, device: torch.device) -> int:
-    """Images per step: as asked, else 16 on a GPU, and 4 elsewhere, where more gains nothing."""
+    """Images per step: as asked, else 16 on a GPU, and 4 elsewhere, where they are only read ahead together."""
     return asked or (16 if device.type == "cuda" else 4)

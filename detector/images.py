@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from detector.errors import DetectorError
 
@@ -125,6 +125,21 @@ def load_image(path: Path, max_size: int | None = None) -> Image.Image:
         raise ImageError(f"no file at {path}") from error
     except BROKEN as error:
         raise ImageError(f"{path} cannot be read: {why(error)}", hint="copy or export it again") from error
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Width and height of a picture file, turned upright, from its header alone.
+
+    Raises:
+        ImageError: missing, or not readable.
+    """
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            sideways = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+    except BROKEN as error:
+        raise ImageError(f"{path} cannot be read: {why(error)}", hint="copy or export it again") from error
+    return (height, width) if sideways else (width, height)
 
 
 def why(error: Exception) -> str:

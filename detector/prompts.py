@@ -87,6 +87,16 @@ def prompt_set(
     )
 
 
+def without(prompts: PromptSet, index: int) -> PromptSet:
+    """The prompts with one description left out."""
+    return PromptSet(
+        normal=prompts.normal,
+        abnormal=prompts.abnormal[:index] + prompts.abnormal[index + 1 :],
+        object_name=prompts.object_name,
+        descriptions=prompts.descriptions[:index] + prompts.descriptions[index + 1 :],
+    )
+
+
 def encode_text(text: str, context_tokens: int = 12) -> Ids:
     """Token ids of `text` with the end-of-text token.
 

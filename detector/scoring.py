@@ -1,10 +1,12 @@
-"""From an encoded image to a score, a map, and the reasons. The same stages serve `detect`, `eval` and validation.
+"""From an encoded image to a score, a map, and the reasons. The same stages serve `detect` and `eval`.
 
-encode(model, pixels) -> Encoded            once an image, independent of any words; this is what is cached
+encode(model, pixels) -> Encoded            once per image, independent of any words; this is what is cached
 predict(model, encoded, prompts, ...)       once per description version
+
+`detector.predictor` runs both on pictures of any size.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
@@ -17,9 +19,10 @@ from torch import Tensor
 from detector import maps
 from detector.localize.boxes import NOWHERE, Box, Localisation
 from detector.localize.regions import REGIONS, RELEASED_SIZE, Region, region_at
-from detector.model.filo import FiLo, Maps, Positions
-from detector.model.text import TextFeatures, at_regions, text_features
+from detector.model.filo import FiLo, Maps
+from detector.model.text import TextFeatures
 from detector.prompts import PromptSet
+from detector.text_reader import TextReader
 
 LocalizerName = Literal["none", "self", "grounding-dino"]
 
@@ -53,6 +56,18 @@ class Encoded(NamedTuple):
         """One image, still as a batch."""
         return Encoded(self.embedding[index : index + 1], tuple(level[index : index + 1] for level in self.patches))
 
+    def to(self, device: torch.device) -> "Encoded":
+        """The same features on another device."""
+        return Encoded(self.embedding.to(device), tuple(level.to(device) for level in self.patches))
+
+
+def stacked(images: Sequence[Encoded]) -> Encoded:
+    """One batch of several."""
+    if len(images) == 1:
+        return images[0]
+    levels = zip(*(each.patches for each in images), strict=True)
+    return Encoded(torch.cat([each.embedding for each in images]), tuple(torch.cat(level) for level in levels))
+
 
 class Similarity(NamedTuple):
     """How near one description is to the most abnormal patch."""
@@ -78,9 +93,14 @@ class Prediction(NamedTuple):
 
 
 def encode(model: FiLo, pixels: Float[Tensor, "batch 3 size size"]) -> Encoded:
-    """The part of the work that no description changes."""
+    """The part of the work that no description changes.
+
+    Tensors are laid out row by row, as the cache gives them back: a product over a transposed one adds up in another
+    order, and no score may depend on what happens to be cached.
+    """
     features = model.encode_image(pixels)
-    return Encoded(features.embedding, model.patch_embeddings(features))
+    patches = tuple(level.contiguous() for level in model.patch_embeddings(features))
+    return Encoded(features.embedding.contiguous(), patches)
 
 
 def predict(
@@ -89,39 +109,28 @@ def predict(
     prompts: PromptSet | Sequence[PromptSet],
     settings: ScoringSettings | None = None,
     localisations: Sequence[Localisation] | None = None,
-    read: Callable[[Sequence[Positions]], TextFeatures] | None = None,
+    reader: TextReader | None = None,
 ) -> list[Prediction]:
     """Score every image of a batch.
 
     Args:
         model: on the device of `encoded`.
         encoded: from `encode`, or from a cache.
-        prompts: of one product, or one set an image.
+        prompts: of one product, or one set per image.
         settings: how to score.
-        localisations: what the localizer said, one an image; not needed for `none` and `self`.
-        read: gives the text features for the regions of every image; by default the text tower reads all prompts.
+        localisations: what the localizer said, one per image; not needed for `none` and `self`.
+        reader: for these images; it remembers what it has read. A new one by default.
     """
     settings = settings or ScoringSettings()
     images = len(encoded.embedding)
     sets = [prompts] * images if isinstance(prompts, PromptSet) else list(prompts)
-    found = list(localisations) if localisations is not None else [NOWHERE] * images
-    twice = settings.localizer == "self" and localisations is None
-    read = read or _reader(model, encoded, sets, twice=twice)
-    if twice:
-        first = heat_map(model.anomaly_maps(encoded.patches, read([()] * images)), settings)
-        found = [peak(heat) for heat in first]
-    text = read([_positions(each) if settings.position else () for each in found])
-    return decide(model, encoded, sets, text, found, settings)
-
-
-def _reader(
-    model: FiLo, encoded: Encoded, sets: Sequence[PromptSet], *, twice: bool
-) -> Callable[[Sequence[Positions]], TextFeatures]:
-    """The text tower; what is read twice, for all nine regions and then for one of them, goes through it once."""
-    if not twice:
-        return lambda at: model.encode_text(encoded.embedding, sets, at)
-    rows = model.encode_prompts(model.image_feature(encoded.embedding), sets)
-    return lambda at: text_features([at_regions(one, regions) for one, regions in zip(rows, at, strict=True)])
+    reader = reader or TextReader(model, encoded.embedding)
+    places = list(localisations) if localisations is not None else [NOWHERE] * images
+    if settings.localizer == "self" and localisations is None:
+        first = heat_map(model.anomaly_maps(encoded.patches, reader.features(sets)), settings)
+        places = [peak(each) for each in first]
+    text = reader.features(sets, [positions(each, settings) for each in places])
+    return decide(model, encoded, sets, text, places, settings)
 
 
 def decide(
@@ -172,8 +181,9 @@ def peak(heat: Float[Tensor, "height width"]) -> Localisation:
     return Localisation((box,), region_at(*box.center))
 
 
-def _positions(found: Localisation) -> tuple[int, ...]:
-    return () if found.region is None else (REGIONS.index(found.region),)
+def positions(place: Localisation, settings: ScoringSettings) -> tuple[int, ...]:
+    """Index of the region that the text names; none where it is averaged over all of them."""
+    return (REGIONS.index(place.region),) if settings.position and place.region is not None else ()
 
 
 def _image_scores(

@@ -1,7 +1,7 @@
 """Large images in overlapping windows, so that small defects keep their size; the maps are blended into one."""
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Sequence
+from math import ceil
 from typing import NamedTuple
 
 import numpy as np
@@ -35,35 +35,44 @@ def _starts(length: int, side: int, overlap: float) -> list[int]:
     return [round(index * (length - side) / (count - 1)) for index in range(count)]
 
 
-def blended(
-    image: Image.Image,
-    side: int,
-    score: Callable[[Sequence[Image.Image], Sequence[Window]], Sequence[Float[np.ndarray, "h w"]]],
-    *,
-    batch: int = 4,
-    overlap: float = OVERLAP,
-) -> Float[np.ndarray, "height width"]:
-    """One map of the whole image, in its pixels, from the maps of its windows.
+class Blend:
+    """Maps of one or several kinds over a whole image, put together from those of its windows.
 
-    At every pixel the windows over it are averaged, with weights that fall towards each window's border, so that
-    no seam shows. Only `batch` cuts are held at a time.
+    At every pixel the windows over it are averaged, with weights that fall towards each window's border, so that no
+    seam shows.
 
     Args:
-        image: any size.
-        side: of a window, in pixels.
-        score: maps of any size for some cuts; each is enlarged to its window.
-        batch: cuts scored together.
-        overlap: share of a window's side that neighbours share.
+        size: width and height of the image.
+        limit: long side of the blended maps in pixels; those of larger images are made at this size.
     """
-    total = np.zeros((image.height, image.width), dtype=np.float32)
-    weight = np.zeros_like(total)
-    for group in _batches(windows(image.width, image.height, side, overlap), batch):
-        for window, heat in zip(group, score([image.crop(window) for window in group], group), strict=True):
-            left, top, right, bottom = window
-            ramp = np.outer(_ramp(bottom - top), _ramp(right - left))
+
+    def __init__(self, size: tuple[int, int], limit: int | None = None) -> None:
+        scale = min(1.0, limit / max(size)) if limit else 1.0
+        self.width, self.height = (max(round(side * scale), 1) for side in size)
+        self._scales = self.width / size[0], self.height / size[1]
+        self._weight = np.zeros((self.height, self.width), dtype=np.float32)
+        self._totals: list[Float[np.ndarray, "height width"]] = []
+
+    def add(self, window: Window, heats: Sequence[Float[np.ndarray, "h w"]]) -> None:
+        """Lay the maps of a window, one per kind and of any size, over its place."""
+        if not self._totals:
+            self._totals = [np.zeros_like(self._weight) for _ in heats]
+        (left, right), (top, bottom) = (
+            _span(*pair, scale) for pair, scale in zip((window[::2], window[1::2]), self._scales, strict=True)
+        )
+        ramp = np.outer(_ramp(bottom - top), _ramp(right - left))
+        self._weight[top:bottom, left:right] += ramp
+        for total, heat in zip(self._totals, heats, strict=True):
             total[top:bottom, left:right] += ramp * enlarged(heat, right - left, bottom - top)
-            weight[top:bottom, left:right] += ramp
-    return np.asarray(total / weight, dtype=np.float32)
+
+    def maps(self) -> list[Float[np.ndarray, "height width"]]:
+        """One map per kind."""
+        return [np.asarray(total / self._weight, dtype=np.float32) for total in self._totals]
+
+
+def _span(start: int, end: int, scale: float) -> tuple[int, int]:
+    """Pixels of the blended map that a window touches on one axis; neighbours leave no gap."""
+    return int(start * scale), max(ceil(end * scale - 1e-6), int(start * scale) + 1)
 
 
 def enlarged(heat: Float[np.ndarray, "h w"], width: int, height: int) -> Float[np.ndarray, "height width"]:
@@ -76,9 +85,3 @@ def _ramp(length: int) -> Float[np.ndarray, " length"]:
     """1 in the middle, falling linearly to a small positive weight at both ends."""
     distance = np.minimum(np.arange(length), np.arange(length)[::-1]) + 1.0
     return np.asarray(np.minimum(distance / max(length * OVERLAP, 1.0), 1.0), dtype=np.float32)
-
-
-def _batches(items: Sequence[Window], size: int) -> Iterator[list[Window]]:
-    iterator = iter(items)
-    while group := list(islice(iterator, size)):
-        yield group

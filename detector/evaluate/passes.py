@@ -4,29 +4,21 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
-from PIL import Image
 
-from detector.cache import FeatureCache, fingerprint, image_key, rounded
 from detector.data import Sample, read_mask
 from detector.evaluate.folder import is_scored, record_path, remove_failure, write_failure
 from detector.evaluate.records import Counts, Record, pack_counts, write_record
-from detector.evaluate.variants import Variant, without
-from detector.evaluate.words import Words
-from detector.images import ImageError, load_image
-from detector.localize.base import Localizer
-from detector.localize.boxes import NOWHERE, Localisation
-from detector.localize.regions import REGIONS
+from detector.evaluate.variants import Variant
+from detector.images import ImageError, image_size
 from detector.metrics import count_pixels
-from detector.model.filo import FiLo
-from detector.preprocess import to_pixels
-from detector.scoring import Encoded, Prediction, ScoringSettings, decide, encode, predict
+from detector.predictor import Ask, Predictor
+from detector.scoring import Prediction
+from detector.tiling import enlarged
 
 
 class Failure(NamedTuple):
@@ -38,30 +30,15 @@ class Failure(NamedTuple):
 
 @dataclass(frozen=True)
 class Scorer:
-    """A model and everything that decides how it scores.
+    """A predictor, and what of it is recorded.
 
     Args:
-        model: on its device, in evaluation mode.
-        fingerprint: of its image side, as `cache.image_fingerprint` gives it.
-        settings: how maps become scores.
-        cache: of image features, or None.
-        localizer: needed where the settings say `grounding-dino`.
-        decoders: which of the model's maps take part: all, or only the linear or convolutional ones.
+        predictor: model and everything that decides how it scores.
         contributions: whether each version is also scored with each of its descriptions left out.
     """
 
-    model: FiLo
-    fingerprint: str
-    settings: ScoringSettings = field(default_factory=ScoringSettings)
-    cache: FeatureCache | None = None
-    localizer: Localizer | None = None
-    decoders: str = "all"
+    predictor: Predictor
     contributions: bool = True
-
-    @cached_property
-    def weights(self) -> str:
-        """Digest of all weights, those that read the words included."""
-        return fingerprint(self.model)
 
     def columns(self, variants: Sequence[Variant]) -> list[tuple[str, str | None]]:
         """What each column of a record is: a variant's name, and the id of the description left out of it, if any."""
@@ -70,79 +47,30 @@ class Scorer:
             named += [(v.name, entry.id) for v in variants if _can_lose_one(v) for entry in v.prompts.descriptions]
         return named
 
-    @torch.inference_mode()
     def score(self, sample: Sample, variants: Sequence[Variant]) -> Record:
         """Results of one image for every column.
 
         Raises:
             ImageError: the image or its mask cannot be used.
         """
-        began = time.perf_counter()
-        picture, content = load_image(sample.image), sample.image.read_bytes()
-        encoded, fresh = self._features(content, picture)
-        encoded_at = time.perf_counter()
-        text_key = image_key(content, self.weights)
-        words = Words(self.model, encoded.embedding, self.cache.tensors(text_key) if self.cache else None)
-        predictions: list[Prediction] = []
-        left_out: list[Prediction] = []
-        for variant in variants:
-            found = self._predict(encoded, words, variant, picture)
-            predictions.append(found)
-            if self.contributions and _can_lose_one(variant):
-                left_out += self._leave_one_out(encoded, words, variant, found)
-        if self.cache and words.fresh:
-            self.cache.keep(text_key, words.kept)
-        scores = np.array([each.score for each in (*predictions, *left_out)], dtype=np.float64)
-        counts = self._count(sample, picture, [*predictions, *left_out])
-        ended = time.perf_counter()
-        spent = encoded_at - began if fresh else 0.0
-        return Record(scores, counts, np.array([spent, ended - began - spent]))
+        began, encoding = time.perf_counter(), self.predictor.encoding_seconds
+        picture = self.predictor.load(sample.image)
+        asks = [Ask(variant.prompts, self.contributions and _can_lose_one(variant)) for variant in variants]
+        (predictions,) = self.predictor.predict([picture], asks)
+        scores = np.array([each.score for each in predictions], dtype=np.float64)
+        counts = self._count(sample, predictions)
+        spent = self.predictor.encoding_seconds - encoding
+        return Record(scores, counts, np.array([spent, time.perf_counter() - began - spent]))
 
-    def _features(self, content: bytes, picture: Image.Image) -> tuple[Encoded, bool]:
-        """Features of an image and whether the image tower had to run."""
-        key = image_key(content, self.fingerprint)
-        device = next(self.model.parameters()).device
-        encoded, fresh = self.cache.get(key) if self.cache else None, False
-        if encoded is None:
-            pixels = to_pixels(picture, self.model.config)[None].to(device)
-            encoded, fresh = rounded(encode(self.model, pixels)), True
-            if self.cache:
-                self.cache.put(key, encoded)
-        patches = self._chosen(encoded.patches)
-        return Encoded(encoded.embedding.to(device), tuple(level.to(device) for level in patches)), fresh
-
-    def _chosen(self, patches: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-        linear = len(self.model.config.feature_levels)
-        return {"all": patches, "linear": patches[:linear], "conv": patches[linear:]}[self.decoders]
-
-    def _localise(self, picture: Image.Image, variant: Variant) -> list[Localisation] | None:
-        if self.settings.localizer == "self":
-            return None
-        if self.localizer is None:
-            return [NOWHERE]
-        return self.localizer.locate([picture], [entry.text for entry in variant.prompts.descriptions])
-
-    def _predict(self, encoded: Encoded, words: Words, variant: Variant, picture: Image.Image) -> Prediction:
-        prompts, places = variant.prompts, self._localise(picture, variant)
-        return predict(
-            self.model, encoded, prompts, self.settings, places, lambda at: words.features(prompts, at[0])
-        )[0]  # fmt: skip
-
-    def _leave_one_out(self, encoded: Encoded, words: Words, variant: Variant, whole: Prediction) -> list[Prediction]:
-        """Predictions without each description in turn, at the place that all of them together found."""
-        place = Localisation(whole.boxes, whole.region)
-        at = () if place.region is None else (REGIONS.index(place.region),)
-        found = []
-        for index in range(len(variant.prompts.descriptions)):
-            fewer = without(variant.prompts, index)
-            found += decide(self.model, encoded, [fewer], words.features(fewer, at), [place], self.settings)
-        return found
-
-    def _count(self, sample: Sample, picture: Image.Image, predictions: Sequence[Prediction]) -> tuple[Counts, ...]:
+    def _count(self, sample: Sample, predictions: Sequence[Prediction]) -> tuple[Counts, ...]:
+        """Pixel counts at the model's image size, so that every image weighs the same, cut into windows or not."""
         if not sample.has_pixel_labels:
             return ()
-        mask = read_mask(sample.mask, picture.size, self.model.config.image_size)
-        return tuple(pack_counts(count_pixels(each.heat.numpy(), mask)) for each in predictions)
+        size = self.predictor.model.config.image_size
+        mask = read_mask(sample.mask, image_size(sample.image), size)
+        heats = [each.heat.numpy() for each in predictions]
+        square = [heat if heat.shape == (size, size) else enlarged(heat, size, size) for heat in heats]
+        return tuple(pack_counts(count_pixels(heat, mask)) for heat in square)
 
 
 def score_all(
@@ -153,7 +81,7 @@ def score_all(
     folder: Path,
     shard: tuple[int, int] = (1, 1),
 ) -> Iterator[None]:
-    """Score what `folder` does not hold yet, one file an image; yields once an image.
+    """Score what `folder` does not hold yet, one file per image; yields once per image.
 
     An image that cannot be used leaves a note instead of a record, and is tried again by the next run.
 
@@ -187,10 +115,12 @@ def identity(scorer: Scorer, samples: Sequence[Sample], variants: Sequence[Varia
     What the images show is not in it: every record says itself what it was made from, so that an image that could not
     be used may be replaced.
     """
+    predictor = scorer.predictor
     texts = [[variant.name, repr(variant.prompts)] for variant in variants]
-    texts += [["localizer", scorer.localizer.fingerprint if scorer.localizer else ""]]
+    texts += [["localizer", predictor.localizer.fingerprint if predictor.localizer else ""]]
     files = [[sample.image.name, sample.defect, sample.mask.name if sample.mask else None] for sample in samples]
-    whole = [scorer.weights, scorer.settings.model_dump(), scorer.decoders, scorer.contributions, texts, files]
+    how = [predictor.weights, predictor.settings.model_dump(), predictor.decoders, predictor.tile, predictor.max_size]
+    whole = [*how, scorer.contributions, texts, files]
     return hashlib.sha256(json.dumps(whole).encode()).hexdigest()
 
 

@@ -75,7 +75,7 @@ def evaluate(
         EvaluationError: nothing to compare, or `plan.out` holds another evaluation's records.
         ForgeError: unknown descriptions, unreadable data.
     """
-    jobs = [_job(plan, category, scorer.model.config.context_tokens) for category in plan.data.categories]
+    jobs = [_job(plan, category, scorer.predictor.model.config.context_tokens) for category in plan.data.categories]
     jobs = [job for job in jobs if job.samples]
     if not jobs:
         raise EvaluationError(f"{plan.data.root} has no test images", expected="images with the split test")

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from descriptions.store import Store
 from detector import console
-from detector.cache import DEFAULT_LIMIT, FeatureCache, default_folder, image_fingerprint
+from detector.cache import DEFAULT_LIMIT, FeatureCache, default_folder
 from detector.data import open_data
 from detector.evaluate.errors import EvaluationError
 from detector.evaluate.page import write_page
@@ -27,6 +27,7 @@ from detector.evaluate.run import Evaluation, Plan, evaluate
 from detector.evaluate.summary import no_better_than_chance
 from detector.localize.build import BOXES, build_localizer
 from detector.metrics.compute import METRICS
+from detector.predictor import MAX_SIZE, Predictor
 from detector.presets import DEFAULT
 from detector.scoring import ScoringSettings
 
@@ -61,6 +62,9 @@ class Request(BaseModel):
     cache: bool = True
     cache_limit: int = DEFAULT_LIMIT
     device: str = "auto"
+    precision: str = "auto"
+    tile: int | None = None
+    max_size: int = MAX_SIZE
     dino_weights: Path | None = None
     dino_text: str = "bert-base-uncased"
 
@@ -82,7 +86,7 @@ def run(request: Request, form: Form = "table") -> int:
     if not total:
         console.warn(f"--shard {request.shard} holds no image: there are fewer than {parts} of every category")
     with console.progress("evaluating", total) as tick:
-        found = evaluate(plan, scorer, request.model_dump(mode="json"), tick)
+        found = evaluate(plan, scorer, _recorded(request, scorer), tick)
     doubts = [line for each in found.categories if (line := no_better_than_chance(each))]
     for line in [*found.warnings, *doubts, *(f"{each.path}: {each.error}" for each in found.failures)]:
         console.warn(line)
@@ -209,20 +213,26 @@ def make_scorer(request: Request) -> Scorer:
     from detector.device import resolve_device
     from detector.presets import load_model
 
-    device = str(resolve_device(request.device))
-    model = load_model(request.preset, request.checkpoint, request.pretrained).to(device).eval()
+    model = load_model(request.preset, request.checkpoint, request.pretrained)
     localizer = build_localizer(
-        request.scoring.localizer, model.config.variant, request.dino_weights, request.dino_text, device=device,
-        cache=request.cache_dir and request.cache_dir / BOXES,
+        request.scoring.localizer, model.config.variant, request.dino_weights, request.dino_text,
+        device=str(resolve_device(request.device)), cache=request.cache_dir and request.cache_dir / BOXES,
     )  # fmt: skip
     if not request.adapter:
         for weight in model.adapter.parameters():
             weight.data.zero_()  # it then adds nothing
     cache = FeatureCache(request.cache_dir or default_folder(), request.cache_limit) if request.cache else None
-    return Scorer(
-        model, image_fingerprint(model), request.scoring, cache, localizer, request.decoders,
-        request.contributions,
+    predictor = Predictor(
+        model, request.scoring, localizer=localizer, device=request.device, precision=request.precision,
+        tile=request.tile, max_size=request.max_size, cache=cache, decoders=request.decoders,
     )  # fmt: skip
+    return Scorer(predictor, request.contributions)
+
+
+def _recorded(request: Request, scorer: Scorer) -> dict[str, Any]:
+    """What goes into `run.json`: the request, with the processor and precision that `auto` stood for."""
+    ran_on = {"device": str(scorer.predictor.device), "precision": scorer.predictor.precision}
+    return request.model_dump(mode="json") | ran_on
 
 
 def run_compare(first: Path, second: Path, form: Form = "table") -> None:

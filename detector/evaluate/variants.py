@@ -69,16 +69,6 @@ def random_texts(texts: Sequence[str], seed: int = 0) -> tuple[str, ...]:
     return tuple(" ".join(generator.choices(words, k=len(text.split()))) for text in texts)
 
 
-def without(prompts: PromptSet, index: int) -> PromptSet:
-    """The prompts with one description left out."""
-    return PromptSet(
-        normal=prompts.normal,
-        abnormal=prompts.abnormal[:index] + prompts.abnormal[index + 1 :],
-        object_name=prompts.object_name,
-        descriptions=prompts.descriptions[:index] + prompts.descriptions[index + 1 :],
-    )
-
-
 def leaks(description: DescriptionFile, defects: Sequence[str]) -> tuple[str, ...]:
     """Ids of enabled texts that are the name of a kind of defect in the data, which nobody would know beforehand."""
     names = {slug(defect) for defect in defects}

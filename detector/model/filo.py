@@ -132,7 +132,7 @@ class FiLo(nn.Module):
         images = len(image_feature)
         prompts = list(prompts) * images if len(prompts) == 1 else prompts
         chosen = positions if positions is not None else [()] * images
-        contexts = self._contexts(image_feature)
+        contexts = self.contexts(image_feature)
         if images > 1 and not torch.is_grad_enabled() and _alike(prompts, chosen, contexts):
             return self.encode_prompts(image_feature[:1], prompts[:1], chosen[:1]) * images
         texts = [(ids.normal, ids.at(at)) for ids, at in zip(prompts, chosen, strict=True)]
@@ -147,8 +147,8 @@ class FiLo(nn.Module):
     def _pack(self, texts: Sequence[tuple[int, ...]]) -> list[Any]:
         return pack(texts, self.start_token, self.config.context_tokens)
 
-    def _contexts(self, image_feature: Embedding) -> tuple[Tensor, Tensor]:
-        """Normal and abnormal context of every image."""
+    def contexts(self, image_feature: Embedding) -> tuple[Tensor, Tensor]:
+        """Normal and abnormal context tokens of every image, from its unit-length feature."""
         feature = image_feature.to(self.dtype)
         return self.normal_prompt_learner(feature), self.abnormal_prompt_learner(feature)
 

@@ -5,8 +5,9 @@ import os
 
 import pytest
 import torch
+from PIL import Image
 
-from detector.cache import CacheError, FeatureCache, default_folder, image_fingerprint, image_key, rounded
+from detector.cache import CacheError, FeatureCache, default_folder, image_fingerprint, image_key, picture_key
 from detector.scoring import Encoded, encode
 from tests.support.clip import tiny_filo, tiny_pixels
 
@@ -34,7 +35,7 @@ def size_of_one(tmp_path):
 def test_features_come_back_bit_equal_to_uncached_ones(tmp_path):
     model = tiny_filo()
     with torch.inference_mode():
-        fresh = rounded(encode(model, tiny_pixels(1)))
+        fresh = encode(model, tiny_pixels(1))
     key = image_key(b"image", image_fingerprint(model))
     cache = FeatureCache(tmp_path)
     assert cache.get(key) is None
@@ -129,9 +130,9 @@ def hammer(folder):
     for key in keys(30) * 3:
         found = cache.get(key)
         if found is None:
-            cache.put(key, rounded(features()))
+            cache.put(key, features())
         else:
-            assert same(found, rounded(features()))
+            assert same(found, features())
 
 
 def test_processes_share_a_folder(tmp_path):
@@ -148,6 +149,13 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(CacheError, match="--no-cache"):
         FeatureCache(tmp_path / "file" / "cache")
+
+
+def test_a_picture_is_known_by_its_pixels():
+    picture = Image.new("RGB", (4, 2), "gray")
+    assert picture_key(picture, "model") == picture_key(picture.copy(), "model")
+    others = [picture.resize((2, 4)), Image.new("RGB", (4, 2), "black")]
+    assert len({picture_key(each, "model") for each in (picture, *others)} | {picture_key(picture, "other")}) == 4
 
 
 def test_the_default_folder_is_the_users_cache():

@@ -477,7 +477,7 @@ def test_resume_notices_another_localizer():
     request = detect_run.DetectRequest(paths=(), category="gear")
     detector = Detector(tiny_filo(), store=Store(Path("none")), device="cpu")
     before = detect_run.identity(request, detector)
-    detector.localizer = NoLocalizer()
+    detector.predictor.localizer = NoLocalizer()
     assert detect_run.identity(request, detector) != before
 
 
@@ -498,6 +498,7 @@ def test_the_threshold_of_a_real_evaluation(home, tmp_path):
 def test_a_threshold_of_other_words_or_another_model(tmp_path):
     file = DescriptionFile(category="gear", object_name="gear", version=2, anomalies=(Anomaly(id="x", text="rust"),))
     here = {"preset": None, "checkpoint": None, "settings": {"gate": "soft"}}
+    here |= {"device": "cpu", "precision": "fp32", "tile": None, "max_size": 4096}
     there = {**here, "hashes": {"Gear": {"@1": "0123456789", "@2": file.content_hash}}, "scoring": {}, "preset": "vitl"}
     (tmp_path / "run.json").write_text(json.dumps({"settings": there}))
     said = other_origin(f"from-eval:{tmp_path}", file, here)
@@ -507,3 +508,25 @@ def test_a_threshold_of_other_words_or_another_model(tmp_path):
     there |= {"hashes": {"Gear": {"@2": file.content_hash}}, "preset": "mini"}
     (tmp_path / "run.json").write_text(json.dumps({"settings": there}))
     assert other_origin(f"from-eval:{tmp_path}", file, here) == other_origin("0.5", file, here) == ""
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "was", "now"),
+    [
+        ("precision", "bf16", "fp32", "bf16"),
+        ("tile", 64, "None", "64"),
+        ("max_size", 100, "4096", "100"),
+    ],
+)
+def test_a_threshold_found_in_another_way(tmp_path, option, value, was, now):
+    file = DescriptionFile(category="gear", object_name="gear", anomalies=(Anomaly(id="x", text="rust"),))
+    here = {"preset": None, "checkpoint": None, "settings": {}, "device": "cpu", "precision": "auto"}
+    here |= {"tile": None, "max_size": 4096}
+    ran = {**here, "precision": "fp32", "adapter": True, "decoders": "all"}
+    there = ran | {"hashes": {"gear": {"gear@1": file.content_hash}}, "scoring": {}}
+    (tmp_path / "run.json").write_text(json.dumps({"settings": there}))
+    assert other_origin(f"from-eval:{tmp_path}", file, here) == ""
+    said = other_origin(f"from-eval:{tmp_path}", file, here | {option: value})
+    assert said.endswith(f"was found with {option} {was}; this run has {option} {now}")
+    (tmp_path / "run.json").write_text(json.dumps({"settings": there | {"adapter": False, "decoders": "conv"}}))
+    assert "found with adapter False, decoders conv" in other_origin(f"from-eval:{tmp_path}", file, here)

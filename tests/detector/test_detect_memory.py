@@ -44,13 +44,13 @@ def test_windows_of_a_large_image_are_not_all_there_at_once(store):
     large = Image.fromarray(np.random.default_rng(0).integers(0, 255, (3000, 4000, 3), dtype=np.uint8))
     detector.detect(large.resize((800, 600)), "gear")
     seen = [resident()]
-    predict = detector._predict
+    predict = detector.predictor._predict
 
     def watched(images, *rest):
         seen.append(resident())
         return predict(images, *rest)
 
-    detector._predict = watched  # type: ignore[method-assign]
+    detector.predictor._predict = watched  # type: ignore[method-assign]
     (found,) = detector.detect(large, "gear")
     assert max(found.heat.shape) == 2048
     assert len(seen) > 48 / detector.batch_size

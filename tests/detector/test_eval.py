@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from descriptions.store import Store
-from detector.cache import FeatureCache, image_fingerprint
+from detector.cache import FeatureCache
 from detector.data import open_data
 from detector.evaluate.errors import EvaluationError
 from detector.evaluate.folder import record_path
@@ -18,6 +18,7 @@ from detector.evaluate.run import evaluate
 from detector.evaluate.summary import best_threshold, no_better_than_chance, verdict
 from detector.evaluate.variants import leak_free, leaks, random_texts
 from detector.metrics import image_metrics
+from detector.predictor import Predictor
 from detector.run import read_run
 from detector.scoring import ScoringSettings
 from tests.support.clip import tiny_filo
@@ -42,7 +43,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def scorer(model):
-    return Scorer(model, image_fingerprint(model))
+    return Scorer(Predictor(model, device="cpu"))
 
 
 @pytest.fixture(scope="module")
@@ -74,10 +75,9 @@ def test_versions_and_controls_come_out_with_all_metrics(whole, data):
     assert set(read_run(out)["settings"]["hashes"]["gear"]) == {"gear@1", "gear@2", "generic", "winclip", "random"}
 
 
-def test_leaving_one_out_equals_a_file_without_it(whole, scorer, data, store, tmp_path):
+def test_leaving_one_out_equals_a_file_without_it(whole, model, data, store, tmp_path):
     """With the position averaged over all regions, the contribution is the difference to a shorter file."""
-    settings = ScoringSettings(localizer="none")
-    plain = dataclasses.replace(scorer, settings=settings)
+    plain = Scorer(Predictor(model, ScoringSettings(localizer="none"), device="cpu"))
     full = evaluate(plan(data, store, tmp_path / "full"), plain)
     short = Store(tmp_path / "short")
     short.save(description("gear", "dark round hole"))
@@ -93,7 +93,7 @@ def test_leaving_one_out_equals_a_file_without_it(whole, scorer, data, store, tm
 
 def test_the_cache_changes_no_number_and_spares_the_image_tower(whole, model, scorer, data, store, tmp_path):
     cache = FeatureCache(tmp_path / "cache")
-    cached = dataclasses.replace(scorer, cache=cache)
+    cached = Scorer(Predictor(model, device="cpu", cache=cache))
     assert numbers(evaluate(plan(data, store, tmp_path / "cold"), cached)) == numbers(whole[1])
     assert cache.hits == 0
     assert numbers(evaluate(plan(data, store, tmp_path / "warm"), cached)) == numbers(whole[1])
@@ -152,11 +152,11 @@ def test_without_masks_image_metrics_remain(scorer, store, tmp_path):
     assert any("no masks" in note for note in found.metrics.notes)
 
 
-def test_ablations_change_scores(model, scorer, data, store, tmp_path):
+def test_ablations_change_scores(model, data, store, tmp_path):
     scores = []
-    for index, changes in enumerate(({}, {"decoders": "linear"}, {"decoders": "conv"})):
-        variant = dataclasses.replace(scorer, contributions=False, **changes)
-        found = evaluate(plan(data, store, tmp_path / str(index), draws=2), variant)
+    for decoders in ("all", "linear", "conv"):
+        variant = Scorer(Predictor(model, device="cpu", decoders=decoders), contributions=False)
+        found = evaluate(plan(data, store, tmp_path / decoders, draws=2), variant)
         scores.append(found.categories[0].variants[0].scores)
     assert len(set(scores)) == 3
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from detector.cache import image_fingerprint
 from detector.data import open_data
 from detector.evaluate.errors import EvaluationError
 from detector.evaluate.folder import read_failure, record_path, write_failure
 from detector.evaluate.passes import Scorer
 from detector.evaluate.records import read_head
 from detector.evaluate.run import evaluate
+from detector.predictor import Predictor
 from detector.run import read_run
 from tests.support.clip import tiny_filo
 from tests.support.dataset import make_dataset
@@ -32,7 +32,7 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module")
 def scorer():
     model = tiny_filo()
-    return Scorer(model, image_fingerprint(model))
+    return Scorer(Predictor(model, device="cpu"))
 
 
 @pytest.fixture(scope="module")

@@ -1,19 +1,19 @@
 """Phrases are read once an image, and give the same bits whatever was read beside them or kept from before."""
 
-import dataclasses
-
 import pytest
 import torch
 
 from descriptions.schema import Anomaly, DescriptionFile
 from descriptions.store import Store
-from detector.cache import FeatureCache, image_fingerprint
+from detector import text_reader
+from detector.cache import FeatureCache
 from detector.data import open_data
 from detector.evaluate.passes import Scorer
 from detector.evaluate.run import Plan, evaluate
-from detector.evaluate.words import Words
+from detector.predictor import Predictor
 from detector.prompts import build_prompts
 from detector.scoring import encode
+from detector.text_reader import TextReader
 from tests.support.clip import tiny_filo, tiny_pixels
 from tests.support.dataset import make_dataset
 
@@ -38,7 +38,7 @@ def embedding(model):
 @torch.inference_mode()
 def test_features_are_those_of_the_model(model, embedding, at):
     prompts = build_prompts(file("dark hole", "long scratch"))
-    ours, theirs = Words(model, embedding).features(prompts, at), model.encode_text(embedding, [prompts], [at])
+    ours, theirs = TextReader(model, embedding).features(prompts, [at]), model.encode_text(embedding, [prompts], [at])
     for found, expected in zip((*ours[:2], *ours.states), (*theirs[:2], *theirs.states), strict=True):
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
 
@@ -46,14 +46,46 @@ def test_features_are_those_of_the_model(model, embedding, at):
 @torch.inference_mode()
 def test_a_phrase_gives_the_same_bits_in_any_company(model, embedding):
     first, second = build_prompts(file("dark hole", "long scratch")), build_prompts(file("bent tooth", "dark hole"))
-    alone, shared = Words(model, embedding), Words(model, embedding)
+    alone, shared = TextReader(model, embedding), TextReader(model, embedding)
     shared.rows(first)
-    assert torch.equal(shared.rows(second)[1], alone.rows(second)[1])
-    kept = Words(model, embedding, alone.kept)
-    assert torch.equal(kept.rows(second)[1], alone.rows(second)[1])
-    assert (kept.fresh, alone.fresh) == (0, 1 + len(second.abnormal))
-    kept.rows(first)
-    assert kept.fresh == 1, "only the long scratch is new"
+    assert torch.equal(shared.rows(second)[0][1], alone.rows(second)[0][1])
+    assert alone.images[0].fresh == 1 + len(second.abnormal)
+    alone.rows(first)
+    assert alone.images[0].fresh == 2 + len(second.abnormal), "only the long scratch is new"
+
+
+@torch.inference_mode()
+def test_images_that_shift_no_context_share_what_was_read(model):
+    still = tiny_filo()
+    for learner in (still.normal_prompt_learner, still.abnormal_prompt_learner):
+        torch.nn.init.zeros_(learner.meta_net.linear2.weight)
+    prompts, embeddings = build_prompts(file("dark hole")), encode(still, tiny_pixels(3)).embedding
+    reader = TextReader(still, embeddings[:2])
+    assert reader.images[0] is reader.images[1]
+    reader.rows(prompts)
+    later = TextReader(still, embeddings[2:], before=reader)
+    later.rows(prompts)
+    assert later.images[0].fresh == 1 + len(prompts.abnormal), "the batch before has read all of it"
+    moved = TextReader(model, encode(model, tiny_pixels(3)).embedding)
+    assert len({id(text) for text in moved.images}) == 3
+
+
+@torch.inference_mode()
+def test_a_state_that_is_written_twice_counts_twice(model, embedding):
+    prompts = build_prompts(file("dark hole", "dark hole"))
+    ours, theirs = TextReader(model, embedding).features(prompts), model.encode_text(embedding, [prompts])
+    torch.testing.assert_close(ours.abnormal, theirs.abnormal, rtol=0, atol=1e-6)
+    assert len(ours.states[0]) == len(prompts.abnormal)
+
+
+@torch.inference_mode()
+def test_a_reader_that_has_read_much_forgets(model, embedding, monkeypatch):
+    monkeypatch.setattr(text_reader, "MAX_UNITS", 3)
+    reader = TextReader(model, embedding)
+    reader.rows(build_prompts(file("dark hole", "long scratch")))
+    second = build_prompts(file("bent tooth"))
+    reader.rows(second)
+    assert len(reader.images[0].rows) == 1 + len(second.abnormal)
 
 
 def numbers(found):
@@ -65,13 +97,14 @@ def test_a_changed_file_reads_the_changed_phrase_only_and_equals_an_uncached_run
     for second in ("long scratch", "bent tooth"):
         store.save(file("dark hole", second))
     data = open_data(make_dataset(tmp_path / "data", good=2, bad=1))
-    bare = Scorer(model, image_fingerprint(model))
-    cached = dataclasses.replace(bare, cache=FeatureCache(tmp_path / "cache"))
+    bare = Scorer(Predictor(model, device="cpu"))
+    cached = Scorer(Predictor(model, device="cpu", cache=FeatureCache(tmp_path / "cache")))
 
     def run(scorer, ref, out):
         return evaluate(Plan(data, store, (ref,), tmp_path / out, draws=4), scorer)
 
     run(cached, "gear@1", "first")
+    cached = Scorer(Predictor(model, device="cpu", cache=FeatureCache(tmp_path / "cache")))
     read, tower = [], model.text_tower.forward
     model.text_tower.forward = lambda trees, contexts: read.append(len(trees)) or tower(trees, contexts)
     try:

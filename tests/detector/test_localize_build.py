@@ -35,7 +35,10 @@ def test_both_commands_accept_boxes_by_the_rules_of_the_model(golden: Path, dino
     words = {"checkpoint": checkpoint, "dino_weights": dino, "dino_text": str(golden / "bert_tiny"), "device": "cpu"}
     asked = detect_run.DetectRequest(paths=(), category="gear", settings=DINO, **words)
     evaluation = session.Request(data=tmp_path, out=tmp_path, scoring=DINO, cache=False, **words)
-    built = [detect_run.make_detector(asked, Store(tmp_path)).localizer, session.make_scorer(evaluation).localizer]
+    built = [
+        detect_run.make_detector(asked, Store(tmp_path)).localizer,
+        session.make_scorer(evaluation).predictor.localizer,
+    ]
     for localizer in built:
         assert isinstance(localizer, CachedLocalizer)
         assert isinstance(localizer.inner, GroundingDino)
@@ -50,7 +53,7 @@ def test_boxes_stay_inside_the_cache_folder_of_an_evaluation(golden: Path, dino:
         data=tmp_path, out=tmp_path, scoring=DINO, cache_dir=cache, checkpoint=checkpoint, dino_weights=dino,
         dino_text=str(golden / "bert_tiny"), device="cpu",
     )  # fmt: skip
-    localizer = session.make_scorer(asked).localizer
+    localizer = session.make_scorer(asked).predictor.localizer
     assert isinstance(localizer, CachedLocalizer)
     assert cache in localizer.folder.parents
 
