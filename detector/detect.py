@@ -21,6 +21,7 @@ from descriptions.errors import ForgeError
 from descriptions.schema import DescriptionFile
 from descriptions.store import Store
 from detector.cache import FeatureCache
+from detector.images import ReadOptions
 from detector.localize.base import Localizer
 from detector.localize.boxes import Box
 from detector.localize.regions import Region
@@ -69,6 +70,7 @@ class Detector:
         batch_size: images read together, and scored together on a GPU; chosen by device when None.
         tile: side in pixels of the windows that larger images are cut into; None looks at each image whole.
         max_size: long side that larger images are shrunk to.
+        reading: range of 16-bit files, and the largest picture that is decoded.
         workers: threads that read images.
         cache: of image and text features; it changes no number.
 
@@ -89,12 +91,13 @@ class Detector:
         batch_size: int | None = None,
         tile: int | None = None,
         max_size: int | None = MAX_SIZE,
+        reading: ReadOptions | None = None,
         workers: int = 2,
         cache: FeatureCache | None = None,
     ) -> None:
         self.predictor = Predictor(
             model, settings, localizer=localizer, device=device, precision=precision, batch_size=batch_size, tile=tile,
-            max_size=max_size, cache=cache,
+            max_size=max_size, reading=reading, cache=cache,
         )  # fmt: skip
         self.model, self.device = self.predictor.model, self.predictor.device
         self.batch_size, self.workers = self.predictor.batch_size, max(workers, 1)

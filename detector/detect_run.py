@@ -19,7 +19,8 @@ from detector.detect import Detection, Detector, Failure
 from detector.detections import Row, judged, other_origin, resolve_threshold, to_csv, to_document, to_row
 from detector.device import resolve_device
 from detector.errors import DetectorError, cannot_write
-from detector.images import find_images
+from detector.finding import find_images
+from detector.images import MAX_PIXELS, ReadOptions, bits_note, unremarkable
 from detector.journal import Journal
 from detector.localize.build import build_localizer
 from detector.presets import load_model
@@ -65,6 +66,10 @@ class DetectRequest(BaseModel):
     """What goes to stdout."""
     tile: int | None = None
     """Window side in pixels."""
+    bits: int | None = None
+    """Of the values in 16-bit files."""
+    max_pixels: int = MAX_PIXELS
+    """Larger pictures are refused."""
     max_size: int = 4096
     """Long side images are shrunk to."""
     device: str = "auto"
@@ -74,7 +79,7 @@ class DetectRequest(BaseModel):
     batch_size: str = "auto"
     """Images a step."""
     workers: int = 2
-    """Reading threads."""
+    """ReadOptions threads."""
     resume: bool = False
     """Skip images done before."""
 
@@ -86,7 +91,11 @@ def run_detect(request: DetectRequest) -> int:
         ForgeError: before anything is scored, when the request cannot work.
     """
     ours = request.out / MAPS if request.out else None
-    files = [str(path) for path in find_images(request.paths, skip=ours)]
+    listing = find_images(request.paths, skip=ours)
+    files = [str(path) for path in listing.photos]
+    for line in [listing.left_out(), *(bits_note(listing.photos) if request.bits is None else ())]:
+        if line:
+            console.warn(line)
     store = Store.open(request.descriptions_dir)
     description = store.load(request.category)
     fixed = resolve_threshold(request.threshold, (), request.category)  # before the run's own record is written
@@ -138,7 +147,7 @@ def _recorded(
 
 def identity(request: DetectRequest, detector: Detector) -> dict[str, Any]:
     """Everything but the descriptions that decides a row: options, weights by content, localizer."""
-    return request.model_dump(mode="json", include={"settings", "tile", "max_size"}) | {
+    return request.model_dump(mode="json", include={"settings", "tile", "max_size", "bits"}) | {
         "model": fingerprint(detector.model),
         "localizer": detector.localizer.fingerprint if detector.localizer else None,
     }
@@ -159,6 +168,8 @@ def _collect(
                 if isinstance(result, Failure):
                     failed.append(result)
                 else:
+                    if said := unremarkable(result.image):
+                        console.warn(f"{result.path}: {said}; its score means nothing")
                     row = to_row(result, _draw(request.out, result) if request.out else None)
                     rows.append(row)
                     if journal is not None:
@@ -185,6 +196,7 @@ def make_detector(request: DetectRequest, store: Store) -> Detector:
         "store": store,
         "settings": request.settings,
         "localizer": localizer,
+        "reading": ReadOptions(request.bits, request.max_pixels),
         "batch_size": None if request.batch_size == "auto" else int(request.batch_size),
     }
     options |= request.model_dump(include={"device", "precision", "tile", "max_size", "workers"})

@@ -2,14 +2,13 @@
 
 DetectorError
 +-- ImageError          a file or array that cannot be used as an image
-+-- NoImagesError       paths under which there is nothing to look at
 """
 
-import glob
-import sys
 from collections.abc import Iterable
+from functools import lru_cache
+from itertools import islice
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,13 +19,30 @@ from detector.errors import DetectorError
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".gif"})
 """What is picked up in a folder; a file named explicitly is tried whatever its name."""
 
+_DEEP_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".pgm"})
+"""Of formats that can hold 16 bits per value."""
+
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, OverflowError, MemoryError, TypeError)
 """What Pillow raises on damaged files, depending on the format and on which byte is wrong."""
 
-MAX_DECODED_BYTES = 1_500_000_000
-"""Largest picture that is decoded: 20,000 x 20,000 RGB fits."""
+MAX_PIXELS = 100_000_000
+"""Largest picture that is decoded, in pixels: 10,000 x 10,000 fits. A small file may declare far more."""
+
+SMALLEST = 8
+"""Side in pixels below which a picture cannot show anything."""
+FLAT = 4
+"""Difference of grey levels, of 255, below which a picture shows nothing."""
 
 Image.MAX_IMAGE_PIXELS = None  # our own limit, above, is checked before a pixel is decoded, and says what to do
+
+
+class ReadOptions(NamedTuple):
+    """How picture files are read; the same for every picture of a run."""
+
+    bits: int | None = None
+    """Of the values in 16-bit files; None finds out from the files of a folder (`folder_bits`)."""
+    max_pixels: int = MAX_PIXELS
+    """Larger pictures are refused before they are decoded."""
 
 
 class ImageError(DetectorError):
@@ -35,90 +51,25 @@ class ImageError(DetectorError):
     exit_code: ClassVar[int] = 1
 
 
-class NoImagesError(DetectorError):
-    """Paths under which there is nothing to look at."""
-
-
-def find_images(paths: Iterable[str], listing: Iterable[str] = sys.stdin, skip: Path | None = None) -> list[Path]:
-    """Files named by files, folders (searched whole, without hidden files and masks), globs, or `-` (one path a line).
-
-    A file that is named but missing stays in the list, so that it is reported with the other bad ones.
-
-    Args:
-        paths: what was typed.
-        listing: lines that `-` stands for.
-        skip: folder of our own pictures, which folders and globs leave out.
-
-    Raises:
-        NoImagesError: a folder or glob without images, or no path at all.
-    """
-    found: dict[Path, None] = {}
-    for path in paths:
-        found.update(dict.fromkeys(_from_list(listing) if path == "-" else _expand(path, skip)))
-    if not found:
-        raise NoImagesError("no images named", expected="files, folders, globs, or - for a list on standard input")
-    return list(found)
-
-
-def _from_list(listing: Iterable[str]) -> list[Path]:
-    return [Path(line.strip()) for line in listing if line.strip()]
-
-
-def _expand(path: str, skip: Path | None) -> list[Path]:
-    given = Path(path)
-    if given.is_dir():
-        seen = (file for file in given.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
-        inside = sorted(
-            file
-            for file in _not_ours(seen, skip)
-            if not _is_hidden(file.relative_to(given)) and not _is_ground_truth(file, given)
-        )
-        if not inside:
-            raise NoImagesError(f"no images in {given}", expected=f"files such as {', '.join(sorted(SUFFIXES)[:4])}")
-        return inside
-    if given.exists() or not glob.has_magic(path):
-        return [given]
-    names = glob.glob(path, recursive=True)  # noqa: PTH207 - Path.glob refuses absolute patterns
-    matches = sorted(_not_ours(map(Path, names), skip))
-    if not matches:
-        raise NoImagesError(f"nothing matches {path}", hint="quote the pattern, or name a folder")
-    return [file for match in matches for file in (_expand(str(match), skip) if match.is_dir() else [match])]
-
-
-def _not_ours(files: Iterable[Path], skip: Path | None) -> Iterable[Path]:
-    if skip is None or not skip.is_dir():
-        return files
-    ours = skip.resolve()
-    return (file for file in files if not file.resolve().is_relative_to(ours))
-
-
-def _is_hidden(inside: Path) -> bool:
-    """Such as `._a.jpg`, which macOS leaves beside `a.jpg` and which is no picture."""
-    return any(part.startswith(".") for part in inside.parts)
-
-
-def _is_ground_truth(file: Path, folder: Path) -> bool:
-    """Whether a file is a mask of a data set in the MVTec layout, which `folder` is or holds."""
-    inside = [parent for parent in file.parents if parent.is_relative_to(folder)]
-    return any(parent.name == "ground_truth" and (parent.parent / "test").is_dir() for parent in inside)
-
-
-def load_image(path: Path, max_size: int | None = None) -> Image.Image:
+def load_image(path: Path, max_size: int | None = None, reading: ReadOptions | None = None) -> Image.Image:
     """Read one picture: RGB, 8 bits, turned upright, its long side at most `max_size` pixels.
 
-    Sixteen-bit values are divided by 257; transparency is laid over white; of several frames the first is taken.
+    Sixteen-bit values are scaled by the range of their folder, since cameras store 10 and 12 bits in them; transparency
+    is laid over white; of several frames the first is taken.
 
     Raises:
         ImageError: missing, empty, truncated, too large, not an image, or not readable.
     """
+    how = reading or ReadOptions()
     try:
         if path.is_file() and path.stat().st_size == 0:
             raise ImageError(f"{path} is empty")
         with Image.open(path) as image:
             if max_size:
                 image.draft("RGB", (max_size, max_size))  # JPEG decodes straight to a smaller size
-            refuse_huge(image, path)
-            return limit_size(as_rgb(ImageOps.exif_transpose(image), str(path)), max_size)
+            refuse_huge(image, path, how.max_pixels)
+            bits = (how.bits or folder_bits(path.parent)) if is_deep(image) else 16
+            return limit_size(as_rgb(ImageOps.exif_transpose(image), str(path), bits), max_size)
     except UnidentifiedImageError as error:
         raise ImageError(f"{path} is not an image", expected="PNG, JPEG, TIFF, BMP or WebP") from error
     except FileNotFoundError as error:
@@ -147,17 +98,84 @@ def why(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def refuse_huge(image: Image.Image, path: Path) -> None:
+def refuse_huge(image: Image.Image, path: Path, max_pixels: int = MAX_PIXELS) -> None:
     """Before a pixel is decoded.
 
     Raises:
-        ImageError: more than `MAX_DECODED_BYTES`.
+        ImageError: more than `max_pixels`.
     """
     width, height = image.size
-    if width * height * len(image.getbands()) > MAX_DECODED_BYTES:
+    if width * height > max_pixels:
         raise ImageError(
-            f"{path} has {width} x {height} pixels", expected="at most 1.5 GB decoded", hint="cut it into pieces first"
+            f"{path} has {width} x {height} pixels",
+            expected=f"at most {max_pixels:,}",
+            hint="cut it into pieces, or set max_pixels in [detector] of filo-forge.toml (or FILO_FORGE_MAX_PIXELS)",
         )
+
+
+def is_deep(image: Image.Image) -> bool:
+    """Whether a picture has more than 8 bits per value."""
+    return image.mode.startswith("I")
+
+
+_RANGES = (8, 10, 12)
+"""Bits that cameras use of the 16 of a file."""
+_LOOKED_AT = 32
+"""Files of a folder that its range is found out from."""
+
+
+@lru_cache(maxsize=256)
+def folder_bits(folder: Path) -> int:
+    """Bits that the 16-bit pictures of a folder use: 8, 10, 12 or 16, found out from the first 32 of them.
+
+    Cameras store 10 or 12 bits in files of 16. One range holds for a whole folder, so that a dark picture stays darker
+    than a bright one; where most files use all 16 bits, the few dark ones among them are 16 bits too.
+    """
+    deep = (
+        (path for path in sorted(folder.iterdir()) if path.suffix.lower() in _DEEP_SUFFIXES) if folder.is_dir() else ()
+    )
+    largest = [value for path in islice(deep, _LOOKED_AT) if (value := _largest(path)) is not None]
+    narrow = [value for value in largest if value < 2 ** _RANGES[-1]]
+    if not narrow or 2 * len(narrow) < len(largest):
+        return 16
+    return next(bits for bits in _RANGES if max(narrow) < 2**bits)
+
+
+def _largest(path: Path) -> int | None:
+    """The largest value of a 16-bit picture; None for any other file."""
+    try:
+        with Image.open(path) as image:
+            if is_deep(image) and image.size[0] * image.size[1] <= MAX_PIXELS:
+                return int(np.asarray(image).max(initial=0))
+    except BROKEN:
+        pass  # whoever reads it says what is wrong
+    return None
+
+
+def bits_note(paths: Iterable[Path]) -> list[str]:
+    """One line per folder whose 16-bit files do not use their 16 bits."""
+    deep = sorted({path.parent for path in paths if path.suffix.lower() in _DEEP_SUFFIXES})
+    return [
+        f"{folder}: 16-bit files with {bits}-bit values, read as {bits} bits; type --bits to say otherwise"
+        for folder in deep
+        if (bits := folder_bits(folder)) < 16
+    ]
+
+
+def unremarkable(image: Image.Image) -> str:
+    """What makes a picture useless although it can be read: it is tiny or shows nothing; otherwise nothing.
+
+    Args:
+        image: RGB, 8 bits.
+    """
+    if min(image.size) < SMALLEST:
+        return f"only {image.size[0]}x{image.size[1]} pixels"
+    values = np.asarray(image.resize((64, 64), Image.Resampling.BOX) if min(image.size) > 64 else image)
+    low, high = (int(each) for each in np.percentile(values, (1, 99)))
+    if high - low <= FLAT:
+        shade = "black" if high <= FLAT else "white" if low >= 255 - FLAT else "of one colour"
+        return f"nearly all {shade}" if shade != "of one colour" else "nearly constant: it shows nothing"
+    return ""
 
 
 def limit_size(image: Image.Image, max_size: int | None) -> Image.Image:
@@ -176,12 +194,13 @@ def mask_at(mask: Image.Image, size: int) -> NDArray[np.bool_]:
     return np.asarray(resized) > 127
 
 
-def as_rgb(image: Image.Image, name: str = "the image") -> Image.Image:
+def as_rgb(image: Image.Image, name: str = "the image", bits: int = 16) -> Image.Image:
     """Any mode to RGB: 16 bits scaled to 8, transparency over white.
 
     Args:
         image: any.
         name: what an error calls it.
+        bits: that the values of a 16-bit picture use, unless it holds larger ones.
 
     Raises:
         ImageError: floating-point pixels, whose range nobody knows.
@@ -190,8 +209,10 @@ def as_rgb(image: Image.Image, name: str = "the image") -> Image.Image:
         return image
     if image.mode == "F":
         raise ImageError(f"{name} has floating-point pixels", expected="8 or 16 bits", hint="export it as 16-bit PNG")
-    if image.mode.startswith("I"):
-        return Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8)).convert("RGB")
+    if is_deep(image):
+        values = np.asarray(image).clip(0, 65535).astype(np.uint32)
+        white = 2**bits - 1 if bits < 16 and values.max(initial=0) < 2**bits else 65535
+        return Image.fromarray((values * 255 // white).astype(np.uint8)).convert("RGB")
     if "A" in image.getbands() or "transparency" in image.info:
         layer = image.convert("RGBA")
         paper = Image.new("RGBA", layer.size, "white")
@@ -199,7 +220,7 @@ def as_rgb(image: Image.Image, name: str = "the image") -> Image.Image:
     return image.convert("RGB")
 
 
-def to_image(value: Any, max_size: int | None = None) -> Image.Image:
+def to_image(value: Any, max_size: int | None = None, reading: ReadOptions | None = None) -> Image.Image:
     """A path, PIL image, array [h, w], [h, w, 1|3|4] or tensor [1|3|4, h, w] as RGB.
 
     Arrays and tensors hold uint8, uint16, or floating-point numbers in [0, 1].
@@ -208,7 +229,7 @@ def to_image(value: Any, max_size: int | None = None) -> Image.Image:
         ImageError: it is none of these.
     """
     if isinstance(value, str | Path):
-        return load_image(Path(value), max_size)
+        return load_image(Path(value), max_size, reading)
     if isinstance(value, Image.Image):
         return limit_size(as_rgb(ImageOps.exif_transpose(value)), max_size)
     if type(value).__module__.split(".")[0] == "torch":

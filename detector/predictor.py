@@ -15,7 +15,7 @@ from PIL import Image
 
 from detector.cache import FeatureCache, fingerprint, image_fingerprint, picture_key, tensors_key
 from detector.device import precision_name, resolve_batch_size, resolve_device, resolve_precision
-from detector.images import to_image
+from detector.images import ReadOptions, to_image
 from detector.localize.base import Localizer
 from detector.localize.boxes import Box, Localisation
 from detector.localize.build import needs_weights
@@ -74,6 +74,7 @@ class Predictor:
         batch_size: int | None = None,
         tile: int | None = None,
         max_size: int | None = MAX_SIZE,
+        reading: ReadOptions | None = None,
         cache: FeatureCache | None = None,
         decoders: Decoders = "all",
     ) -> None:
@@ -84,6 +85,7 @@ class Predictor:
         if self.settings.localizer == "grounding-dino" and localizer is None:
             raise needs_weights()
         self.batch_size = resolve_batch_size(batch_size, self.device)
+        self.reading = reading or ReadOptions()
         self.tile, self.max_size, self.cache, self.decoders = tile, max_size, cache, decoders
         self.encoding_seconds = 0.0
         """Spent in the image tower so far."""
@@ -104,7 +106,7 @@ class Predictor:
         Raises:
             ImageError: it cannot be used.
         """
-        return to_image(value, self.max_size)
+        return to_image(value, self.max_size, self.reading)
 
     @torch.inference_mode()
     def predict(self, pictures: Sequence[Image.Image], asks: Sequence[Ask]) -> list[list[Prediction]]:

@@ -48,6 +48,10 @@ class DetectorSettings(BaseModel):
     """Threads that read images."""
     max_size: Annotated[int, Field(ge=16)] = 4096
     """Larger images are shrunk to this long side."""
+    max_pixels: Annotated[int, Field(ge=1)] = 100_000_000
+    """Larger pictures are refused before they are decoded."""
+    bits: Annotated[int, Field(ge=8, le=16)] | None = None
+    """Bits that the values of 16-bit files use; found out per folder where nothing is said."""
     cache_gb: Annotated[float, Field(ge=0)] = 20.0
     """GB of image features that `detector eval` keeps on disk."""
 

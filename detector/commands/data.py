@@ -16,12 +16,16 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdou
 @app.command()
 def check(root: Root, category: Category = None, as_json: AsJson = False) -> None:
     """Open every file and name each bad one. Exit code 1 when anything would spoil a run."""
+    from descriptions.settings import load
     from detector.console import encodable
     from detector.data import open_data
     from detector.data.check import check as find_problems
+    from detector.images import ReadOptions
+    from detector.settings import SECTION, DetectorSettings
 
+    settings = load(DetectorSettings, SECTION)
     data = open_data(root, category or ())
-    problems = list(find_problems(data))
+    problems = list(find_problems(data, ReadOptions(settings.bits, settings.max_pixels)))
     severe = sum(problem.severe for problem in problems)
     if as_json:
         typer.echo(json.dumps({"samples": len(data.samples), "problems": [problem._asdict() for problem in problems]}))
@@ -49,8 +53,8 @@ def summary(root: Root, category: Category = None, as_json: AsJson = False) -> N
         kinds = ", ".join(f"{kind} {number}" for kind, number in row["defects"].items()) or "no defects"
         good = f"good {row['train_good']} train, {row['test_good']} test"
         typer.echo(f"{row['category']}: {good}; {kinds}; {row['masks']} masks")
-    for problem in data.problems:
-        typer.echo(f"warning: {problem}", err=True)
+    for line in (*data.problems, *data.notes):
+        typer.echo(f"warning: {line}", err=True)
 
 
 @app.command()

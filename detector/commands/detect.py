@@ -35,6 +35,10 @@ def detect(
     form: Annotated[Literal["table", "json", "csv"], typer.Option("--format", help="What goes to stdout.")] = "table",
     tile: Annotated[int | None, typer.Option(min=32, help="Cut larger images into windows of so many pixels.")] = None,
     max_size: Annotated[int, typer.Option(min=16, help="Shrink larger images to this long side.")] = 4096,
+    bits: Annotated[
+        int | None, typer.Option(min=8, max=16, help="Bits used in 16-bit files; by default found out per folder.")
+    ] = None,
+    max_pixels: Annotated[int, typer.Option(min=1, help="Refuse larger pictures before decoding them.")] = 100_000_000,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
     batch_size: Annotated[str, typer.Option(help="Images a step, or auto.")] = "auto",
@@ -52,7 +56,8 @@ def detect(
         paths=tuple(paths), category=category, descriptions_dir=descriptions_dir, preset=preset,
         checkpoint=checkpoint, pretrained=pretrained,
         settings=ScoringSettings(localizer=localizer, gate=gate), dino_weights=dino_weights, dino_text=dino_text,
-        threshold=threshold, out=out, form=form, tile=tile, max_size=max_size, device=device, precision=precision,
+        threshold=threshold, out=out, form=form, tile=tile, max_size=max_size,
+        bits=bits, max_pixels=max_pixels, device=device, precision=precision,
         batch_size=batch_size, workers=workers, resume=resume,
     )  # fmt: skip
     raise typer.Exit(run_detect(request))

@@ -46,6 +46,10 @@ def evaluate(
     cache_gb: Annotated[float, typer.Option(min=0, help="How many GB of them.")] = 20.0,
     tile: Annotated[int | None, typer.Option(min=32, help="Cut larger images into windows of so many pixels.")] = None,
     max_size: Annotated[int, typer.Option(min=16, help="Shrink larger images to this long side.")] = 4096,
+    bits: Annotated[
+        int | None, typer.Option(min=8, max=16, help="Bits used in 16-bit files; by default found out per folder.")
+    ] = None,
+    max_pixels: Annotated[int, typer.Option(min=1, help="Refuse larger pictures before decoding them.")] = 100_000_000,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
     form: Annotated[Literal["table", "json", "csv"], typer.Option("--format", help="What goes to stdout.")] = "table",
@@ -69,7 +73,7 @@ def evaluate(
         scoring=ScoringSettings(localizer=localizer, position=position, gate=gate), adapter=adapter, decoders=decoders,
         contributions=contributions, leak_free=leak_free, draws=draws, seed=seed, shard=shard, out=out, cache=cache,
         cache_dir=cache_dir, cache_limit=int(cache_gb * 1e9), device=device, dino_weights=dino_weights,
-        dino_text=dino_text, precision=precision, tile=tile, max_size=max_size,
+        dino_text=dino_text, precision=precision, tile=tile, max_size=max_size, bits=bits, max_pixels=max_pixels,
     )  # fmt: skip
     raise typer.Exit(run(request, form))
 

@@ -29,7 +29,7 @@ def write_manifest(data: DataSet, target: Path) -> None:
         raise DataError(f"{target} lies inside the data set", expected="a path outside it, which is never written to")
     rows = [_row(sample, target.resolve().parent) for sample in data.samples]
     try:
-        atomic_write(target, _csv(rows) if target.suffix.lower() == ".csv" else _json_lines(rows))
+        atomic_write(target, _WRITERS.get(target.suffix.lower(), _json_lines)(rows))
     except OSError as error:
         raise cannot_write(target, error, "another --to") from error
 
@@ -59,3 +59,11 @@ def _csv(rows: list[dict[str, str]]) -> str:
 
 def _json_lines(rows: list[dict[str, str]]) -> str:
     return "".join(json.dumps({name: value for name, value in row.items() if value}) + "\n" for row in rows)
+
+
+def _json(rows: list[dict[str, str]]) -> str:
+    return json.dumps([{name: value for name, value in row.items() if value} for row in rows], indent=1) + "\n"
+
+
+_WRITERS = {".csv": _csv, ".json": _json}
+"""By suffix; any other is JSON lines."""

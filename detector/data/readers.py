@@ -4,20 +4,38 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from descriptions.errors import nearest
+from detector.data.beside import is_dagm_category, is_kolektor_category, read_dagm, read_kolektor
 from detector.data.errors import DataError
-from detector.data.folders import is_mvtec_category, is_plain_category, read_mvtec, read_plain, subfolders
+from detector.data.folders import (
+    Reading,
+    images_in,
+    is_mvtec_category,
+    is_plain_category,
+    is_visa_category,
+    joined,
+    read_mvtec,
+    read_plain,
+    read_visa_folders,
+    subfolders,
+)
+from detector.data.lists import META, is_meta, is_real_iad, read_json, read_meta, read_real_iad, real_iad_files
 from detector.data.sample import DataSet, Layout, Sample
 from detector.data.tables import MANIFEST_SUFFIXES, VISA_SPLIT, read_manifest, read_visa
 
 LAYOUTS = """\
-ROOT/[category/]train/good + test/<defect> + ground_truth/<defect>/<stem>_mask.png (MVTec AD), \
-ROOT/split_csv/1cls.csv (VisA), ROOT/[category/]good + any other folder (plain), or a .csv/.jsonl manifest"""
+ROOT/[category/]train/good + test/<defect> + ground_truth/<defect>/<stem>_mask.png (MVTec AD and its family), \
+ROOT/split_csv/1cls.csv (VisA), ROOT/[category/]good + any other folder (plain), a .csv, .jsonl or .json manifest, \
+or another layout of docs/how-to/custom-data.md"""
 
-
-_FOLDER_LAYOUTS: tuple[tuple[Layout, Callable[[Path], bool], Callable[[Path], Iterator[Sample]]], ...] = (
+_FOLDER_LAYOUTS: tuple[tuple[Layout, Callable[[Path], bool], Callable[[Path], Reading]], ...] = (
+    ("dagm", is_dagm_category, read_dagm),
     ("mvtec", is_mvtec_category, read_mvtec),
+    ("kolektor", is_kolektor_category, read_kolektor),
+    ("visa", is_visa_category, read_visa_folders),
     ("folder", is_plain_category, read_plain),
 )
+_MOST_SHOWN = 4
+"""Folders that a refusal names."""
 
 
 def open_data(root: Path, categories: Iterable[str] = ()) -> DataSet:
@@ -34,13 +52,14 @@ def open_data(root: Path, categories: Iterable[str] = ()) -> DataSet:
     Raises:
         DataError: no such path, no known layout, no image, or an unknown category (with the nearest match).
     """
-    layout, samples = _read(root)
-    present = [sample for sample in samples if sample.image.is_file()]
-    problems = [f"{sample.image}: listed but missing" for sample in samples if not sample.image.is_file()]
+    layout, found = _read(root)
+    present = [sample for sample in found.samples if sample.image.is_file()]
+    problems = [*found.problems]
+    problems += [f"{sample.image}: listed but missing" for sample in found.samples if not sample.image.is_file()]
     present = [_without_missing_mask(sample, problems) for sample in present]
     if not present:
         raise DataError(f"{root} holds no images", expected=LAYOUTS, hint=problems[0] if problems else "")
-    data = DataSet(root, layout, tuple(sorted(present, key=_order)), tuple(problems))
+    data = DataSet(root, layout, tuple(sorted(present, key=_order)), tuple(problems), found.notes)
     return _only(data, tuple(categories))
 
 
@@ -48,26 +67,56 @@ def _order(sample: Sample) -> tuple[str, str, str, str]:
     return (sample.category, sample.split, sample.defect, str(sample.image))
 
 
-def _read(root: Path) -> tuple[Layout, list[Sample]]:
+def _read(root: Path) -> tuple[Layout, Reading]:
     if root.is_file():
-        if root.suffix.lower() not in MANIFEST_SUFFIXES:
-            raise DataError(f"{root} is a file", expected="a folder, or a .csv or .jsonl manifest")
-        is_visa = root.parent.name == VISA_SPLIT.parent.name
-        return ("visa", list(read_visa(root, root.parents[1]))) if is_visa else ("manifest", list(read_manifest(root)))
+        return _read_file(root)
     if not root.is_dir():
         siblings = [path.name for path in subfolders(root.parent)] if root.parent.is_dir() else []
         raise DataError(f"no data set at {root}", expected=LAYOUTS, hint=nearest(root.name, siblings))
     if (root / VISA_SPLIT).is_file():
-        return "visa", list(read_visa(root / VISA_SPLIT, root))
+        return "visa", read_visa(root / VISA_SPLIT, root)
     for layout, matches, read in _FOLDER_LAYOUTS:
         folders = [root] if matches(root) else [folder for folder in subfolders(root) if matches(folder)]
         if folders:
-            return layout, [sample for folder in folders for sample in read(folder)]
-    raise DataError(f"{root} has no layout that can be read", expected=LAYOUTS)
+            return layout, joined(read(folder) for folder in folders)
+    if (root / META).is_file() and is_meta(document := read_json(root / META)):
+        return "meta", read_meta(document, root / META)
+    if listings := real_iad_files(root):
+        return "real-iad", joined(read_real_iad(path, root) for path in listings)
+    raise DataError(f"{root} has no layout that can be read", expected=LAYOUTS, hint=f"it holds {_seen(root)}")
+
+
+def _read_file(root: Path) -> tuple[Layout, Reading]:
+    if root.suffix.lower() not in MANIFEST_SUFFIXES:
+        raise DataError(f"{root} is a file", expected="a folder, or a .csv, .jsonl or .json manifest")
+    if root.parent.name == VISA_SPLIT.parent.name:
+        return "visa", read_visa(root, root.parents[1])
+    if root.suffix.lower() == ".json":
+        document = read_json(root)
+        if is_meta(document):
+            return "meta", read_meta(document, root)
+        if is_real_iad(document):
+            return "real-iad", read_real_iad(root, root.parent)
+    return "manifest", read_manifest(root)
+
+
+def _seen(root: Path) -> str:
+    """What lies one and two folders deeper, so that a person sees which folder was meant."""
+    told = [_count(root)] if images_in(root) else []
+    for folder in subfolders(root)[:_MOST_SHOWN]:
+        inner = ", ".join(f"{each.name}/ ({_count(each)})" for each in subfolders(folder)[:_MOST_SHOWN])
+        told.append(f"{folder.name}/ ({_count(folder)})" if not inner else f"{folder.name}/ with {inner}")
+    more = len(subfolders(root)) - _MOST_SHOWN
+    return ", ".join(told + [f"{more} more folders"] * (more > 0)) or "nothing"
+
+
+def _count(folder: Path) -> str:
+    pictures, folders = len(images_in(folder)), len(subfolders(folder))
+    return f"{pictures} pictures" if pictures or not folders else f"{folders} folders"
 
 
 def _without_missing_mask(sample: Sample, problems: list[str]) -> Sample:
-    if sample.mask is None or sample.mask.is_file():
+    if sample.mask is None or sample.mask.exists():
         return sample
     problems.append(f"{sample.mask}: listed but missing")
     return Sample(sample.category, sample.split, sample.defect, sample.image)
@@ -83,4 +132,4 @@ def _only(data: DataSet, wanted: tuple[str, ...]) -> DataSet:
     if not wanted:
         return data
     kept: Iterator[Sample] = (sample for sample in data.samples if sample.category in wanted)
-    return DataSet(data.root, data.layout, tuple(kept), data.problems)
+    return DataSet(data.root, data.layout, tuple(kept), data.problems, data.notes)

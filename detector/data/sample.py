@@ -8,7 +8,7 @@ GOOD = "good"
 """Defect name of images without a defect."""
 
 Split = Literal["train", "test"]
-Layout = Literal["mvtec", "visa", "folder", "manifest"]
+Layout = Literal["mvtec", "visa", "dagm", "kolektor", "real-iad", "meta", "folder", "manifest"]
 
 
 @dataclass(frozen=True, order=True)
@@ -22,7 +22,7 @@ class Sample:
     """`good`, or the kind of defect."""
     image: Path
     mask: Path | None = None
-    """Single-channel picture, non-zero on the defect; None for good images and where no mask exists."""
+    """Picture that is bright on the defect, or a folder of such; None for good images and where no mask exists."""
 
     @property
     def defective(self) -> bool:
@@ -43,7 +43,9 @@ class DataSet:
     layout: Layout
     samples: tuple[Sample, ...]
     problems: tuple[str, ...] = field(default=())
-    """What the reader had to skip, one line each, with the file it is about."""
+    """What would make numbers wrong, one line each, with the file or folder it is about."""
+    notes: tuple[str, ...] = field(default=())
+    """What was left out and harms nothing, one line each."""
 
     @property
     def categories(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from descriptions.files import atomic_write
 from detector.data import Sample
+from detector.data.masks import mask_files
 from detector.evaluate.errors import EvaluationError
 from detector.evaluate.records import read_head
 
@@ -21,9 +22,9 @@ def record_path(folder: Path, index: int) -> Path:
 def origin(sample: Sample) -> str:
     """SHA-256 over the image and its mask, byte for byte: names and times are alike where the pictures are not."""
     digest = hashlib.sha256()
-    for path in (sample.image, sample.mask):
+    for paths in ((sample.image,), mask_files(sample.mask)):
         try:
-            content = path.read_bytes() if path else b""
+            content = b"".join(path.read_bytes() for path in paths)
         except OSError:
             content = b""  # whoever scores it says what is wrong
         digest.update(hashlib.sha256(content).digest())

@@ -120,6 +120,7 @@ def identity(scorer: Scorer, samples: Sequence[Sample], variants: Sequence[Varia
     texts += [["localizer", predictor.localizer.fingerprint if predictor.localizer else ""]]
     files = [[sample.image.name, sample.defect, sample.mask.name if sample.mask else None] for sample in samples]
     how = [predictor.weights, predictor.settings.model_dump(), predictor.decoders, predictor.tile, predictor.max_size]
+    how += [predictor.reading.bits]
     whole = [*how, scorer.contributions, texts, files]
     return hashlib.sha256(json.dumps(whole).encode()).hexdigest()
 

@@ -11,6 +11,7 @@ from descriptions.refs import parse_ref, slug
 from descriptions.schema import DescriptionFile
 from descriptions.store import Store
 from detector.data import DataSet, Sample
+from detector.data.check import inverted_masks
 from detector.evaluate.errors import EvaluationError
 from detector.evaluate.folder import check, claim, is_scored, origin, read_failure
 from detector.evaluate.passes import Failure, Scorer, identity, score_all
@@ -133,7 +134,7 @@ def _summarise(plan: Plan, scorer: Scorer, jobs: Sequence[_Job]) -> Evaluation:
                     job.category, job.samples, job.variants, columns, job.folder, draws=plan.draws, seed=plan.seed
                 )
             )
-    warnings = [line for job in jobs for line in job.warnings] + list(plan.data.problems)
+    warnings = [line for job in jobs for line in job.warnings] + [*plan.data.problems, *plan.data.notes]
     return Evaluation(tuple(results) if not waiting else (), tuple(failures), tuple(warnings), waiting)
 
 
@@ -159,6 +160,8 @@ def _job(plan: Plan, category: str, context_tokens: int) -> _Job:
     against = controls(next(iter(read.values())), context_tokens, plan.seed)
     variants += [each._replace(content_hash=variants[0].content_hash) for each in against]
     samples = plan.data.select(category=category, split="test")
+    if doubt := inverted_masks(samples):
+        warnings.append(f"{category}: {doubt}")
     folder = plan.out / "images" / slug(category)
     return _Job(category, variants, warnings, samples, [origin(sample) for sample in samples], folder)
 

@@ -25,6 +25,7 @@ from detector.evaluate.report import (
 from detector.evaluate.resample import excludes_zero
 from detector.evaluate.run import Evaluation, Plan, evaluate
 from detector.evaluate.summary import no_better_than_chance
+from detector.images import MAX_PIXELS, ReadOptions
 from detector.localize.build import BOXES, build_localizer
 from detector.metrics.compute import METRICS
 from detector.predictor import MAX_SIZE, Predictor
@@ -65,6 +66,8 @@ class Request(BaseModel):
     precision: str = "auto"
     tile: int | None = None
     max_size: int = MAX_SIZE
+    bits: int | None = None
+    max_pixels: int = MAX_PIXELS
     dino_weights: Path | None = None
     dino_text: str = "bert-base-uncased"
 
@@ -224,7 +227,8 @@ def make_scorer(request: Request) -> Scorer:
     cache = FeatureCache(request.cache_dir or default_folder(), request.cache_limit) if request.cache else None
     predictor = Predictor(
         model, request.scoring, localizer=localizer, device=request.device, precision=request.precision,
-        tile=request.tile, max_size=request.max_size, cache=cache, decoders=request.decoders,
+        tile=request.tile, max_size=request.max_size,
+        reading=ReadOptions(request.bits, request.max_pixels), cache=cache, decoders=request.decoders,
     )  # fmt: skip
     return Scorer(predictor, request.contributions)
 

@@ -16,6 +16,7 @@ from descriptions.store import Store
 from detector.cache import fingerprint as weights_digest
 from detector.checkpoint import TRAINED, save_checkpoint
 from detector.data import Sample, open_data
+from detector.data.masks import mask_files
 from detector.device import resolve_device
 from detector.model.filo import FiLo
 from detector.prompts import build_prompts
@@ -130,7 +131,7 @@ def fingerprint(config: TrainConfig, model: FiLo, material: Material, processes:
     digest.update(repr((processes, material.split, sorted(material.hashes.items()))).encode())
     for sample in material.samples:
         digest.update(f"{sample.category}/{sample.defect}/{sample.image.name}/{sample.image.stat().st_size}".encode())
-        digest.update(sample.mask.read_bytes() if sample.mask else b"")
+        digest.update(b"".join(path.read_bytes() for path in mask_files(sample.mask)))
     return digest.hexdigest()
 
 

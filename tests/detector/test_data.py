@@ -226,7 +226,7 @@ def test_check_goes_on_after_a_file_that_cannot_be_opened(root, monkeypatch):
 
 def test_a_mask_that_claims_to_be_huge_is_refused_before_decoding(root, monkeypatch):
     path = root / "gear" / "ground_truth" / "hole" / "000_mask.png"
-    monkeypatch.setattr(images, "MAX_DECODED_BYTES", 100)
+    monkeypatch.setattr(images.refuse_huge, "__defaults__", (100,))
     with pytest.raises(ImageError, match="48 x 48 pixels"):
         read_mask(path, (48, 48))
 

@@ -23,7 +23,7 @@ from detector.cli import app
 from detector.detect import Detector, Failure
 from detector.detections import ThresholdError, judged, other_origin, resolve_threshold, to_csv
 from detector.errors import DetectorError, OutputError
-from detector.images import NoImagesError
+from detector.finding import NoImagesError
 from detector.localize.base import NoLocalizer
 from detector.presets import PresetError, load_model, names, preset_config, resolve_preset
 from detector.run import read_run

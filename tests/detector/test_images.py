@@ -2,6 +2,9 @@
 
 import io
 import os
+import struct
+import tracemalloc
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +14,16 @@ from PIL import Image
 
 from descriptions.errors import ForgeError
 from detector import images
-from detector.images import ImageError, NoImagesError, find_images, load_image, to_image
+from detector.finding import NoImagesError, find_images
+from detector.images import (
+    ImageError,
+    ReadOptions,
+    bits_note,
+    folder_bits,
+    load_image,
+    to_image,
+    unremarkable,
+)
 
 
 def save(image: Image.Image, path: Path, **options) -> Path:
@@ -78,10 +90,78 @@ def test_twenty_thousand_pixels_wide(tmp_path, suffix: str):
     assert load_image(path, 1000).size == (1000, 20)
 
 
-def test_too_large_is_refused_before_decoding(tmp_path, monkeypatch):
-    monkeypatch.setattr(images, "MAX_DECODED_BYTES", 100)
-    with pytest.raises(ImageError, match="20 x 10 pixels"):
-        load_image(save(Image.new("RGB", (20, 10)), tmp_path / "x.png"))
+def test_too_large_is_refused_before_decoding(tmp_path):
+    picture = save(Image.new("RGB", (20, 10)), tmp_path / "x.png")
+    with pytest.raises(ImageError, match=r"20 x 10 pixels; expected at most 100; cut it .* max_pixels in \[detector\]"):
+        load_image(picture, reading=ReadOptions(max_pixels=100))
+    assert load_image(picture, reading=ReadOptions(max_pixels=200)).size == (20, 10)
+
+
+def test_a_small_file_that_declares_many_pixels_costs_no_memory(tmp_path):
+    """A PNG header may say anything; 316 megapixels in 2.5 kB took 3 GB."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    side = 17_783
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0))
+    packed = zlib.compress(bytes((side + 7) // 8 + 1) * 2000)
+    (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", packed) + chunk(b"IEND", b""))
+    tracemalloc.start()
+    with pytest.raises(ImageError, match="17783 x 17783 pixels; expected at most 100,000,000"):
+        load_image(tmp_path / "bomb.png")
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    tracemalloc.stop()
+
+
+def deep(values: np.ndarray, path: Path) -> Path:
+    Image.fromarray(values.astype(np.uint16)).save(path)
+    return path
+
+
+@pytest.mark.parametrize("bits", [10, 12, 16])
+def test_the_range_of_16_bit_files_is_that_of_their_folder(tmp_path, bits: int):
+    ramp = np.linspace(0, 2**bits - 1, 256).round().reshape(16, 16)
+    bright, dark = deep(ramp, tmp_path / "a.png"), deep(ramp / 8, tmp_path / "b.png")
+    assert folder_bits(tmp_path) == bits
+    seen = np.asarray(load_image(bright))[..., 0].astype(int)
+    assert np.abs(seen - np.arange(256).reshape(16, 16)).max() <= 1
+    assert np.asarray(load_image(dark)).max() == pytest.approx(255 / 8, abs=1.5), "one range for the whole folder"
+    notes = bits_note([bright, dark])
+    assert len(notes) == (bits < 16)
+    assert all(f"{bits}-bit values" in note and "--bits" in note for note in notes)
+
+
+def test_files_of_both_ranges_in_one_folder(tmp_path):
+    narrow = deep(np.linspace(0, 4095, 256).round().reshape(16, 16), tmp_path / "a.png")
+    wide = deep(np.linspace(0, 65535, 256).round().reshape(16, 16), tmp_path / "b.png")
+    assert np.abs(np.asarray(load_image(narrow)).astype(int) - np.asarray(load_image(wide))).max() <= 1
+
+
+def test_a_dark_picture_among_many_of_16_bits_stays_dark(tmp_path):
+    for name in "abc":
+        deep(np.full((4, 4), 60_000), tmp_path / f"{name}.png")
+    assert np.asarray(load_image(deep(np.full((4, 4), 900), tmp_path / "dark.png"))).max() == 3
+
+
+def test_the_bits_can_be_said(tmp_path):
+    path = deep(np.full((4, 4), 1023), tmp_path / "a.png")
+    shades = {bits: int(np.asarray(load_image(path, reading=ReadOptions(bits=bits))).max()) for bits in (10, 12, 16)}
+    assert shades == {10: 255, 12: 63, 16: 3}
+
+
+@pytest.mark.parametrize(
+    ("picture", "said"),
+    [
+        (Image.new("RGB", (100, 80)), "nearly all black"),
+        (Image.new("RGB", (100, 80), "white"), "nearly all white"),
+        (Image.new("RGB", (100, 80), (90, 91, 92)), "nearly constant: it shows nothing"),
+        (Image.new("RGB", (1, 1)), "only 1x1 pixels"),
+        (Image.linear_gradient("L").convert("RGB"), ""),
+    ],
+)
+def test_pictures_that_show_nothing(picture: Image.Image, said: str):
+    assert unremarkable(picture) == said
 
 
 def noise(size: int = 64) -> Image.Image:
@@ -131,11 +211,11 @@ def test_find_images(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     everything = [tmp_path / name for name in ("a.JPG", "b.png", "deep/c.tif")]
-    assert find_images([str(tmp_path)]) == everything
-    assert find_images([str(tmp_path / "*.png"), str(tmp_path / "b.png")]) == [tmp_path / "b.png"]
-    assert find_images(["-"], [f"{tmp_path}/x.png\n", "\n"]) == [tmp_path / "x.png"]
-    assert find_images([str(tmp_path / "missing.png")]) == [tmp_path / "missing.png"]
-    assert find_images([str(tmp_path / "d*")]) == [tmp_path / "deep/c.tif"]
+    assert find_images([str(tmp_path)]).photos == everything
+    assert find_images([str(tmp_path / "*.png"), str(tmp_path / "b.png")]).photos == [tmp_path / "b.png"]
+    assert find_images(["-"], [f"{tmp_path}/x.png\n", "\n"]).photos == [tmp_path / "x.png"]
+    assert find_images([str(tmp_path / "missing.png")]).photos == [tmp_path / "missing.png"]
+    assert find_images([str(tmp_path / "d*")]).photos == [tmp_path / "deep/c.tif"]
 
 
 def test_hidden_files_and_our_own_pictures_are_left_out(tmp_path):
@@ -144,22 +224,47 @@ def test_hidden_files_and_our_own_pictures_are_left_out(tmp_path):
         (tmp_path / name).touch()
     kept = [tmp_path / "a.png", tmp_path / "run/d.png"]
     for given in (tmp_path, tmp_path / "**/*.png", tmp_path / "*"):
-        assert find_images([str(given)], skip=tmp_path / "run/maps") == kept
-    assert find_images([str(tmp_path / ".trash"), str(tmp_path / "._a.png")], skip=tmp_path / "none") == [
+        assert find_images([str(given)], skip=tmp_path / "run/maps").photos == kept
+    assert find_images([str(tmp_path / ".trash"), str(tmp_path / "._a.png")], skip=tmp_path / "none").photos == [
         tmp_path / ".trash/b.png",
         tmp_path / "._a.png",
     ]
 
 
-def test_masks_of_a_data_set_are_no_photos(tmp_path):
-    names = ("gear/test/bent/0.png", "gear/ground_truth/bent/0_mask.png", "other/ground_truth/1.png")
-    for name in names:
-        (tmp_path / name).parent.mkdir(parents=True)
-        (tmp_path / name).touch()
-    photo, mask, alone = (tmp_path / name for name in names)
-    assert find_images([str(tmp_path)]) == [photo, alone]  # without `test` beside it, it is just a folder
-    assert find_images([str(tmp_path / "gear")]) == [photo]
-    assert find_images([str(mask.parent)]) == [mask]
+@pytest.mark.parametrize(
+    "mask",
+    [
+        "gear/ground_truth/bent/0_mask.png",
+        "gear/masks/bent/0.png",
+        "gear/mask/0.png",
+        "gear/Mask/0.png",
+        "ground_truth/1.png",
+        "gear/test/bent/0_mask.png",
+        "gear/test/bent/0_GT.png",
+        "gear/test/bent/0-label.png",
+        "gear/test/Label/0_label.PNG",
+    ],
+)
+def test_masks_are_no_photos(tmp_path, mask: str):
+    photo, mask_file = tmp_path / "gear/test/bent/0.png", tmp_path / mask
+    for path in (photo, mask_file):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    for named in (tmp_path, tmp_path / "**/*"):
+        listing = find_images([str(named)])
+        assert listing.photos == [photo]
+        assert listing.masks == [mask_file]
+        assert listing.left_out() == f"left out 1 file(s) that are masks, not photos, in {mask_file.parent}"
+    assert find_images([str(mask_file)]).photos == [mask_file], "a file that is named is meant"
+
+
+def test_a_folder_of_masks_alone_is_looked_at_when_it_is_named(tmp_path):
+    mask = tmp_path / "gear/masks/bent/0.png"
+    mask.parent.mkdir(parents=True)
+    mask.touch()
+    assert find_images([str(mask.parent)]).photos == [mask]
+    with pytest.raises(NoImagesError, match=r"no images in .*gear but 1 masks"):
+        find_images([str(tmp_path / "gear")])
 
 
 def test_nothing_to_look_at(tmp_path):

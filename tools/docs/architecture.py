@@ -104,7 +104,9 @@ def picture(some: Iterable[Room]) -> bytes:
     """The drawing as SVG, the same bytes for the same imports."""
     some = tuple(some)
     grid = floors(some)
-    places = {name: _place(row, column, len(names)) for row, names in enumerate(grid) for column, name in enumerate(names)}
+    places = {
+        name: _place(row, column, len(names)) for row, names in enumerate(grid) for column, name in enumerate(names)
+    }
     shown = nx.transitive_reduction(graph_of(some))
     widest = max(map(len, grid))
     style = {"svg.hashsalt": "filo-forge", "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9}
