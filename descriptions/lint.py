@@ -12,8 +12,9 @@ from typing import Literal, NamedTuple
 
 from descriptions.refs import slug
 from descriptions.schema import MAX_TEXT, Anomaly, DescriptionFile
-from descriptions.tokens import BERT_LENGTH, CLIP_LENGTH, Counter, count_bert, count_clip
+from descriptions.tokens import BERT_LENGTH, CLIP_LENGTH, Counter, count_bert, count_clip, unread_words
 from descriptions.words import GENERIC, MAYBE_UNSEEN, POSITIONS, SENSES, is_near, words
+from descriptions.yaml_io import cut_comments
 
 CONTEXT_TOKENS = 12
 """Learned vectors that stand before every text."""
@@ -49,6 +50,10 @@ class Context:
     """Tokens of a caption for BERT, start and end included."""
     leaks: Collection[str] = ()
     """Names of defect folders of data sets the file is evaluated on."""
+    model: str = ""
+    """Name of the vision model that is going to read the file."""
+    readable: frozenset[int] | None = None
+    """CLIP tokens that it knows; None for all."""
 
 
 class Problem(NamedTuple):
@@ -209,6 +214,21 @@ def _ascii(description: DescriptionFile, _: Context) -> Iterator[Problem]:
             yield Problem(entry.id, f"{odd[0]!r} is not ASCII; CLIP was trained on English")
 
 
+def _cut_by_comment(description: DescriptionFile, _: Context) -> Iterator[Problem]:
+    cut = cut_comments(description)
+    for entry in _enabled(description):
+        if comment := cut.get(entry.id):
+            yield Problem(
+                entry.id, f"YAML reads {comment!r} behind {entry.text!r} as a comment; put the text in quotes"
+            )
+
+
+def _unread(description: DescriptionFile, context: Context) -> Iterator[Problem]:
+    for entry in _enabled(description):
+        if unread := unread_words(entry.text, context.readable):
+            yield Problem(entry.id, f"{context.model} cannot read {', '.join(map(repr, unread))}: blanks to it")
+
+
 def _count(description: DescriptionFile, _: Context) -> Iterator[Problem]:
     enabled = len(_enabled(description))
     if 0 < enabled < FEW:
@@ -244,6 +264,8 @@ RULES: tuple[Rule, ...] = (
     Rule("case", "warning", _case, fixable=True),
     Rule("spaces", "warning", _spaces, fixable=True),
     Rule("ascii", "warning", _ascii, fixable=True),
+    Rule("cut-by-comment", "warning", _cut_by_comment),
+    Rule("unread-words", "warning", _unread),
     Rule("count", "warning", _count),
     Rule("label-leak", "warning", _leak),
 )

@@ -83,6 +83,8 @@ class Anomaly(_Record):
     """Survives regeneration unchanged."""
     support: Annotated[int, Field(ge=1)] | None = None
     """How many models of an ensemble proposed it."""
+    decided: bool = False
+    """Whether a person accepted, rejected or rewrote it in a review, which goes on with the others."""
 
 
 class Parameters(_Record):

@@ -72,7 +72,7 @@ def _wrong(error: ValidationError, layers: Mapping[str, Mapping[str, Any]]) -> S
 
 def _table(path: Path, section: str, known: list[str]) -> dict[str, Any]:
     try:
-        document = tomllib.loads(path.read_text("utf-8")) if path.exists() else {}
+        document = tomllib.loads(path.read_text("utf-8-sig")) if path.exists() else {}
     except (OSError, ValueError) as error:
         raise SettingsError(f"{path} cannot be read ({error})", expected="a TOML file") from None
     for name in document.keys() - set(SECTIONS):

@@ -41,9 +41,11 @@ class Store:
     Versions never change once saved. Many processes may save at once: each gets a number of its own.
     """
 
-    def __init__(self, root: Path, *, read_only: bool = False) -> None:
+    def __init__(self, root: Path, *, read_only: bool = False, fallback: "Store | None" = None) -> None:
         self.root = root
         self.read_only = read_only
+        self.fallback = fallback
+        """Where categories are looked up that this library does not hold; None for nowhere."""
 
     @classmethod
     def open(cls, explicit: Path | None = None, *, writable: bool = False) -> "Store":
@@ -54,10 +56,12 @@ class Store:
             writable: the command is going to save; then `./descriptions` is used even while it is empty.
 
         Returns:
-            `explicit`, else `./descriptions` where it holds YAML, else the packaged library (read-only).
+            `explicit`, else `./descriptions` where it holds YAML, else the packaged library (read-only). A category
+            that `./descriptions` lacks is read from the packaged library; a folder that is named stands alone.
 
         Raises:
             UnsafePathError: the path is a file.
+            ReadOnlyLibraryError: `writable`, and `./descriptions` is the packaged library, as in a clone.
             SettingsError: settings that make no sense.
         """
         explicit = explicit or load(LibrarySettings, "library").descriptions_dir
@@ -67,18 +71,40 @@ class Store:
                     f"{explicit} is a file", expected="a folder", hint="pass --descriptions-dir FOLDER"
                 )
             return cls(explicit)
-        local = Path("descriptions")
-        if writable or any(local.glob("*/v*.yaml")):
+        local, packaged = Path("descriptions"), cls(PACKAGED, read_only=True)
+        if local.is_dir() and local.resolve() == PACKAGED:
+            if writable:
+                raise ReadOnlyLibraryError(
+                    f"{local} is the library of the package itself",
+                    expected="a folder of your own",
+                    hint="type mkdir work && cd work; to change the library, type --descriptions-dir descriptions",
+                )
+            return packaged
+        if writable:
             return cls(local)
-        return cls(PACKAGED, read_only=True)
+        return cls(local, fallback=packaged) if any(local.glob("*/v*.yaml")) else packaged
+
+    def home(self, category: str) -> "Store":
+        """The library that a category is read from: this one where it holds the category, else the fallback."""
+        if self.fallback is not None and not self._own_versions(category) and self.fallback.versions(category):
+            return self.fallback
+        return self
 
     def categories(self) -> list[str]:
-        """Names of all categories that hold at least one version, sorted; links out of the library are left out."""
+        """Names of all categories that hold at least one version, sorted, without those of the fallback.
+
+        Links out of the library are left out.
+        """
         if not self.root.is_dir():
             return []
         named = [entry for entry in self.root.iterdir() if NAME.fullmatch(entry.name)]
         folders = [entry.name for entry in named if entry.is_dir() and not self._leads_out(entry)]
-        return sorted(name for name in folders if self.versions(name))
+        return sorted(name for name in folders if self._own_versions(name))
+
+    def readable(self) -> list[str]:
+        """Names of all categories that can be read, those of the fallback included, sorted."""
+        further = self.fallback.categories() if self.fallback else []
+        return sorted({*self.categories(), *further})
 
     def versions(self, category: str) -> list[int]:
         """Version numbers of a category, ascending; empty when there is none.
@@ -86,6 +112,10 @@ class Store:
         Raises:
             UnsafePathError: the category's folder is a link out of the library.
         """
+        home = self.home(category)
+        return self._own_versions(category) if home is self else home.versions(category)
+
+    def _own_versions(self, category: str) -> list[int]:
         folder = self._inside(category)
         if not folder.is_dir():
             return []
@@ -94,7 +124,8 @@ class Store:
 
     def path(self, category: str, version: int) -> Path:
         """Where a version lies or would lie."""
-        return self._inside(category) / f"v{version}.yaml"
+        home = self.home(category)
+        return home.path(category, version) if home is not self else self._inside(category) / f"v{version}.yaml"
 
     def resolve(self, ref: Ref | str) -> Ref:
         """The reference with its label turned into a number; a bare name is `@default`, which is the latest unless set.
@@ -129,6 +160,8 @@ class Store:
             DescriptionError: unknown, unsafe or invalid; the message names file, line and field.
         """
         category, version = self.resolve(ref)
+        if (home := self.home(category)) is not self:
+            return home.load(Ref(category, version))
         path = self._inside(category, f"v{version}.yaml")
         description = parse_description(read_bytes(path), str(path))
         for field, inside, outside in (
@@ -149,7 +182,7 @@ class Store:
         self._writable()
         with self._friendly():
             self._inside(description.category).mkdir(parents=True, exist_ok=True)
-        version = max(self.versions(description.category), default=0)
+        version = max(self._own_versions(description.category), default=0)
         while True:
             version += 1
             numbered = description.revised(version=version)
@@ -164,6 +197,8 @@ class Store:
         Raises:
             InvalidFileError: a hand-broken labels file.
         """
+        if (home := self.home(category)) is not self:
+            return home.labels(category)
         versions = self.versions(category)
         latest = {LATEST: versions[-1]} if versions else {}
         path, content = self._inside(category, _LABELS), self._stored_labels(category)
@@ -237,7 +272,7 @@ class Store:
         return False
 
     def _unknown_category(self, category: str) -> None:
-        known = self.categories()
+        known = self.readable()
         near = nearest(category, known)
         hint = near or f"make it with: prompt-forge generate --category {category}"
         if not near and self.root != PACKAGED and (PACKAGED / category).is_dir():

@@ -15,6 +15,8 @@ from pathlib import Path
 
 CLIP_LENGTH = 77
 """Tokens CLIP reads in all."""
+ROWS = "clip.token_embedding.weight.rows"
+"""Tensor of a weight file of ours that lists the tokens a model knows, with the size of the vocabulary at its end."""
 BERT_LENGTH = 256
 """Tokens Grounding DINO's text encoder reads in all."""
 
@@ -45,6 +47,60 @@ def estimate(text: str) -> int:
     return sum((len(word.encode()) + 2) // 3 for word in words)
 
 
+def unread_words(text: str, readable: frozenset[int] | None) -> list[str]:
+    """Words of `text` of which a model does not know every token, in order: it reads blanks instead.
+
+    Args:
+        text: a phrase.
+        readable: ids of the CLIP tokens that the model knows; None for all of them.
+    """
+    table = _table()
+    if readable is None or table is None:
+        return []
+    pieces = dict.fromkeys(_PIECE.findall(html.unescape(html.unescape(text)).lower()))
+    return [piece for piece in pieces if piece[0].isalnum() and not readable.issuperset(clip_ids(piece, table))]
+
+
+def readable_tokens(weights: Path) -> frozenset[int] | None:
+    """Ids of the CLIP tokens that a model was taught, from the header and one tensor of its file; None for all.
+
+    A file of ours leaves out the rows of tokens that stayed zero (`detector.weights`); it is read without torch.
+    """
+    from safetensors import safe_open
+
+    try:
+        with safe_open(weights, framework="np") as file:
+            if ROWS not in file.keys():  # noqa: SIM118 - not a dictionary
+                return None
+            *present, _ = file.get_tensor(ROWS).tolist()
+            return frozenset(present)
+    except (OSError, ValueError):
+        return None
+
+
+def preset_weights(name: str) -> Path | None:
+    """The weight file of a bundled vision model, found without importing it; None where there is none."""
+    spec = find_spec("detector")
+    folders = [Path(folder) / "presets" / name for folder in (spec.submodule_search_locations or ())] if spec else []
+    return next((path for folder in folders if (path := folder / "model.safetensors").is_file()), None)
+
+
+@cache
+def clip_ids(piece: str, table: Path) -> tuple[int, ...]:
+    """Ids of the tokens of one word, as CLIP numbers them: bytes, bytes that end a word, then merges."""
+    names = _token_ids(table)
+    return tuple(names[symbol] for symbol in _merged_symbols(piece, table))
+
+
+@cache
+def _token_ids(table: Path) -> dict[str, int]:
+    alphabet = _alphabet()
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    order = [alphabet[byte] for byte in [*printable, *(byte for byte in range(256) if byte not in set(printable))]]
+    names = [*order, *(symbol + "</w>" for symbol in order), *(left + right for left, right in _ranks(table))]
+    return {name: number for number, name in enumerate(names)}
+
+
 @cache
 def _table() -> Path | None:
     """open_clip's merge table; found without importing open_clip, which would load torch."""
@@ -71,8 +127,12 @@ def _alphabet() -> list[str]:
     return [chr(byte) if byte in printable else chr(next(spare)) for byte in range(256)]
 
 
-@lru_cache(maxsize=10_000)
 def _merged_length(piece: str, table: Path) -> int:
+    return len(_merged_symbols(piece, table))
+
+
+@lru_cache(maxsize=10_000)
+def _merged_symbols(piece: str, table: Path) -> tuple[str, ...]:
     """Tokens left of one word after all merges."""
     ranks, alphabet = _ranks(table), _alphabet()
     symbols = [alphabet[byte] for byte in piece.encode()]
@@ -82,7 +142,7 @@ def _merged_length(piece: str, table: Path) -> int:
         if best not in ranks:
             break
         symbols = _merge(symbols, best)
-    return len(symbols)
+    return tuple(symbols)
 
 
 def _merge(symbols: list[str], pair: tuple[str, str]) -> list[str]:

@@ -5,6 +5,7 @@ built from it. Writing changes only what differs, so comments, key order and quo
 """
 
 import io
+import re
 import stat
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -33,6 +34,8 @@ MAX_BYTES = 256 * 1024
 """A file of 500 long entries is a quarter of this."""
 MAX_DEPTH = 6
 """The format itself nests four deep."""
+_SEPARATING_TAB = re.compile(r"(?<=[^\s])[ \t]*\t[ \t]*(?=$|#)|(?<=[:-])[ \t]*\t[ \t]*(?=\S)|^[ \t]+$", re.MULTILINE)
+"""Tabs behind a value, before a comment, after a key or dash, and on blank lines; never those that indent."""
 _UNFOLDED = 10**9
 """Columns of a line: folding a long text loses and adds spaces around double ones, tabs and backslashes."""
 
@@ -79,15 +82,14 @@ def parse_yaml(data: bytes, name: str) -> CommentedMap:
         InvalidFileError: not UTF-8, not YAML, not a mapping, or YAML of a kind no description file needs.
     """
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode("utf-8-sig").replace("\r\n", "\n")  # comments would keep the \r, and the dump mix both
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise InvalidFileError(
             f"{name}: line {line}: byte 0x{data[error.start]:02x} is not UTF-8", hint="save the file as UTF-8"
         ) from error
     try:
-        _refuse_dangerous(YAML().parse(text), name)
-        content = _round_trip().load(text)
+        content = _loaded(text, name)
     except MarkedYAMLError as error:
         raise InvalidFileError(f"{name}: {_yaml_problem(error)}") from error
     except (YAMLError, ValueError, RecursionError) as error:
@@ -97,6 +99,19 @@ def parse_yaml(data: bytes, name: str) -> CommentedMap:
             f"{name}: holds {_kind(content)}", expected="a mapping that starts with schema_version: 1"
         )
     return content
+
+
+def _loaded(text: str, name: str) -> Any:
+    """The document; tabs that YAML allows between and behind values, and the library does not, become spaces."""
+    try:
+        _refuse_dangerous(YAML().parse(text), name)
+    except MarkedYAMLError as error:
+        spaced = _SEPARATING_TAB.sub(lambda tabs: " " * len(tabs[0]), text)
+        if "\\t" not in str(error.problem) or spaced == text:
+            raise
+        text = spaced
+        _refuse_dangerous(YAML().parse(text), name)
+    return _round_trip().load(text)
 
 
 def parse_description(data: bytes, name: str) -> DescriptionFile:
@@ -205,16 +220,48 @@ def _yaml_problem(error: MarkedYAMLError) -> str:
 
 def _problem(document: CommentedMap, detail: Any) -> Problem:
     location, message = list(detail["loc"]), detail["msg"].removeprefix("Value error, ")
+    if not location and "stands on more than one anomaly" in message:
+        location = _second_use_of_an_id(document)
     field = ""
     for step in location:
         field += f"[{step}]" if isinstance(step, int) else f".{step}" if field else str(step)
     if detail["type"] == "extra_forbidden":
         message = f"unknown key; {nearest(str(location[-1]), _keys(location)) or 'remove it'}"
-    elif detail["type"] != "missing" and isinstance(detail["input"], (str, int, float, bool, date)):
+    elif detail["type"] == "missing":
+        message = "is missing"
+    elif detail["input"] is None and location:
+        message = f"is left empty; write a value, or remove the line{' and its entry' * (location[-1] == 'text')}"
+    elif isinstance(detail["input"], (str, int, float, bool, date)):
         came = detail["input"]
         message = f"{message[0].lower()}{message[1:]}, not {str(came) if isinstance(came, date) else repr(came):.80}"
         message += "; put it in quotes" if detail["type"] == "string_type" else ""
     return Problem(_line(document, location), field, message)
+
+
+def _second_use_of_an_id(document: CommentedMap) -> list[Any]:
+    """Where an id stands for the second time."""
+    seen = set()
+    for index, entry in enumerate(document.get("anomalies") or ()):
+        name = entry.get("id") if isinstance(entry, Mapping) else None
+        if name in seen:
+            return ["anomalies", index, "id"]
+        seen.add(name)
+    return []
+
+
+def cut_comments(description: DescriptionFile) -> dict[str, str]:
+    """Comments that begin without a space right behind a text, by the id of the entry: `text: dent #2` reads as `dent`.
+
+    Empty for a description that was not read from a file.
+    """
+    cut: dict[str, str] = {}
+    document = description._document
+    for entry in document.get("anomalies", ()) if document is not None else ():
+        token = (entry.ca.items.get("text") or [None] * 3)[2] if isinstance(entry, CommentedMap) else None
+        comment = token.value.split("\n")[0] if token is not None else ""
+        if re.match(r"#\w", comment):
+            cut[str(entry.get("id"))] = comment.strip()
+    return cut
 
 
 def _keys(location: Sequence[Any]) -> list[str]:

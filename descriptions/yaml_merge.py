@@ -7,7 +7,14 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from descriptions.schema import DescriptionFile
 
-_OMITTED_WHEN: dict[str, Any] = {"note": "", "locked": False, "family": None, "part": None, "support": None}
+_OMITTED_WHEN: dict[str, Any] = {
+    "note": "",
+    "locked": False,
+    "family": None,
+    "part": None,
+    "support": None,
+    "decided": False,
+}
 """Defaults of an anomaly that would only be noise in a file that people read."""
 
 

@@ -98,7 +98,7 @@ def _read_architecture(backbone: str) -> dict[str, Any]:
     path = Path(backbone)
     if path.suffix == ".json":
         try:
-            loaded: Any = json.loads(path.read_text(encoding="utf-8"))
+            loaded: Any = json.loads(path.read_text(encoding="utf-8-sig"))
         except (OSError, ValueError) as error:
             raise BackboneError(f"{backbone}: {error}", expected="an open_clip JSON config") from error
         inner = loaded.get("model_cfg", loaded) if isinstance(loaded, dict) else loaded  # hub configs nest it

@@ -62,7 +62,8 @@ def find_images(paths: Iterable[str], listing: Iterable[str] = sys.stdin, skip: 
 
 
 def _from_list(listing: Iterable[str]) -> list[Path]:
-    return [Path(line.strip()) for line in listing if line.strip()]
+    names = (line.lstrip("\ufeff").strip() for line in listing)
+    return [Path(name) for name in names if name]
 
 
 def _expand(path: str, skip: Path | None) -> Listing:

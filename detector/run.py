@@ -106,7 +106,7 @@ def _command(words: object) -> str | None:
 def read_run(folder: Path) -> dict[str, Any] | None:
     """The record of a folder, or None where there is none that can be read."""
     try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError):
         return None
     return record if isinstance(record, dict) else None

@@ -92,7 +92,7 @@ def read_products(path: Path) -> dict[str, Product]:
     data = read_bytes(path)
     if path.suffix in {".yaml", ".yml"}:
         return {str(name): _product(path, str(name), entry) for name, entry in parse_yaml(data, str(path)).items()}
-    names = (line.split("#")[0].strip() for line in data.decode(errors="replace").splitlines())
+    names = (line.split("#")[0].strip() for line in data.decode("utf-8-sig", errors="replace").splitlines())
     return {slug(name): plain(slug(name)) for name in names if name}
 
 

@@ -9,9 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from pydantic import ValidationError
+
 from descriptions.errors import ForgeError, InvalidFileError, SettingsError
-from descriptions.schema import DescriptionFile
-from descriptions.yaml_io import dump_description, parse_description, read_bytes
+from descriptions.schema import Anomaly, DescriptionFile
+from descriptions.yaml_io import dump_description, dump_mapping, parse_description, parse_yaml, read_bytes
 from prompt_forge.errors import PromptForgeError
 
 
@@ -62,10 +64,40 @@ def finish(copy: Copy) -> DescriptionFile | None:
         raise EditError(str(error), hint=keep) from error
     if edited.category != copy.original.category:
         raise EditError(f"category {edited.category!r}", expected=copy.original.category, hint=keep)
-    if copy.path.read_text(encoding="utf-8") != dump_description(copy.original):
+    if copy.path.read_text(encoding="utf-8-sig") != dump_description(copy.original):
         return edited
     discard(copy)
     return None
+
+
+EDITABLE = ("text", "family", "part", "note")
+"""Fields of an entry that an editor shows; the others are decided by keys."""
+
+
+def edit_entry(entry: Anomaly) -> Anomaly | None:
+    """Open one entry in an editor; None when nothing was changed.
+
+    Raises:
+        SettingsError: the editor is not there, or says that it failed.
+        InvalidFileError: what was saved is no entry; the message names line and field.
+    """
+    with tempfile.TemporaryDirectory(prefix="prompt-forge-") as folder:
+        path = Path(folder) / f"{entry.id}.yaml"
+        before = dump_mapping({name: getattr(entry, name) or "" for name in EDITABLE})
+        path.write_text(before, encoding="utf-8")
+        open_editor(path)
+        if path.read_text(encoding="utf-8-sig") == before:
+            return None
+        typed = parse_yaml(read_bytes(path), path.name)
+    if unknown := sorted(set(typed) - set(EDITABLE)):
+        raise InvalidFileError(f"{path.name}: unknown key {unknown[0]}", expected=", ".join(EDITABLE))
+    values = {name: typed.get(name) or (None if name in ("family", "part") else "") for name in EDITABLE}
+    try:
+        return Anomaly.model_validate(entry.model_dump() | values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        said = first["msg"].removeprefix("Value error, ")
+        raise InvalidFileError(f"{path.name}: {first['loc'][0]}: {said}") from None
 
 
 @contextmanager

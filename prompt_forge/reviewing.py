@@ -9,11 +9,32 @@ from pydantic import ValidationError
 from descriptions.lint import lint
 from descriptions.schema import Anomaly, DescriptionFile
 
-KEYS = "[a]ccept  [r]eject  [e]dit  [l]ock  [s]kip  [q]uit"
+KEYS = "[a]ccept  [r]eject  [e]dit  [o]pen in editor  [l]ock  [s]kip  [b]ack  [n]ew entry  [q]uit"
+_ACTIONS = {
+    "a": "accept",
+    "r": "reject",
+    "e": "edit",
+    "o": "open",
+    "l": "lock",
+    "s": "skip",
+    "b": "back",
+    "n": "new",
+    "q": "quit",
+}
+_CHANGES: dict[str, dict[str, bool]] = {
+    "accept": {"enabled": True},
+    "reject": {"enabled": False},
+    "lock": {"enabled": True, "locked": True},
+}
+"""What a decision does to the entry."""
+_STEPS = {"skip": 1, "back": -1}
+"""Entries to go on by without a decision."""
 
 Ask = Callable[[str], str]
 """Shows a question and returns the answer; raises EOFError when there are no more answers."""
 Say = Callable[[str], None]
+Edit = Callable[[Anomaly], Anomaly | None]
+"""Opens an editor on one entry; None when it was left as it was, or could not be read back."""
 
 
 class Outcome(NamedTuple):
@@ -21,11 +42,13 @@ class Outcome(NamedTuple):
 
     description: DescriptionFile
     seen: int
-    """Entries decided on."""
+    """Entries decided on in this pass."""
     complete: bool
-    """Whether every entry was; only then is the version `reviewed`."""
+    """Whether every entry was, now or before."""
     interrupted: bool
     """Whether Ctrl-C ended it; what was decided before counts."""
+    refused: tuple[str, ...]
+    """What lint calls an error; with one, the version is not `reviewed` however complete the review is."""
 
 
 @dataclass
@@ -33,74 +56,116 @@ class Review:
     """One pass over a version.
 
     Attributes:
-        description: the version under review.
-        ask: where answers come from: a terminal, or a pipe with one answer a line.
+        description: the version under review; entries decided on in an earlier pass are not asked about again.
+        ask: where answers come from: a terminal, or a pipe with one answer per line.
         say: where questions and complaints go.
+        edit: opens an editor on one entry.
+        again: ask about decided entries too.
     """
 
     description: DescriptionFile
     ask: Ask
     say: Say
+    edit: Edit = lambda _: None
+    again: bool = False
     _decided: dict[str, Anomaly] = field(default_factory=dict)
+    _added: list[Anomaly] = field(default_factory=list)
     _interrupted: bool = False
 
     def run(self) -> Outcome:
-        """Ask about every entry that is not locked, until done, `q`, Ctrl-C, or no more answers."""
-        entries = [entry for entry in self.description.anomalies if not entry.locked]
+        """Ask about every open entry that is not locked, until done, `q`, Ctrl-C, or no more answers."""
+        entries = self._open()
         remarks = self._remarks()
-        for number, entry in enumerate(entries, 1):
-            state = "" if entry.enabled else "  (off)"
-            self.say(f"{number}/{len(entries)}  {entry.text}{state}  {remarks.get(entry.id, '')}")
+        position = 0
+        while position < len(entries):
+            self._show(entries, position, remarks)
             try:
-                if not self._decide(entry):
-                    break
+                step = self._decide(entries[position], first=position == 0)
             except (EOFError, KeyboardInterrupt) as end:
                 self._interrupted = isinstance(end, KeyboardInterrupt)
                 break
-        return self._outcome(len(entries))
+            if step is None:
+                break
+            position += step
+        return self._outcome()
+
+    def _open(self) -> list[Anomaly]:
+        unlocked = [entry for entry in self.description.anomalies if not entry.locked]
+        waiting = [entry for entry in unlocked if self.again or not entry.decided]
+        done = len(unlocked) - len(waiting)
+        if done and waiting:
+            self.say(f"going on where the last review stopped: {done} of {len(unlocked)} entries are decided")
+        elif done:
+            self.say(f"all {done} entries are decided; looking at them again")
+            return unlocked
+        return waiting
+
+    def _show(self, entries: list[Anomaly], position: int, remarks: dict[str, str]) -> None:
+        entry = self._decided.get(entries[position].id, entries[position])
+        state = "" if entry.enabled else "  (off)"
+        votes = f"  (proposed by {entry.support} models)" if entry.support and entry.support > 1 else ""
+        remark = f"  {remarks[entry.id]}" if entry.id in remarks else ""
+        self.say(f"{position + 1}/{len(entries)}  {entry.text}{state}{votes}{remark}")
 
     def _remarks(self) -> dict[str, str]:
         return {finding.entry: f"({finding.rule}: {finding.message})" for finding in reversed(lint(self.description))}
 
-    def _decide(self, entry: Anomaly) -> bool:
-        """Ask until there is a decision; False to stop."""
+    def _decide(self, entry: Anomaly, *, first: bool) -> int | None:
+        """Ask until there is a decision: entries to go on by, or None to stop."""
         while True:
-            match self.ask(f"{KEYS} > ").strip().lower()[:1]:
-                case "a":
-                    return self._keep(entry, enabled=True)
-                case "r":
-                    return self._keep(entry, enabled=False)
-                case "l":
-                    return self._keep(entry, enabled=True, locked=True)
-                case "e":
-                    return self._rewrite(entry)
-                case "s":
-                    return True
-                case "q":
-                    return False
-                case _:
-                    self.say("type one of a, r, e, l, s, q")
+            answer = self.ask(f"{KEYS} > ").strip().lower()
+            action = _ACTIONS.get(answer, answer)
+            if action == "quit":
+                return None
+            if action not in _ACTIONS.values():
+                self.say(f"{answer!r} is none of {', '.join(_ACTIONS)}; nothing was decided")
+            elif action == "back" and first:
+                self.say("this is the first entry")
+            elif action in _STEPS:
+                return _STEPS[action]
+            elif self._act(action, entry):
+                return 1
 
-    def _keep(self, entry: Anomaly, **changes: bool) -> bool:
-        self._decided[entry.id] = entry.model_copy(update=changes)
+    def _act(self, action: str, entry: Anomaly) -> bool:
+        """Do what was typed; whether the entry is decided now."""
+        if action in _CHANGES:
+            self._keep(entry, **_CHANGES[action])
+        elif action == "edit":
+            self._decided[entry.id] = self._asked_for({**entry.model_dump(), "enabled": True})
+        elif action == "new":
+            self._add()
+            return False
+        elif (edited := self.edit(entry)) is not None:
+            self._keep(edited, source="human")
+        else:
+            return False
         return True
 
-    def _rewrite(self, entry: Anomaly) -> bool:
+    def _keep(self, entry: Anomaly, **changes: object) -> None:
+        self._decided[entry.id] = entry.model_copy(update={**changes, "decided": True})
+
+    def _add(self) -> None:
+        known = {entry.id for entry in (*self.description.anomalies, *self._added)}
+        number = next(number for number in range(1, len(known) + 2) if f"added-{number}" not in known)
+        self._added.append(self._asked_for({"id": f"added-{number}"}))
+        self.say(f"added: {self._added[-1].text}")
+
+    def _asked_for(self, values: dict[str, object]) -> Anomaly:
+        """An entry with a text that a person types, asked for until it can be one."""
         while True:
             text = self.ask("new text > ").strip()
             try:
-                rewritten = Anomaly.model_validate(
-                    {**entry.model_dump(), "text": text, "source": "human", "enabled": True}
-                )
+                return Anomaly.model_validate({**values, "text": text, "source": "human", "decided": True})
             except ValidationError as error:
                 self.say(error.errors()[0]["msg"].removeprefix("Value error, "))
-                continue
-            self._decided[entry.id] = rewritten
-            return True
 
-    def _outcome(self, asked: int) -> Outcome:
-        complete = len(self._decided) == asked
-        entries = tuple(self._decided.get(entry.id, entry) for entry in self.description.anomalies)
-        status = "reviewed" if complete else self.description.status
-        reviewed = self.description.revised(anomalies=entries, status=status)
-        return Outcome(reviewed, len(self._decided), complete, self._interrupted)
+    def _outcome(self) -> Outcome:
+        entries = (*(self._decided.get(entry.id, entry) for entry in self.description.anomalies), *self._added)
+        complete = all(entry.decided or entry.locked for entry in entries)
+        changed = self.description.revised(anomalies=entries)
+        refused = tuple(
+            f"{one.entry}: {one.message}".removeprefix(": ") for one in lint(changed) if one.level == "error"
+        )
+        if complete and not refused:
+            changed = changed.revised(status="reviewed")
+        return Outcome(changed, len(self._decided) + len(self._added), complete, self._interrupted, refused)

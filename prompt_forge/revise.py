@@ -35,7 +35,8 @@ def save_beside(origin: Store, folder: Path | None, description: DescriptionFile
             only mean something within one library.
     """
     target = Store.open(folder, writable=True)
-    return target.save(description if target.root == origin.root else description.revised(parent=None))
+    home = origin.home(description.category)
+    return target.save(description if target.root == home.root else description.revised(parent=None))
 
 
 def remind(folder: Path | None, saved: DescriptionFile, say: Callable[[str], None]) -> None:

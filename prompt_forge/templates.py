@@ -193,7 +193,7 @@ def _text(path: Path) -> str:
     if len(data) > MAX_BYTES:
         raise TemplateError(f"{path} has {len(data)} bytes", expected=f"at most {MAX_BYTES}")
     try:
-        return data.decode()
+        return data.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         raise TemplateError(f"{path} is not UTF-8", hint="save it as UTF-8") from error
 

@@ -152,7 +152,7 @@ def read_results(run: Path) -> dict[str, Any]:
     """
     path = run / RESULTS if run.is_dir() else run
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding="utf-8-sig"))
         document["categories"].items()
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise EvaluationError(

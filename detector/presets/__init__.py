@@ -59,7 +59,7 @@ def preset_config(name: str | None = None) -> "ModelConfig":
     """
     from detector.model.config import ModelConfig
 
-    return ModelConfig.model_validate_json((resolve_preset(name) / "config.json").read_text(encoding="utf-8"))
+    return ModelConfig.model_validate_json((resolve_preset(name) / "config.json").read_text(encoding="utf-8-sig"))
 
 
 def load_preset(name: str | None = None, pretrained: str | Path | None = None) -> "FiLo":

@@ -141,6 +141,6 @@ def _value(text: str) -> str | list[str] | None:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise TrainError(f"{file}: {error}", expected="a TOML file of training settings") from error

@@ -53,7 +53,7 @@ def truncate_log(path: Path, stage: int, step: int) -> None:
     """Drop the lines of steps that will be done again, a half-written last line included."""
     if not path.is_file():
         return
-    kept = [line for line in path.read_text().splitlines() if _before(line, stage, step)]
+    kept = [line for line in path.read_text(encoding="utf-8").split("\n") if _before(line, stage, step)]
     atomic_write(path, "".join(f"{line}\n" for line in kept))
 
 

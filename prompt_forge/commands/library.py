@@ -24,12 +24,12 @@ def list_categories(descriptions_dir: DescriptionsDir = None, as_json: AsJson = 
     from prompt_forge.console import print_json, print_table, say
 
     store = Store.open(descriptions_dir)
-    found = [_summary(store, category) for category in store.categories()]
+    found = [_summary(store, category) for category in store.readable()]
     if as_json:
         print_json(found)
     elif found:
-        columns = ["category", "default", "enabled", "status", "versions", "labels"]
-        print_table(columns, [[*map(one.get, columns[:4]), *_others(one)] for one in found])
+        columns = ["category", "default", "enabled", "status", "versions", "labels", "library"]
+        print_table(columns, [[*map(one.get, columns[:4]), *_others(one), one["library"]] for one in found])
     broken = [one["error"] for one in found if one["error"]]
     for error in broken:
         say(f"error: {error}")
@@ -42,7 +42,9 @@ def list_categories(descriptions_dir: DescriptionsDir = None, as_json: AsJson = 
 def _summary(store: "Store", category: str) -> dict[str, Any]:
     from descriptions.errors import DescriptionError
 
-    summary: dict[str, Any] = {"category": category, "versions": store.versions(category)}
+    home = store.home(category)
+    library = "packaged" if home.read_only else str(home.root)
+    summary: dict[str, Any] = {"category": category, "versions": store.versions(category), "library": library}
     summary |= {"latest": summary["versions"][-1], "default": None, "labels": {}}
     summary |= {"enabled": None, "status": None, "error": None}
     try:
@@ -74,7 +76,7 @@ def show(
     Example: `prompt-forge show capsule@reviewed`
     """
     from descriptions.store import Store
-    from prompt_forge.console import print_json, print_line, print_table
+    from prompt_forge.console import print_json, print_line, print_table, say
     from prompt_forge.scores import read_contributions
 
     description = Store.open(descriptions_dir).load(ref)
@@ -85,17 +87,15 @@ def show(
         return
     for line in _head(description):
         print_line(line)
-    columns = [
-        "",
-        "id",
-        "text",
-        "family",
-        "source",
-        "note",
-        *(["verdict", "image AUROC", "pixel AP"] if scores else []),
+    voted = any(entry.support is not None for entry in description.anomalies)
+    columns = ["", "id", "text", "family", "source"]
+    columns += [*(["support"] if voted else []), "note", *(["verdict", "image AUROC", "pixel AP"] if scores else [])]
+    rows = [
+        [*_row(entry, voted=voted), *(_worth(worth.get(entry.id)) if scores else [])] for entry in description.anomalies
     ]
-    rows = [[*_row(entry), *(_worth(worth.get(entry.id)) if scores else [])] for entry in description.anomalies]
     print_table(columns, rows)
+    for line in _unread(description):
+        say(line)
 
 
 def _head(description: "DescriptionFile") -> list[str]:
@@ -110,9 +110,23 @@ def _head(description: "DescriptionFile") -> list[str]:
     ]
 
 
-def _row(entry: "Anomaly") -> list[object]:
+def _row(entry: "Anomaly", *, voted: bool) -> list[object]:
     mark = ("on" if entry.enabled else "off") + (" locked" if entry.locked else "")
-    return [mark, entry.id, entry.text, entry.family, entry.source, entry.note]
+    return [mark, entry.id, entry.text, entry.family, entry.source, *([entry.support] if voted else []), entry.note]
+
+
+def _unread(description: "DescriptionFile") -> list[str]:
+    """One line on the words that the bundled vision model reads as blanks."""
+    from descriptions.tokens import preset_weights, readable_tokens, unread_words
+
+    weights = preset_weights("mini")
+    readable = readable_tokens(weights) if weights else None
+    words = dict.fromkeys(word for text in description.enabled_texts for word in unread_words(text, readable))
+    if not words:
+        return []
+    return [
+        f"the bundled vision model mini cannot read: {', '.join(words)} (prompt-forge lint --model mini says where)"
+    ]
 
 
 def _worth(found: "Contribution | None") -> list[str]:
@@ -138,6 +152,9 @@ def lint(
     leak: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Defect folder of your data set; texts must not equal it.")
     ] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="PRESET", help="Vision model whose unread words are named, such as mini.")
+    ] = None,
     descriptions_dir: DescriptionsDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -150,10 +167,11 @@ def lint(
     from prompt_forge.console import print_json, print_line, print_table
 
     store = Store.open(descriptions_dir)
+    context = rules.Context(leaks=leak or (), model=model or "", readable=_readable(model) if model else None)
     found: list[dict[str, Any]] = []
     for ref in _every_version(store, refs or store.categories()) if every else refs or store.categories():
         description = _mended(store, descriptions_dir, store.load(ref)) if fix else store.load(ref)
-        for finding in rules.lint(description, rules.Context(leaks=leak or ())):
+        for finding in rules.lint(description, context):
             found.append({"ref": description.ref, **finding._asdict(), "text": _text(description, finding)})
     errors = sum(finding["level"] == "error" for finding in found)
     if as_json:
@@ -166,6 +184,18 @@ def lint(
         print_line(f"{errors} errors, {len(found) - errors} warnings" + (f"; --fix mends {mendable}" * bool(mendable)))
     if errors or (strict and found):
         raise typer.Exit(1)
+
+
+def _readable(model: str) -> frozenset[int] | None:
+    """Tokens that a bundled vision model knows."""
+    from descriptions.errors import SettingsError
+    from descriptions.tokens import preset_weights, readable_tokens
+
+    weights = Path(model) if model.endswith(".safetensors") else preset_weights(model)
+    if weights is None or not weights.is_file():
+        hint = "leave --model out for CLIP, which reads every word"
+        raise SettingsError(f"no weights of a vision model {model!r}", expected="mini, or a checkpoint file", hint=hint)
+    return readable_tokens(weights)
 
 
 def _every_version(store: "Store", refs: list[str]) -> list[str]:

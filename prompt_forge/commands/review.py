@@ -1,11 +1,14 @@
 """`prompt-forge review`: look at every entry once."""
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from prompt_forge.commands.options import DescriptionsDir, RefArgument
+
+if TYPE_CHECKING:
+    from descriptions.schema import Anomaly
 
 
 def review(
@@ -13,9 +16,12 @@ def review(
     label: Annotated[
         str | None, typer.Option(metavar="LABEL", help="Point this label at the new version when all was looked at.")
     ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Ask about entries that were decided before as well.")] = False,
     descriptions_dir: DescriptionsDir = None,
 ) -> None:
     """Accept, reject, rewrite or lock each entry; the result is the next version. Answers may come from a pipe.
+
+    A review that was stopped goes on with the entries that are not decided.
 
     Example: `prompt-forge review capsule --label reviewed`
     """
@@ -23,6 +29,7 @@ def review(
     from descriptions.store import Store
     from descriptions.terminal import INTERRUPTED
     from prompt_forge.console import print_line, say
+    from prompt_forge.editing import start, until_saved
     from prompt_forge.reviewing import Review
     from prompt_forge.revise import remind, save_beside, successor
 
@@ -30,15 +37,22 @@ def review(
         check_label(label)
     store = Store.open(descriptions_dir)
     original = store.load(ref)
-    outcome = Review(original, _ask, say).run()
+    outcome = Review(original, _ask, say, _open_in_editor, again).run()
     if outcome.description == original:
         say("nothing decided; no version saved")
     else:
-        saved = save_beside(store, descriptions_dir, successor(original, outcome.description))
+        changed = successor(original, outcome.description)
+        with until_saved(start(changed)):  # a disk that is full must not cost an hour of decisions
+            saved = save_beside(store, descriptions_dir, changed)
         print_line(f"saved {saved.ref} ({saved.status}, {outcome.seen} decided, {len(saved.enabled_texts)} enabled)")
-        if label and outcome.complete:
+        done = outcome.complete and not outcome.refused
+        for problem in outcome.refused:
+            say(f"error: {problem}")
+        if label and done:
             target = Store.open(descriptions_dir, writable=True).set_label(saved.ref, label)
             print_line(f"{target} is now {saved.category}@{label}")
+        elif outcome.refused:
+            say(f"{saved.ref} stays a {saved.status}: lint refuses it; fix it with: prompt-forge edit {saved.ref}")
         elif not outcome.complete:
             say(f"not every entry was decided; go on with: prompt-forge review {saved.ref}")
         remind(descriptions_dir, saved, say)
@@ -52,3 +66,15 @@ def _ask(question: str) -> str:
     if not answer:
         raise EOFError
     return answer.rstrip("\n")
+
+
+def _open_in_editor(entry: "Anomaly") -> "Anomaly | None":
+    from descriptions.errors import ForgeError
+    from prompt_forge.console import say
+    from prompt_forge.editing import edit_entry
+
+    try:
+        return edit_entry(entry)
+    except ForgeError as error:
+        say(f"error: {error}")
+        return None

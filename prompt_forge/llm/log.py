@@ -156,7 +156,7 @@ def _separator(handle: int) -> bytes:
 
 def _lines(path: Path) -> Iterator[str]:
     if path.is_file():
-        with path.open(encoding="utf-8", errors="replace") as lines:
+        with path.open(encoding="utf-8-sig", errors="replace") as lines:
             yield from lines
 
 

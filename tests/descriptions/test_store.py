@@ -243,7 +243,7 @@ HOSTILE = {
         (START + "anomalies:\n  - id: a\n    text: 7\n").encode(),
         "line 6: anomalies[0].text: input should",
     ),
-    "a missing key": (b"schema_version: 1\ncategory: capsule\n", "object_name: Field required"),
+    "a missing key": (b"schema_version: 1\ncategory: capsule\n", "object_name: is missing"),
     "an id twice": (
         (START + "anomalies:\n  - {id: a, text: b}\n  - {id: a, text: c}\n").encode(),
         "the id 'a' stands on more than one anomaly",

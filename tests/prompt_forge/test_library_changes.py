@@ -134,7 +134,7 @@ def test_a_whole_review_makes_a_reviewed_version(store: Store) -> None:
     assert "saved capsule@2 (reviewed, 3 decided, 3 enabled)" in result.stdout
     assert "capsule@2 is now capsule@reviewed" in result.stdout
     assert "the text is empty" in result.stderr or "at least 1 character" in result.stderr
-    assert "type one of" in result.stderr
+    assert "is none of a, r, e, o, l, s, b, n, q; nothing was decided" in result.stderr
     saved = store.load("capsule@reviewed")
     assert (saved.status, saved.parent) == ("reviewed", 1)
     assert [entry.locked for entry in saved.anomalies] == [True, True, False, False]
