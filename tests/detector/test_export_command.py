@@ -22,7 +22,7 @@ from tests.support.clip import tiny_filo
 from tests.support.console import ROOT
 
 HOW_TO = ROOT / "docs" / "how-to" / "export.md"
-SCORES, MAPS = 1e-4, 5e-3
+SCORES, MAPS = 1e-5, 1e-3
 """How near the file is to `detect` on photos, as the page says."""
 
 
