@@ -1,6 +1,8 @@
 """The progress bar: which product, which kind of defect. On stderr, and only where a person watches."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -27,6 +29,16 @@ class FamilyProgress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.stop()
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Take the bar away while lines are printed, so that they are whole, at their full length, and stay."""
+        with self._lock:
+            self._bar.stop()
+            try:
+                yield
+            finally:
+                self._bar.start()
 
     def tick(self, category: str, family: str) -> None:
         """`family` of `category` is about to be asked for."""
