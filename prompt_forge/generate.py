@@ -32,7 +32,7 @@ from descriptions.schema import (
 from descriptions.store import Store
 from descriptions.words import is_near
 from prompt_forge.catalog import Product
-from prompt_forge.errors import AuthenticationError, BudgetError, LocalModelError
+from prompt_forge.errors import AuthenticationError, BudgetError, LocalModelError, ModelError
 from prompt_forge.llm.types import LanguageModel
 from prompt_forge.merge import Merged, merge
 from prompt_forge.parse import Candidate
@@ -122,7 +122,8 @@ class Run:
             if isinstance(error, _HOPELESS):
                 self._why = str(error)
                 self._stop.set()
-            return Result(category=product.category, status="failed", error=str(error))
+            tokens = error.usage.total if isinstance(error, ModelError) else 0
+            return Result(category=product.category, status="failed", error=str(error), tokens=tokens)
         except Exception as error:  # whatever it is, it is this product's failure and not the run's
             return Result(category=product.category, status="failed", error=_unforeseen(error))
 

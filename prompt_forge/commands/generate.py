@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from descriptions.store import Store
     from prompt_forge.catalog import Product
     from prompt_forge.generate import Asker, Result
+    from prompt_forge.progress import Voice
 
 _DROPPED = 12
 """Entries left out of one product that are named on the screen."""
@@ -71,7 +72,10 @@ def generate(
     from prompt_forge.generate import latest
     from prompt_forge.llm.settings import ModelSettings
     from prompt_forge.prepare import GenerateSettings, Wanted, check_products, open_askers, pick_products, remarks
+    from prompt_forge.progress import Voice
     from prompt_forge.revise import remind
+
+    voice = Voice()
 
     wanted = Wanted(category or (), every, from_file, object_name, _listed(parts), _listed(families))
     products = pick_products(wanted)
@@ -99,14 +103,16 @@ def generate(
         "refresh": refresh or None,
         "cache": False if no_cache else None,
     }
-    with open_askers(settings, load(ModelSettings, "model", whom), models, say, urls) as askers:
+    with open_askers(settings, load(ModelSettings, "model", whom), models, voice, urls) as askers:
         check_products(askers, products)
         store = Store.open(descriptions_dir, writable=True)
         if dry_run:
             saved = [product.after(latest(store, product.category)) for product in products]
             _show_prompts(askers, saved, as_json=as_json)
             return
-        results = _run(askers, products, store, settings.concurrency, force=force or refresh, as_json=as_json)
+        results = _run(
+            askers, products, store, settings.concurrency, force=force or refresh, as_json=as_json, voice=voice
+        )
     for result in results:
         if result.status == "written":
             remind(descriptions_dir, store.load(result.ref or ""), say)
@@ -125,6 +131,7 @@ def _run(
     *,
     force: bool,
     as_json: bool,
+    voice: "Voice",
 ) -> "list[Result]":
     from prompt_forge.generate import Run
     from prompt_forge.progress import FamilyProgress
@@ -133,12 +140,14 @@ def _run(
     one_by_one = any(model.endpoint == "embedded" for model, _ in askers)
     steps = max(recipe.count for _, recipe in askers)
     with FamilyProgress(len(products), steps) as bar:
+        voice.bar = bar
         run = Run(askers, store, force=force, tick=bar.tick)
         for result in run.over(products, 1 if one_by_one else concurrency):
             bar.done(result.category)
             results.append(result)
             with bar.aside():
                 _show(result, on_stdout=not as_json)
+    voice.bar = None
     if as_json:
         print_json(_document(results))
     elif len(results) > 1:

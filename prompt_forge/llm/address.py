@@ -83,7 +83,7 @@ def remark(base_url: str) -> str:
     """What is unusual about an address, in a few words, or nothing."""
     used = address(base_url)
     if _CALLS.search(urlsplit(trimmed(base_url)).path):
-        return f"--base-url names a single call; using {used}"
+        return f"the base URL names a single call; using {used}"
     return ""
 
 

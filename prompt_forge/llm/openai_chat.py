@@ -190,7 +190,7 @@ class OpenAIChat:
                 sent = self._client.chat.completions.with_raw_response.create(**body)
                 reply = read(body_of(sent.http_response, self._endpoint), self._endpoint, request)
             except APIStatusError as error:
-                name = culprit(error)
+                name = culprit(error, without)
                 if name is None or name == FORMAT or name in without or too_long(error):
                     raise
                 without = (*without, name)

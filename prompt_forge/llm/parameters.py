@@ -90,8 +90,13 @@ def parameters(request: Request, mode: Mode, without: Sequence[str]) -> dict[str
     }
 
 
-def culprit(error: APIStatusError) -> str | None:
-    """The parameter that a refusal is about, one of `DROPPABLE` or `FORMAT`; None where it names none."""
+def culprit(error: APIStatusError, left_out: Sequence[str] = ()) -> str | None:
+    """The parameter that a refusal is about, one of `DROPPABLE` or `FORMAT`; None where it names none.
+
+    Args:
+        error: what the server answered.
+        left_out: was not sent, so that another one is meant where the server names several.
+    """
     if error.status_code not in _STATUSES:
         return None
     words, code = server_words(error.body) or error.message, f"{error.code or ''} {error.type or ''}"
@@ -104,7 +109,9 @@ def culprit(error: APIStatusError) -> str | None:
     if stem in DROPPABLE or not _NO.search(f"{words} {code}"):
         return None
     mentioned = [(match.start(), name) for name in DROPPABLE if (match := re.search(_mention(name), words))]
-    first = min(mentioned, default=(0, ""))[1]
+    if NEW_LIMIT not in left_out and OLD_LIMIT not in left_out:
+        left_out = (*left_out, NEW_LIMIT)  # named as the way out
+    first = min(mentioned, key=lambda one: (one[1] in left_out, one), default=(0, ""))[1]
     if first:
         return None if _is_about_the_value(first, words) else first
     if _FORMAT.search(words):

@@ -38,7 +38,8 @@ _BARE_CHANNEL = re.compile(
     r"\A\s*(?:<\|start\|>)?\s*(?:assistant)?\s*(?=(?:analysis|commentary|final)\b[^<]*<\|message\|>)"
 )
 _SPECIAL = re.compile(r"<\|(?:start|end|return|call|channel|message|constrain)\|>")
-_STRIPPED_FINAL = re.compile(r"assistant[ \t\n]?final(?:[ \t]?json(?=\s*[\[{]))?:?(?=[^a-z]|\Z)", re.IGNORECASE)
+_JSON_KIND = r"(?:[ \t]?json(?=\s*[\[{]))?:?"
+_STRIPPED_FINAL = re.compile(rf"assistantfinal{_JSON_KIND}|assistant[ \t\n]final{_JSON_KIND}(?=[^a-z]|\Z)")
 _STRIPPED_FIRST = re.compile(r"\A\s*(?:assistant)?\s*(?:analysis|commentary)(?=[A-Z\"'{\[]|\s*\n)")
 _BARE_FINAL = re.compile(r"\A\s*(?:assistant)?\s*final(?:[ \t]?json)?:?(?=\s*[\[{]|\s*\n)")
 
