@@ -1,5 +1,6 @@
 """The progress bar: which product, which kind of defect. On stderr, and only where a person watches."""
 
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -10,6 +11,22 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from prompt_forge.console import say
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ctrl-C waits until the drawing is done: half a drawing leaves rich unable to rub the bar out."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is None:
+        yield
+        return
+    pressed: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed and callable(before):
+        before(pressed[0], None)
 
 
 class FamilyProgress:
@@ -31,13 +48,19 @@ class FamilyProgress:
         self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:
-        self._bar.start()
+        try:
+            with _uninterrupted():
+                self._bar.start()
+        except KeyboardInterrupt:
+            self.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bar.stop()
+        with _uninterrupted():
+            self._bar.stop()
 
     @contextmanager
     def aside(self) -> Iterator[None]:
@@ -46,13 +69,15 @@ class FamilyProgress:
             if not self._bar.live.is_started:
                 yield
                 return
-            self._show(False)  # a bar that starts again would rub out as many lines as it had when it stopped
-            self._bar.stop()
+            with _uninterrupted():
+                self._show(False)  # a bar that starts again would rub out as many lines as it had when it stopped
+                self._bar.stop()
             try:
                 yield
             finally:
-                self._bar.start()
-                self._show(True)
+                with _uninterrupted():
+                    self._bar.start()
+                    self._show(True)
 
     def _show(self, visible: bool) -> None:
         for task in self._bar.task_ids:
