@@ -51,6 +51,8 @@ class CheckpointInfo(BaseModel):
     """Digest of the CLIP weights it was trained around."""
     descriptions: dict[str, str] = {}
     """Content hash of the descriptions trained with, by category."""
+    images: str = ""
+    """Content hashes of the images trained on, as `detector.seen.pack` writes them; empty where unknown."""
     training: dict[str, Any] = {}
     """How it came about: data set, steps, seed, or where it was imported from."""
 
@@ -62,6 +64,7 @@ def save_checkpoint(
     whole: bool = False,
     descriptions: Mapping[str, str] | None = None,
     training: Mapping[str, Any] | None = None,
+    images: str = "",
     dtype: torch.dtype | None = None,
 ) -> None:
     """Write a checkpoint; `path` is either the whole of it or untouched.
@@ -72,6 +75,7 @@ def save_checkpoint(
         whole: include CLIP.
         descriptions: content hashes by category.
         training: how the weights came about; JSON values.
+        images: content hashes of the images trained on.
         dtype: store in this type, such as half precision for a bundled model.
     """
     info = CheckpointInfo(
@@ -79,6 +83,7 @@ def save_checkpoint(
         contents="whole" if whole else "trained",
         backbone_digest=backbone_digest(model.clip),
         descriptions=dict(descriptions or {}),
+        images=images,
         training=dict(training or {}),
     )
     state = model.state_dict()

@@ -138,7 +138,7 @@ def _recorded(
         console.warn(f"{request.out} holds {journal.unused} of these images from a stopped run; --resume skips them")
     settings = request.model_dump(mode="json") | about | key | {"device": str(detector.device)}
     try:
-        with recorded(request.out, settings) as outcome:
+        with recorded(request.out, settings, command="detect") as outcome:
             journal.start()
             yield journal, outcome
     except OSError as error:

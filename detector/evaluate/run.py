@@ -18,6 +18,7 @@ from detector.evaluate.passes import Failure, Scorer, identity, score_all
 from detector.evaluate.summary import CategoryResult, best_threshold, summarise
 from detector.evaluate.variants import Variant, controls, describe, leak_free, leaks
 from detector.run import recorded
+from detector.seen import seen
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class Plan:
     """Of the bootstrap."""
     seed: int = 0
     """Of the bootstrap and of the random words."""
+    trained: frozenset[bytes] = frozenset()
+    """Content hashes of the images that the model was trained on, where its checkpoint says so."""
     shard: tuple[int, int] = (1, 1)
     """Which part of the images, of how many."""
 
@@ -86,7 +89,7 @@ def evaluate(
     with ExitStack() as stack:
         try:
             _claim(jobs, scorer)
-            outcome = stack.enter_context(recorded(plan.out, whole))
+            outcome = stack.enter_context(recorded(plan.out, whole, command="eval"))
         except OSError as error:
             raise EvaluationError(
                 f"{plan.out} cannot be written: {error.strerror}",
@@ -163,6 +166,8 @@ def _job(plan: Plan, category: str, context_tokens: int) -> _Job:
     against = controls(next(iter(read.values())), context_tokens, plan.seed)
     variants += [each._replace(content_hash=variants[0].content_hash) for each in against]
     samples = plan.data.select(category=category, split="test")
+    if known := seen(plan.trained, samples):
+        warnings.append(f"{category}: {known}")
     if doubt := inverted_masks(samples):
         warnings.append(f"{category}: {doubt}")
     folder = plan.out / "images" / slug(category)

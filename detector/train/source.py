@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from detector.data import Sample, read_mask
-from detector.images import load_image
+from detector.images import image_size, load_image
 from detector.localize.regions import REGIONS, region_at
 from detector.model.config import ModelConfig
 from detector.model.prompts import PromptIds
@@ -128,8 +128,7 @@ class FiLoSource:
         sample, size = self.samples[index], self.model_config.image_size
         if sample.mask is None:
             return torch.zeros(size, size)
-        shape = load_image(sample.image).size
-        return torch.from_numpy(read_mask(sample.mask, shape, size).astype(np.float32))
+        return torch.from_numpy(read_mask(sample.mask, image_size(sample.image), size).astype(np.float32))
 
 
 def require_trainable(samples: Sequence[Sample], *, main: bool, adapter: bool) -> None:
