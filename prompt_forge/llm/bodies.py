@@ -51,8 +51,8 @@ def body_of(response: Any, endpoint: str) -> dict[str, Any]:
         body = body[0]
     if not isinstance(body, dict):
         raise EndpointError(f"{endpoint} sent no chat completion but {quoted(text[:80])}", hint=ADDRESS_HINT)
-    if error := _error_in(body):
-        raise _status_error(error, body, response)
+    if told := _error_in(body):
+        raise _status_error(told, body, response)
     return body
 
 

@@ -7,9 +7,9 @@ from openai import APIConnectionError, APIStatusError, APITimeoutError, OpenAIEr
 
 from descriptions.terminal import printable
 from prompt_forge.errors import AuthenticationError, ContextTooLongError, EndpointError
+from prompt_forge.llm.bodies import server_words
 from prompt_forge.llm.parameters import NEW_LIMIT, OLD_LIMIT, culprit
 from prompt_forge.llm.redact import Redactor
-from prompt_forge.llm.bodies import server_words
 
 _LONGEST = 300
 """Characters kept of what a server says; some answer with a page of HTML."""
