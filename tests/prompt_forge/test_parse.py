@@ -1,6 +1,7 @@
 """Answers are data: cleaned, bounded, and told why when they do not fit."""
 
 import json
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -161,3 +162,34 @@ def test_lines_that_are_no_entries_are_named() -> None:
 def test_an_excuse_is_no_list() -> None:
     with pytest.raises(ValueError, match="no list"):
         from_lines("I'm sorry, I can't assist with that, really")
+
+
+PIECES = [
+    "{",
+    "}",
+    "[",
+    "]",
+    '"',
+    ",",
+    ":",
+    "anomalies",
+    "text",
+    "<think>",
+    "</think>",
+    "\n",
+    "- ",
+    "```",
+    "a crack",
+    "//",
+]
+
+
+@given(
+    st.lists(
+        st.sampled_from([*PIECES, "null", "1", "\\", "\\ud800", "'", "assistantfinal", "<|message|>"]), max_size=40
+    )
+)
+def test_no_text_raises_anything_but_a_reason(pieces: list[str]) -> None:
+    for read in (read_json, read_lines, one_phrase):
+        with suppress(ValueError):
+            read("".join(pieces))
