@@ -80,7 +80,7 @@ def _table(path: Path, section: str, known: list[str]) -> dict[str, Any]:
         raise SettingsError(f"{path} cannot be read ({error})", expected="a TOML file") from None
     for name in document.keys() - set(SECTIONS) - set(ALIASES):
         raise SettingsError(f"{path}: unknown table [{name}]", hint=nearest(name, list(SECTIONS)))
-    table = {}
+    table: dict[str, Any] = {}
     for title in (section, *(alias for alias, meant in ALIASES.items() if meant == section)):
         entries = document.get(title, {})
         if not isinstance(entries, dict):
