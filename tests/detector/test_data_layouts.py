@@ -309,13 +309,62 @@ def test_soft_masks_count_from_half_of_their_maximum(tmp_path):
     assert (read_mask(tmp_path / "faint.png", (200, 200)) == (values // 2 >= 63.5)).all()
 
 
-@pytest.mark.parametrize("values", [(0, 1), (0, 236, 248), (0, 255)])
+@pytest.mark.parametrize(
+    "values", [(0, 1), (0, 236, 248), (0, 255), (0, 1, 2, 4), (0, 85, 170, 255), (0, 20, 40, 60, 200)]
+)
 def test_masks_of_labels_are_read_as_they_are_meant(tmp_path, values):
     array = np.zeros((30, 30), dtype=np.uint8)
     for row, value in enumerate(values):
         array[row * 10 : row * 10 + 10] = value
     Image.fromarray(array).save(tmp_path / "m.png")
     assert (read_mask(tmp_path / "m.png", (30, 30)) == (array > 0)).all()
+
+
+@pytest.mark.parametrize("method", [Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS])
+@pytest.mark.parametrize("side", [57, 90, 400, 800])
+def test_the_edges_of_scaled_masks_are_no_classes(tmp_path, method, side):
+    small = np.zeros((40, 40), dtype=np.uint8)
+    small[5:20, 8:30] = 255
+    scaled = Image.fromarray(small).resize((side, side), method)
+    scaled.save(tmp_path / "m.png")
+    assert (read_mask(tmp_path / "m.png", (side, side)) == (np.asarray(scaled) >= 127.5)).all()
+
+
+DEFECT = np.zeros((20, 20), dtype=np.uint8)
+DEFECT[3:9, 4:15] = 1
+
+
+def layers(red: object, green: object, blue: object, opacity: object) -> Image.Image:
+    planes = [np.broadcast_to(np.asarray(plane, dtype=np.uint8), DEFECT.shape) for plane in (red, green, blue, opacity)]
+    return Image.fromarray(np.dstack(planes))
+
+
+def palette(colours: dict[int, tuple[int, int, int]], numbers: np.ndarray) -> Image.Image:
+    picture = Image.fromarray(numbers).convert("P")
+    picture.putpalette([level for number in range(256) for level in colours.get(number, (0, 0, 0))])
+    return picture
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        layers(DEFECT * 255, DEFECT * 255, DEFECT * 255, 255),
+        layers(DEFECT * 255, DEFECT * 255, DEFECT * 255, 0),
+        layers(255, 255, 255, DEFECT * 255),
+        layers(0, 0, 0, DEFECT * 255),
+        layers(DEFECT * 255, 0, 0, DEFECT * 128),
+        layers(255, 255, 255, DEFECT * 255).convert("LA"),
+        palette({1: (128, 0, 0)}, DEFECT),
+        palette({1: (64, 0, 0), 2: (224, 224, 192)}, DEFECT + DEFECT * (np.arange(20) > 7)),
+        palette({}, DEFECT),
+        Image.fromarray(DEFECT.astype(np.float32)),
+        Image.fromarray(DEFECT.astype(np.uint16) * 65535),
+    ],
+)
+def test_masks_with_opacity_palettes_and_other_numbers(tmp_path, picture):
+    name = tmp_path / ("m.tif" if picture.mode == "F" else "m.png")
+    picture.save(name)
+    assert (read_mask(name, (20, 20)) == (DEFECT > 0)).all()
 
 
 def test_inverted_masks_are_noted(tmp_path):
