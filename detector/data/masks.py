@@ -91,7 +91,7 @@ def _brightness(picture: Image.Image) -> NDArray[Any]:
         values: NDArray[Any] = np.asarray(picture)
         return values if values.ndim == 2 else np.asarray(values.max(axis=-1))
     layers = np.asarray(picture.convert("RGBA"))
-    colour, opacity = layers[..., :3].max(axis=-1), layers[..., 3]
+    colour, opacity = np.asarray(layers[..., :3].max(axis=-1)), layers[..., 3]
     visible = np.asarray(colour.astype(np.uint16) * opacity // 255).astype(np.uint8)
     if visible.any():
         return visible

@@ -258,6 +258,22 @@ def test_masks_are_no_photos(tmp_path, mask: str):
     assert find_images([str(mask_file)]).photos == [mask_file], "a file that is named is meant"
 
 
+def test_grey_pictures_beside_a_photo_of_their_name_are_masks(tmp_path):
+    photo = save(Image.fromarray(GRADIENT).convert("RGB"), tmp_path / "a.jpg")
+    mask = save(Image.new("L", (8, 6)), tmp_path / "a.png")
+    other = [save(Image.fromarray(GRADIENT).convert("RGB"), tmp_path / name) for name in ("b.jpg", "b.png")]
+    listing = find_images([str(tmp_path)])
+    assert (listing.photos, listing.masks) == ([photo, *other], [mask])
+
+
+def test_a_folder_called_gt_is_left_out_only_beside_its_photos(tmp_path):
+    for name in ("cars/gt/0.png", "gear/photos/1.png", "gear/gt/1.png"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    listing = find_images([str(tmp_path)])
+    assert listing.photos == [tmp_path / "cars/gt/0.png", tmp_path / "gear/photos/1.png"]
+
+
 def test_a_folder_of_masks_alone_is_looked_at_when_it_is_named(tmp_path):
     mask = tmp_path / "gear/masks/bent/0.png"
     mask.parent.mkdir(parents=True)
