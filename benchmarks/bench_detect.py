@@ -34,6 +34,7 @@ from detector.presets import FOLDER, WEIGHTS, load_model, preset_config
 from detector.prompts import build_prompts
 from detector.render import picture
 from detector.scoring import Encoded, ScoringSettings, decide, heat_map, peak
+from detector.text_reader import TextReader
 
 
 class Clock:
@@ -61,8 +62,8 @@ def model_of(preset: str) -> FiLo:
 
 
 @torch.inference_mode()
-def look(path: Path, model: FiLo, clock: Clock) -> None:
-    """What `detect` does with one image and the localizer `self`, stage by stage."""
+def look(path: Path, model: FiLo, clock: Clock, before: TextReader | None = None) -> TextReader:
+    """What `detect` does with one image and the localizer `self`, stage by stage; returns the text it read."""
     settings, prompts = ScoringSettings(), [build_prompts(Store(PACKAGED).load("capsule"))]
     with clock.stage("read the file"):
         image = to_image(path, 4096)
@@ -73,7 +74,8 @@ def look(path: Path, model: FiLo, clock: Clock) -> None:
     with clock.stage("decoders"):
         encoded = Encoded(features.embedding, model.patch_embeddings(features))
     with clock.stage("text, all nine regions"):
-        (rows,) = model.encode_prompts(model.image_feature(encoded.embedding), prompts)
+        reader = TextReader(model, encoded.embedding, before)
+        (rows,) = reader.rows(prompts)
         text = text_features([rows])
     with clock.stage("first map"):
         found = peak(heat_map(model.anomaly_maps(encoded.patches, text), settings)[0])
@@ -84,6 +86,7 @@ def look(path: Path, model: FiLo, clock: Clock) -> None:
         picture(image, one.heat.numpy(), title="", subtitle="", boxes=one.boxes).save(
             io.BytesIO(), "PNG", compress_level=1
         )
+    return reader
 
 
 def resident() -> float:
@@ -123,8 +126,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         paths = sorted(write_sample_set(Path(folder)).glob("test/*/*.png"))
         paths = (paths * (options.images // len(paths) + 1))[: options.images]
-        look(paths[0], model, Clock())  # what is prepared once is not counted
-        seconds = timed(lambda: [look(path, model, clock) for path in paths] and None)
+        reader = look(paths[0], model, Clock())  # what is prepared once is not counted
+        seconds = timed(lambda: [look(path, model, clock, reader) for path in paths] and None)
     total = sum(clock.spent.values())
     print(f"{options.preset}, {len(paths)} images of 320 pixels, {options.threads} thread(s)")
     print(f"{len(paths) / seconds:.2f} images a second, {1000 * total / len(paths):.0f} ms of processor an image\n")

@@ -33,7 +33,7 @@ def parse_ref(text: str) -> Ref:
         BadReferenceError: anything else, `../` and absolute paths included.
     """
     category, at, version = text.partition("@")
-    if re.fullmatch(r"[A-Za-z0-9_ -]+", category):
+    if re.fullmatch(r"[A-Za-z0-9_ -]{1,64}", category):
         category = slug(category)
     if not NAME.fullmatch(category):
         raise BadReferenceError(f"category {category!r}", expected="letters, digits, _ and - (at most 64)")

@@ -109,6 +109,15 @@ class Usage(_Record):
     """Tokens written."""
 
 
+class Dropped(_Record):
+    """An entry of an answer that was left out."""
+
+    text: str
+    """What it said, cut short, or `entry 3` where it said nothing readable."""
+    reason: str
+    """Why it is not in the file."""
+
+
 class Provenance(_Record):
     """Where a generated version came from. Never holds a key."""
 
@@ -132,6 +141,10 @@ class Provenance(_Record):
     """Token usage."""
     seconds: float = 0.0
     """Wall time in seconds."""
+    left_out: tuple[str, ...] = ()
+    """Parameters that the server refuses, such as `temperature`; it was asked without them."""
+    dropped: Annotated[tuple[Dropped, ...], Field(max_length=MAX_ENTRIES)] = ()
+    """Entries of the answers that are not in the file, with the reasons."""
 
 
 class DescriptionFile(_Record):

@@ -20,6 +20,9 @@ PREFIX = "FILO_FORGE_"
 SECTIONS = ("library", "model", "generate", "detector")
 """Tables the file may have."""
 
+ALIASES = {"llm": "model"}
+"""Other names of tables."""
+
 _USUAL = {"api_key": "OPENAI_API_KEY", "base_url": "OPENAI_BASE_URL"}
 """Names that every OpenAI-compatible tool reads."""
 
@@ -75,11 +78,14 @@ def _table(path: Path, section: str, known: list[str]) -> dict[str, Any]:
         document = tomllib.loads(path.read_text("utf-8-sig")) if path.exists() else {}
     except (OSError, ValueError) as error:
         raise SettingsError(f"{path} cannot be read ({error})", expected="a TOML file") from None
-    for name in document.keys() - set(SECTIONS):
+    for name in document.keys() - set(SECTIONS) - set(ALIASES):
         raise SettingsError(f"{path}: unknown table [{name}]", hint=nearest(name, list(SECTIONS)))
-    table = document.get(section, {})
-    if not isinstance(table, dict):
-        raise SettingsError(f"{path}: {section} is no table", expected=f"[{section}]")
+    table = {}
+    for title in (section, *(alias for alias, meant in ALIASES.items() if meant == section)):
+        entries = document.get(title, {})
+        if not isinstance(entries, dict):
+            raise SettingsError(f"{path}: {title} is no table", expected=f"[{title}]")
+        table |= entries
     for name in table.keys() - set(known):
         raise SettingsError(
             f"{path}: unknown key {name} in [{section}]", hint=nearest(name, known) or f"known: {', '.join(known)}"

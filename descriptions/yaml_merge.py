@@ -24,6 +24,10 @@ def plain(description: DescriptionFile) -> dict[str, Any]:
     values["created"] = description.created.isoformat().replace("+00:00", "Z")
     if not description.parts:
         values.pop("parts")
+    origin = values.get("provenance", {})
+    for key in ("left_out", "dropped"):
+        if not origin.get(key):
+            origin.pop(key, None)
     for entry in values["anomalies"]:
         for key, value in _OMITTED_WHEN.items():
             if entry.get(key, value) == value:

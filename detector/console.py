@@ -61,7 +61,8 @@ def table(title: str, *columns: str) -> Table:
     made = Table(title=title or None, title_justify="left", header_style="bold")
     for column in columns:
         justify: Literal["left", "right"] = "right" if column.startswith(">") else "left"
-        made.add_column(column.lstrip(">!"), justify=justify, no_wrap=column.startswith("!"), overflow="fold")
+        marks = column[: len(column) - len(column.lstrip(">!"))]
+        made.add_column(column.lstrip(">!"), justify=justify, no_wrap="!" in marks, overflow="fold")
     return made
 
 

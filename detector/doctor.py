@@ -21,8 +21,12 @@ PACKAGES = {
 }  # fmt: skip
 """Distribution and the extra that brings it."""
 
-COMMANDS = {"train": ("lightning_fabric", "train"), "export": ("onnx", "onnx"), "detect over machines": ("ray", "ray")}
-"""Command, the module it needs, and the extra that brings it."""
+COMMANDS = {
+    "train": ("lightning_fabric", "train"),
+    "export": ("onnx onnxruntime onnxscript", "onnx"),
+    "detect over machines": ("ray", "ray"),
+}
+"""Command, the modules it needs, and the extra that brings them; the commands themselves ask `missing`."""
 
 
 class Check(NamedTuple):
@@ -110,8 +114,14 @@ def _commands() -> Iterator[Check]:
         "needs a checkpoint, and BERT's vocab.txt in a folder or a connection",
         "--dino-weights FILE --dino-text FOLDER",
     )
-    for command, (module, extra) in COMMANDS.items():
-        if importlib.util.find_spec(module):
-            yield Check(f"detector {command}", "ok", "ready")
+    for command, (_, extra) in COMMANDS.items():
+        if absent := missing(command):
+            hint = f"pip install 'filo-forge[{extra}]'"
+            yield Check(f"detector {command}", "optional", f"needs {', '.join(absent)}", hint)
         else:
-            yield Check(f"detector {command}", "optional", f"needs {module}", f"pip install 'filo-forge[{extra}]'")
+            yield Check(f"detector {command}", "ok", "ready")
+
+
+def missing(command: str) -> list[str]:
+    """Modules that a command of `COMMANDS` needs and that are not installed."""
+    return [module for module in COMMANDS[command][0].split() if importlib.util.find_spec(module) is None]

@@ -1,60 +1,57 @@
-"""The image branch as ONNX or a torch.export program, with the text of one category frozen into it.
+"""`detector detect` for one product as one file, ONNX or a torch.export program: bytes of a picture in, its score out.
 
-The learned context of the text moves a little with every image (`detector.model.context`). An exported model has no
-text tower, so it uses the text of one reference image; what that costs on other images is measured and reported.
-
-    DetectorError
-    +-- ExportError     a package that is missing, or an export that does not give the eager outputs
+DetectorError
++-- ExportError     a package that is missing, something that cannot be exported, or a file that scores otherwise
 """
 
 import copy
+import importlib.metadata
+import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from jaxtyping import UInt8
+from PIL import Image
+from torch import Tensor
 
 from descriptions.files import staged
-from detector import maps
+from descriptions.schema import DescriptionFile
+from detector.cache import fingerprint
+from detector.doctor import missing
 from detector.errors import DetectorError, OutputError
+from detector.export_graph import FixedText, GraphModel, GraphOutput, ReadingText
+from detector.localize.regions import REGIONS
 from detector.model.filo import FiLo
-from detector.model.text import TextFeatures
+from detector.predictor import MAX_SIZE, Ask, Predictor
+from detector.preprocess import to_pixels
+from detector.presets import DEFAULT
 from detector.prompts import PromptSet
+from detector.scoring import ScoringSettings, encode
+from detector.text_reader import TextReader
 
-FORMS: dict[str, Literal["onnx", "torch"]] = {".onnx": "onnx", ".pt2": "torch"}
+Form = Literal["onnx", "torch"]
+FORMS: dict[str, Form] = {".onnx": "onnx", ".pt2": "torch"}
 """Format by the end of the file's name."""
 TOLERANCE = 1e-3
-"""Largest difference from the eager outputs that an export may have."""
+"""Largest difference from `detect` that any score, map value or similarity of an export may have."""
+METADATA = "metadata.json"
+"""Name of the metadata within a torch.export program; an ONNX file has `metadata_props`."""
+OPSET = 18
+
+_LICENCES = {
+    "mini": "The weights of `mini` are for research and demonstration only; see its MODEL_CARD.md.",
+    "vitl": "CLIP ViT-L/14-336 by OpenAI (MIT); the parts around it are untrained.",
+}
+_OTHER_LICENCE = "The weights keep the terms of their checkpoint and of the data that it was trained on."
 
 
 class ExportError(DetectorError):
-    """A package that is missing, or an export that does not give the eager outputs."""
-
-
-class FixedTextModel(nn.Module):
-    """Pixels to heat map and image score, with constant text vectors."""
-
-    normal: Tensor
-    abnormal: Tensor
-
-    def __init__(self, model: FiLo, text: TextFeatures) -> None:
-        super().__init__()
-        self.model = model
-        self.register_buffer("normal", text.normal.detach().clone())
-        self.register_buffer("abnormal", text.abnormal.detach().clone())
-
-    def forward(
-        self, pixels: Float[Tensor, "batch 3 size size"]
-    ) -> tuple[Float[Tensor, "batch size size"], Float[Tensor, " batch"]]:
-        """Heat map in [0, 1] and score, as `detector.scoring` makes them without a localizer."""
-        features = self.model.encode_image(pixels)
-        text = TextFeatures(self.normal.expand(len(pixels), -1), self.abnormal.expand(len(pixels), -1), ())
-        heat = maps.heat_map(self.model.anomaly_maps(self.model.patch_embeddings(features), text))
-        return heat, maps.image_score(self.model.similarity(features.embedding, text), heat)
+    """A package that is missing, something that cannot be exported, or a file that scores otherwise than `detect`."""
 
 
 class Exported(NamedTuple):
@@ -62,35 +59,110 @@ class Exported(NamedTuple):
 
     path: Path
     difference: float
-    """Largest difference from the eager model with the same fixed text, on the reference."""
+    """Largest difference from `detect` on the pictures that were tried."""
 
 
-def fixed_text_model(model: FiLo, prompts: PromptSet, reference: Float[Tensor, "1 3 size size"]) -> FixedTextModel:
-    """The eager model that is exported; its text is that of `reference`. A model that is not folded yet is copied."""
-    with torch.no_grad():
-        text = model.encode_text(model.encode_image(reference).embedding, [prompts])
+def graph_model(
+    model: FiLo, prompts: PromptSet, settings: ScoringSettings, reference: Image.Image | None = None
+) -> GraphModel:
+    """The module that is exported.
+
+    The learned context moves with every image in trained models, so the file holds the text tower. It is left out
+    where the context is the same for every image (as in `mini`), or where it is frozen at that of `reference`.
+
+    Args:
+        model: any FiLo on the CPU in fp32; one that is not folded yet is copied.
+        prompts: of one product.
+        settings: how to score; its localizer is `none` or `self`.
+        reference: a good picture whose text stands for that of every picture.
+
+    Raises:
+        ExportError: the settings ask for Grounding DINO.
+    """
+    if settings.localizer == "grounding-dino":
+        raise ExportError("Grounding DINO cannot be exported", expected="--localizer self or none")
     own = model if model.decoder_cov.folded else copy.deepcopy(model)
     own.decoder_cov.fold()  # the exporters cannot trace sums that are made when they are first needed
-    return FixedTextModel(own, text).eval()
+    if reference is None and not has_fixed_text(own):
+        return GraphModel(own, prompts, settings, ReadingText(own, prompts)).eval()
+    picture = reference or check_pictures()[0][0]
+    with torch.inference_mode():
+        embedding = encode(own, to_pixels(picture, own.config)[None]).embedding
+        normal, abnormal = TextReader(own, embedding).rows(prompts)[0]
+    return GraphModel(own, prompts, settings, FixedText((normal.clone()[None], abnormal.clone()[None]))).eval()
+
+
+def has_fixed_text(model: FiLo) -> bool:
+    """Whether the learned context is the same for every image."""
+    learners = (model.normal_prompt_learner, model.abnormal_prompt_learner)
+    return not any(bool(learner.meta_net.linear2.weight.any()) for learner in learners)
+
+
+def check_pictures() -> list[list[Image.Image]]:
+    """Batches of drawn pictures that every export is tried on: several sizes, a blot on each."""
+    noise, batches = np.random.default_rng(0), []
+    for count, width, height in ((2, 320, 240), (1, 90, 210)):
+        rows, columns = np.mgrid[:height, :width]
+        drawn = []
+        for index in range(count):
+            weave = 128 + 40 * np.sin(rows / 9 + index) * np.cos(columns / 7) + noise.normal(0, 4, (height, width))
+            blot = (rows - height / 4) ** 2 + (columns - width * (0.3 + 0.4 * index)) ** 2 < (width / 10) ** 2
+            grey = np.where(blot, 30, weave).clip(0, 255).astype(np.uint8)
+            drawn.append(Image.fromarray(np.stack([grey, grey, 255 - grey // 2], axis=2)))
+        batches.append(drawn)
+    return batches
 
 
 def export_model(
-    fixed: FixedTextModel, reference: Float[Tensor, "1 3 size size"], path: Path, form: Literal["onnx", "torch"]
+    graph: GraphModel,
+    prompts: PromptSet,
+    path: Path,
+    form: Form,
+    metadata: dict[str, str] | None = None,
+    reference: Image.Image | None = None,
 ) -> Exported:
-    """Write the model and check it on the reference.
+    """Write the module, and hold the file to `detect`.
+
+    Args:
+        graph: as `graph_model` gives it.
+        prompts: those of the graph.
+        path: of the file.
+        form: ONNX or torch.export.
+        metadata: what the file says of itself.
+        reference: the picture whose text is frozen in. On other pictures such a file scores otherwise than `detect`
+            where the model moves its context, so that it is then tried on this one alone.
 
     Raises:
-        ExportError: ONNX is not installed, or the written file does not give the eager outputs.
+        ExportError: ONNX is not installed, or the written file scores otherwise than `detect`.
         OutputError: the file cannot be written.
     """
+    exact = isinstance(graph.text, ReadingText) or has_fixed_text(graph.model)
+    batches = (check_pictures() if exact else []) + ([[reference]] if reference else [])
     with _writable(path), staged(path) as part:
-        run = _to_onnx(fixed, reference, part) if form == "onnx" else _to_program(fixed, reference, part)
-        with torch.no_grad():
-            expected = fixed(reference)
-        difference = max(float((a - b).abs().max()) for a, b in zip(expected, run, strict=True))
+        write = _to_onnx if form == "onnx" else _to_program
+        run = write(graph, part, metadata or {})
+        difference = max(_difference(graph, prompts, run, batch) for batch in batches)
         if not difference <= TOLERANCE:
-            raise ExportError(f"the export differs by {difference:.2g}", expected=f"at most {TOLERANCE}")
+            raise ExportError(f"the export differs from detect by {difference:.2g}", expected=f"at most {TOLERANCE}")
     return Exported(path, difference)
+
+
+Run = Callable[[UInt8[np.ndarray, "batch height width 3"]], Sequence[np.ndarray]]
+
+
+def _difference(graph: GraphModel, prompts: PromptSet, run: Run, pictures: Sequence[Image.Image]) -> float:
+    """Largest difference between what a file says of pictures of one size and what `detect` says."""
+    predictor = Predictor(graph.model, graph.settings, device="cpu", precision="fp32")
+    expected = [one for (one,) in predictor.predict(pictures, [Ask(prompts)])]
+    score, heat, similarity, _ = run(np.stack([np.asarray(picture) for picture in pictures]))
+    by_id = [{each.id: each.similarity for each in one.descriptions} for one in expected]
+    near = np.array([[values[entry.id] for entry in prompts.descriptions] for values in by_id])
+    pairs = (
+        (score, np.array([one.score for one in expected])),
+        (heat, np.stack([one.heat.numpy() for one in expected])),
+        (similarity, near.reshape(similarity.shape)),
+    )
+    return max(float(np.abs(ours - theirs).max(initial=0)) for ours, theirs in pairs)
 
 
 @contextmanager
@@ -103,7 +175,7 @@ def _writable(path: Path) -> Iterator[None]:
         ) from error
 
 
-def form_of(path: Path) -> Literal["onnx", "torch"]:
+def form_of(path: Path) -> Form:
     """The format that a file's name asks for.
 
     Raises:
@@ -114,24 +186,86 @@ def form_of(path: Path) -> Literal["onnx", "torch"]:
     return FORMS[path.suffix]
 
 
-def _to_program(fixed: FixedTextModel, reference: Tensor, path: Path) -> list[Tensor]:
-    with torch.no_grad(), path.open("wb") as stream:
-        torch.export.save(torch.export.export(fixed, (reference,)), stream)
-    with path.open("rb") as stream:
-        program = torch.export.load(stream)
-    with torch.no_grad():
-        return list(program.module()(reference))
+def describe_export(
+    graph: GraphModel,
+    description: DescriptionFile,
+    *,
+    model_name: str | None = None,
+    checkpoint: Path | None = None,
+    threshold: float | None = None,
+    reference: Path | None = None,
+) -> dict[str, str]:
+    """What a file says of itself: where its numbers come from, and what is not in it."""
+    name = f"checkpoint {checkpoint.name}" if checkpoint else f"preset {model_name or DEFAULT}"
+    config, settings = graph.model.config, graph.settings
+    entries = [{"id": each.id, "text": each.text} for each in description.anomalies if each.enabled]
+    text = "read for every picture" if isinstance(graph.text, ReadingText) else "the same for every picture"
+    if reference is not None and not has_fixed_text(graph.model):
+        text = f"frozen at that of {reference.name}: scores of other pictures differ from detect's"
+    said: dict[str, Any] = {
+        "made_by": f"filo-forge {importlib.metadata.version('filo-forge')}",
+        "category": description.category,
+        "object_name": description.object_name,
+        "description": description.ref,
+        "description_hash": description.content_hash,
+        "descriptions": entries,
+        "regions": REGIONS,
+        "model": name,
+        "model_hash": fingerprint(graph.model),
+        "image_size": config.image_size,
+        "mean": config.mean,
+        "std": config.std,
+        "scoring": settings.model_dump(),
+        "text": text,
+        "same_as": f"detector detect --category {description.ref} --localizer {settings.localizer} --precision fp32",
+        "not_included": f"Grounding DINO, --tile, and the reduction of pictures above {MAX_SIZE} pixels",
+        "licence": _OTHER_LICENCE if checkpoint else _LICENCES.get(model_name or DEFAULT, _OTHER_LICENCE),
+    }
+    if threshold is not None:
+        said["threshold"] = threshold
+    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in said.items()}
 
 
-def _to_onnx(fixed: FixedTextModel, reference: Tensor, path: Path) -> list[Tensor]:
-    try:
-        import onnxruntime
-        import onnxscript  # noqa: F401 - what torch's exporter needs
-    except ImportError as error:
-        raise ExportError("ONNX is not installed", hint="type pip install 'filo-forge[onnx]'") from error
-    options: dict[str, Any] = {"input_names": ["pixels"], "output_names": ["heat", "score"]}
+def _program(graph: GraphModel) -> Any:
+    """The traced module, for any number of pictures of any size."""
+    example = torch.from_numpy(np.stack([np.asarray(picture) for picture in check_pictures()[0]]))
+    free = {index: torch.export.Dim(name) for index, name in enumerate(("batch", "height", "width"))}
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own
+        return torch.export.export(graph, (example,), dynamic_shapes={"image": free})
+
+
+def _to_program(graph: GraphModel, path: Path, metadata: dict[str, str]) -> Run:
+    with path.open("wb") as stream:
+        torch.export.save(_program(graph), stream, extra_files={METADATA: json.dumps(metadata)})
+    with path.open("rb") as written:
+        module = torch.export.load(written).module()
+
+    def run(image: np.ndarray) -> Sequence[np.ndarray]:
+        with torch.no_grad():
+            outputs: Sequence[Tensor] = module(torch.from_numpy(image))
+        return [value.numpy() for value in outputs]
+
+    return run
+
+
+def _to_onnx(graph: GraphModel, path: Path, metadata: dict[str, str]) -> Run:
+    if absent := missing("export"):
+        raise ExportError(f"not installed: {', '.join(absent)}", hint="type pip install 'filo-forge[onnx]'")
+    import onnxruntime
+
+    names: dict[str, Any] = {"input_names": ["image"], "output_names": list(GraphOutput._fields)}
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # the exporter's own
-        torch.onnx.export(fixed, (reference,), str(path), dynamo=True, external_data=False, verbose=False, **options)
+        program: Any = torch.onnx.export(_program(graph), dynamo=True, verbose=False, opset_version=OPSET, **names)
+    for index, name in enumerate(("batch", "height", "width")):
+        program.model.graph.inputs[0].shape[index] = name
+    program.model.metadata_props.update(metadata)
+    program.save(str(path), external_data=False)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return [torch.from_numpy(value) for value in session.run(None, {"pixels": reference.numpy()})]
+
+    def run(image: np.ndarray) -> Sequence[np.ndarray]:
+        outputs: Sequence[np.ndarray] = session.run(None, {"image": image})
+        return outputs
+
+    return run

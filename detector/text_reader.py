@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from detector.model.filo import FiLo, Positions
-from detector.model.prompts import Ids, PromptIds, pack
+from detector.model.prompts import Ids, PromptIds
 from detector.model.text import Rows, TextFeatures, at_regions, text_features
 
 Unit = tuple[str, tuple[Ids, ...]]
@@ -98,21 +98,13 @@ class TextReader:
                 if key not in text.rows and (id(text), key) not in asked:
                     asked.add((id(text), key))
                     missing.append((text, key, unit))
-        together = self.images[0].contexts["normal"].device.type != "cpu"
-        for group in [missing] if together and missing else [[one] for one in missing]:
-            for (text, key, _), features in zip(group, self._read(group), strict=True):
+        one_by_one = self.images[0].contexts["normal"].device.type == "cpu"
+        groups = [[each] for each in missing] if one_by_one else [missing] if missing else []
+        for group in groups:
+            sides = [(states, text.contexts[side]) for text, _, (side, states) in group]
+            for (text, key, _), features in zip(group, self.model.read(sides), strict=True):
                 text.rows[key] = features
                 text.fresh += 1
-
-    def _read(self, group: Sequence[tuple[ReadText, str, Unit]]) -> list[Tensor]:
-        trees, contexts, sizes = [], [], []
-        for text, _, (side, states) in group:
-            packed = pack(states, self.model.start_token, self.model.config.context_tokens)
-            trees += packed
-            contexts += [text.contexts[side]] * len(packed)
-            sizes.append(len(packed))
-        encoded = iter(self.model.text_tower(trees, torch.stack(contexts)))
-        return [torch.cat([next(encoded) for _ in range(size)]) for size in sizes]
 
 
 def _units(prompts: PromptIds) -> list[tuple[str, Unit]]:

@@ -35,7 +35,8 @@ DEFAULT_FAMILIES = (
 SAVED = ("object_name", "parts")
 """What a description file keeps of a product, and people may have corrected there."""
 
-Words = Annotated[str, Field(min_length=1, max_length=60)]
+Words = Annotated[str, Field(min_length=1, max_length=64)]
+"""As long as a category may be, whose name stands in where nothing else is known."""
 
 
 class Product(BaseModel):

@@ -11,7 +11,8 @@ ForgeError
         +-- EndpointError           the server refused, failed or was not there
         |   +-- AuthenticationError the key is missing or wrong
         |   +-- ContextTooLongError the prompt does not fit the model's context
-        +-- IncompleteError         the answer was cut short or empty; never parsed
+        +-- IncompleteError         the answer was cut short, refused, filtered or empty; never parsed
+        |   +-- ThinkingLimitError  thoughts used up the token limit before the answer was whole
         +-- RejectedAnswerError     the answer broke the rules, also after being asked again
         +-- OfflineError            `--offline`, and the answer is not in the cache
         +-- BudgetError             the next call could exceed `--max-tokens-total` or `--max-cost`
@@ -58,7 +59,14 @@ class ContextTooLongError(EndpointError):
 
 
 class IncompleteError(ModelError):
-    """The answer was cut short or empty; never parsed."""
+    """The answer was cut short, refused, filtered or empty; never parsed."""
+
+    in_thoughts = False
+    """Whether nothing but thoughts came."""
+
+
+class ThinkingLimitError(IncompleteError):
+    """Thoughts used up the token limit before the answer was whole; a larger limit may help."""
 
 
 class RejectedAnswerError(ModelError):

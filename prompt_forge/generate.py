@@ -4,10 +4,12 @@ What is missing is told by the request digests a saved version carries: a versio
 the same model is there already. So a run may be killed at any point, and a file is either whole or absent.
 """
 
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from importlib.metadata import version
+from pathlib import Path
 from threading import Event
 from time import perf_counter
 from typing import Literal, NamedTuple
@@ -16,11 +18,21 @@ from pydantic import BaseModel, ConfigDict
 
 from descriptions.errors import ForgeError, UnknownCategoryError
 from descriptions.refs import LATEST, Ref, slug
-from descriptions.schema import MAX_ENTRIES, NORMAL_STATES, Anomaly, DescriptionFile, Parameters, Provenance, Usage
+from descriptions.schema import (
+    MAX_ENTRIES,
+    MAX_TEXT,
+    NORMAL_STATES,
+    Anomaly,
+    DescriptionFile,
+    Dropped,
+    Parameters,
+    Provenance,
+    Usage,
+)
 from descriptions.store import Store
 from descriptions.words import is_near
 from prompt_forge.catalog import Product
-from prompt_forge.errors import AuthenticationError, BudgetError, LocalModelError
+from prompt_forge.errors import AuthenticationError, BudgetError, LocalModelError, ModelError
 from prompt_forge.llm.types import LanguageModel
 from prompt_forge.merge import Merged, merge
 from prompt_forge.parse import Candidate
@@ -59,6 +71,10 @@ class Result(BaseModel):
     """Read and written, cached answers included."""
     calls: int = 0
     """Answers that came from a model and not from the cache."""
+    dropped: tuple[Dropped, ...] = ()
+    """Entries of the answers that were left out, each with its reason."""
+    left_out: tuple[str, ...] = ()
+    """Parameters that the server refuses; it was asked without them."""
     error: str | None = None
 
 
@@ -106,7 +122,10 @@ class Run:
             if isinstance(error, _HOPELESS):
                 self._why = str(error)
                 self._stop.set()
-            return Result(category=product.category, status="failed", error=str(error))
+            tokens = error.usage.total if isinstance(error, ModelError) else 0
+            return Result(category=product.category, status="failed", error=str(error), tokens=tokens)
+        except Exception as error:  # whatever it is, it is this product's failure and not the run's
+            return Result(category=product.category, status="failed", error=_unforeseen(error))
 
     def _describe(self, product: Product) -> Result:
         started = perf_counter()
@@ -118,8 +137,8 @@ class Run:
         seconds = round(perf_counter() - started, 2)
         description = assemble(product, self._askers, outcomes, previous, seconds)
         if previous and _says(previous) == _says(description):
-            return self._result(previous, "unchanged", outcomes, seconds)
-        return self._result(self._store.save(description), "written", outcomes, seconds)
+            return self._result(previous, "unchanged", outcomes, description.provenance)
+        return self._result(self._store.save(description), "written", outcomes, description.provenance)
 
     def _propose(self, asker: Asker, product: Product) -> Outcome:
         return propose(asker.model, asker.recipe, product, lambda family: self._tick(product.category, family))
@@ -139,7 +158,11 @@ class Run:
         return None
 
     def _result(
-        self, saved: DescriptionFile, status: Status, outcomes: Sequence[Outcome] = (), seconds: float = 0.0
+        self,
+        saved: DescriptionFile,
+        status: Status,
+        outcomes: Sequence[Outcome] = (),
+        origin: Provenance | None = None,
     ) -> Result:
         return Result(
             category=saved.category,
@@ -149,10 +172,20 @@ class Run:
             entries=len(saved.anomalies),
             enabled=len(saved.enabled_texts),
             rejected=sum(len(outcome.rejected) for outcome in outcomes),
-            seconds=seconds,
+            seconds=origin.seconds if origin else 0.0,
             tokens=sum(outcome.usage.total for outcome in outcomes),
             calls=sum(outcome.calls for outcome in outcomes),
+            dropped=origin.dropped if origin else (),
+            left_out=origin.left_out if origin else (),
         )
+
+
+def _unforeseen(error: Exception) -> str:
+    """An error that nobody thought of, with the place it comes from."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" in {Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""
+    words = " ".join(str(error).split())[:200]
+    return f"unforeseen {type(error).__name__}{where}: {words}; see prompt-forge log, and please report it"
 
 
 def assemble(
@@ -165,8 +198,11 @@ def assemble(
     """The next version: what people wrote, locked or rejected earlier, then what the models propose now."""
     kept = tuple(entry for entry in previous.anomalies if _is_decided(entry)) if previous else ()
     merged = merge([outcome.candidates for outcome in outcomes])
-    fresh = [entry for entry in merged if not is_near(entry.candidate.text, (one.text for one in kept))]
+    fresh, dropped = _fresh(merged, kept)
     limit = min(max(recipe.count for _, recipe in askers), MAX_ENTRIES - len(kept))
+    dropped += [
+        (entry.candidate.text, f"more than the {max(limit, 0)} that there is room for") for entry in fresh[limit:]
+    ]
     description = DescriptionFile(
         category=product.category,
         object_name=product.object_name,
@@ -174,9 +210,21 @@ def assemble(
         parts=product.parts,
         normal=tuple(dict.fromkeys((*NORMAL_STATES, *product.normal))),
         anomalies=(*kept, *_entries(fresh[:limit], {one.id for one in kept}, ensemble=len(askers) > 1)),
-        provenance=provenance(askers, outcomes, seconds),
+        provenance=provenance(askers, outcomes, seconds, dropped),
     )
     return description.revised(normal=previous.normal, abnormal=previous.abnormal) if previous else description
+
+
+def _fresh(merged: Sequence[Merged], kept: Sequence[Anomaly]) -> tuple[list[Merged], list[tuple[str, str]]]:
+    """What is not said by an entry that people decided on, and the text and reason of the others."""
+    fresh, dropped = [], []
+    for one in merged:
+        twin = next((entry for entry in kept if is_near(one.candidate.text, [entry.text])), None)
+        if twin is None:
+            fresh.append(one)
+        else:
+            dropped.append((one.candidate.text, f"near-duplicate of {twin.id}, which a person decided on"))
+    return fresh, dropped
 
 
 def _is_decided(entry: Anomaly) -> bool:
@@ -201,8 +249,14 @@ def _free_id(candidate: Candidate, taken: set[str]) -> str:
     return f"{stem}-{number}"
 
 
-def provenance(askers: Sequence[Asker], outcomes: Sequence[Outcome] = (), seconds: float = 0.0) -> Provenance:
+def provenance(
+    askers: Sequence[Asker],
+    outcomes: Sequence[Outcome] = (),
+    seconds: float = 0.0,
+    dropped: Sequence[tuple[str, str]] = (),
+) -> Provenance:
     """Where a version comes from; without `outcomes`, as far as it is known before anything is asked."""
+    rejected = dict.fromkeys([*(one for outcome in outcomes for one in outcome.rejected), *dropped])
     recipes = [recipe for _, recipe in askers]
     requests = dict.fromkeys(digest[:_DIGEST] for outcome in outcomes for digest in outcome.requests)
     return Provenance(
@@ -211,7 +265,12 @@ def provenance(askers: Sequence[Asker], outcomes: Sequence[Outcome] = (), second
         model=_joined(model.model for model, _ in askers),
         template=_joined(recipe.template.id for recipe in recipes),
         template_sha256=_joined(recipe.template.sha256 for recipe in recipes),
-        parameters=Parameters(temperature=recipes[0].temperature, seed=recipes[0].seed, count=recipes[0].count),
+        parameters=Parameters(
+            max_tokens=recipes[0].max_tokens,
+            temperature=recipes[0].temperature,
+            seed=recipes[0].seed,
+            count=recipes[0].count,
+        ),
         mode=_joined(outcome.mode for outcome in outcomes) or "text",
         requests=tuple(requests),
         usage=Usage(
@@ -219,6 +278,10 @@ def provenance(askers: Sequence[Asker], outcomes: Sequence[Outcome] = (), second
             completion_tokens=sum(outcome.usage.completion_tokens for outcome in outcomes),
         ),
         seconds=seconds,
+        left_out=tuple(dict.fromkeys(name for outcome in outcomes for name in outcome.left_out)),
+        dropped=tuple(Dropped(text=text[:MAX_TEXT], reason=reason[:MAX_TEXT]) for text, reason in rejected)[
+            :MAX_ENTRIES
+        ],
     )
 
 

@@ -1,21 +1,26 @@
 """From a model's answer to candidates. An answer is data: it is never rendered, never a path, and always bounded."""
 
-import json
 import re
 import unicodedata
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from descriptions.schema import MAX_TEXT
+from prompt_forge.llm.thinking import without_thinking
+from prompt_forge.loose_json import documents
 
 MAX_ANSWER = 50_000
 """Characters of an answer that are looked at."""
 MAX_CANDIDATES = 200
+"""Entries of an answer that are looked at."""
+_SHOWN = 80
+"""Characters of a dropped entry that are shown."""
 
 _ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)")
 _BULLET = re.compile(r"^\s*(?:[-*\u2022\u2013+]|\(?\d{1,3}[.):])\s+")
-_FENCE = re.compile(r"```(?:json)?\s*(.*?)```", re.DOTALL)
+_PROSE = re.compile(r"\s*(?:i|i['\u2019]m|sorry|as an ai|unfortunately)\b", re.IGNORECASE)
+"""How a model begins that declines instead of listing."""
 _PUNCTUATION = str.maketrans({"\u2018": "'", "\u2019": "'", "\u2010": "-", "\u2011": "-", "\u2013": "-", "\u2014": "-"})
 
 
@@ -40,12 +45,6 @@ class _Entry(BaseModel):
     """Affected part of the product, or null."""
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
-    anomalies: Annotated[list[_Entry], Field(min_length=1, max_length=MAX_CANDIDATES)]
-
-
 def clean(text: str) -> str:
     r"""One line of lower-case plain text: no terminal escapes, control characters, quotes, markup or outer punctuation.
 
@@ -59,46 +58,136 @@ def clean(text: str) -> str:
 
 
 def one_phrase(answer: str) -> str:
-    """The first line of an answer that should be one phrase."""
-    return clean(answer.strip().partition("\n")[0])
+    """The first line, thoughts aside, of an answer that should be one phrase."""
+    return clean(without_thinking(answer[:MAX_ANSWER]).partition("\n")[0])
+
+
+class Answer(NamedTuple):
+    """What stood in one answer."""
+
+    candidates: list[Candidate]
+    """Entries that can be read, in order."""
+    dropped: list[tuple[str, str]]
+    """Text and reason of every entry that cannot."""
 
 
 def from_lines(answer: str) -> list[Candidate]:
-    """Candidates of a plain list: one on each line, or separated by commas when there is one line only."""
-    lines = [line for line in answer[:MAX_ANSWER].splitlines() if line.strip()]
+    """The candidates of `read_lines`."""
+    return read_lines(answer).candidates
+
+
+def from_json(answer: str) -> list[Candidate]:
+    """The candidates of `read_json`."""
+    return read_json(answer).candidates
+
+
+def read_lines(answer: str) -> Answer:
+    """A plain list: one entry on each line, or separated by commas when there is one line only.
+
+    Raises:
+        ValueError: it holds no list; the message says what it is, in words a model can act on.
+    """
+    text = without_thinking(answer[:MAX_ANSWER])
+    if not text:
+        raise ValueError("the answer holds thoughts only; expected a list, one entry on each line")
+    lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("```")]
+    if _PROSE.match(lines[0] if lines else "") and not any(_BULLET.match(line) for line in lines):
+        raise ValueError(f"the answer is no list: it begins with {' '.join(text[:80].split())!r}")
     if len(lines) == 1:
         lines = re.split(r"[,;]", lines[0])
     elif any(_BULLET.match(line) for line in lines):
         lines = [line for line in lines if _BULLET.match(line)]
-    phrases = (clean(_BULLET.sub("", line)) for line in lines[:MAX_CANDIDATES])
-    return [Candidate(phrase) for phrase in phrases if phrase]
+    return _sorted_out([{"text": _BULLET.sub("", line)} for line in lines], shortest=1)
 
 
-def from_json(answer: str) -> list[Candidate]:
-    """Candidates of an answer to `answer_schema`.
+def read_json(answer: str) -> Answer:
+    """An answer to `answer_schema`; an entry that does not fit is left out and named, the others stay.
 
     Raises:
-        ValueError: it is not JSON or does not fit; the message says where, in words a model can act on.
+        ValueError: it is not JSON, or holds no entry that fits; the message says where, in words a model can act on.
     """
-    try:
-        entries = _Answer.model_validate(_document(answer[:MAX_ANSWER])).anomalies
-    except ValidationError as error:
-        problems = (f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors(include_url=False)[:5])
-        raise ValueError("; ".join(problems)) from error
-    return [
-        Candidate(clean(entry.text), clean(entry.family or "") or None, clean(entry.part or "") or None)
-        for entry in entries
-    ]
+    text = without_thinking(answer[:MAX_ANSWER])
+    if not text:
+        raise ValueError("the answer is not JSON: it holds thoughts only")
+    read = _sorted_out(_entries(documents(text)))
+    if not read.candidates:
+        raise ValueError("; ".join(f"anomalies.{at}.text {why}" for at, (_, why) in enumerate(read.dropped[:5])))
+    return read
 
 
-def _document(answer: str) -> Any:
-    """The JSON in an answer, whether bare, fenced, or surrounded by chatter."""
-    fenced = _FENCE.search(answer)
-    text = fenced[1] if fenced else answer[answer.find("{") : answer.rfind("}") + 1]
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"the answer is not JSON: {error}") from error
+def _entries(values: list[Any]) -> list[Any]:
+    """The list of entries in what an answer holds; where it holds several, the last one counts.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if values and all(isinstance(value, dict) and "text" in value for value in values):
+        return values  # entries one below the other
+    problem = ""
+    for value in reversed(values):
+        entries = value.get("anomalies") if isinstance(value, dict) else value
+        if isinstance(entries, dict):
+            entries = [entries]
+        if isinstance(entries, list) and entries:
+            return entries
+        problem = problem or _why_no_entries(value, entries)
+    raise ValueError(problem)
+
+
+def _why_no_entries(value: Any, entries: Any) -> str:
+    if isinstance(entries, list):
+        return "anomalies: the list is empty; expected at least 1 entry"
+    if isinstance(value, dict) and "anomalies" in value:
+        return f"anomalies is {_kind(entries)}; expected a list of entries"
+    keys = ", ".join(map(str, value)) if value else "nothing"
+    return f"anomalies: Field required; expected an object with the list anomalies, not one with {keys[:80]}"
+
+
+def _sorted_out(entries: list[Any], *, shortest: int = 3) -> Answer:
+    """Entries as candidates, and those that cannot be one with the reason."""
+    read = Answer([], [])
+    for place, entry in enumerate(entries):
+        fields = entry if isinstance(entry, dict) else {"text": entry}
+        text = fields.get("text")
+        if place >= MAX_CANDIDATES:
+            problem = f"comes after {MAX_CANDIDATES} others"
+        else:
+            problem = _problem(text, shortest) if "text" in fields else "is missing"
+        if problem:
+            name = clean(text)[:_SHOWN] if isinstance(text, str) else ""
+            read.dropped.append((name or f"entry {place + 1}", problem))
+        else:
+            read.candidates.append(Candidate(clean(str(text)), _field(fields, "family"), _field(fields, "part")))
+    return read
+
+
+def _problem(text: Any, shortest: int) -> str:
+    """Why `text` cannot be an entry, or nothing."""
+    if not isinstance(text, str):
+        return f"is {_kind(text)}; expected words"
+    plain = _ESCAPES.sub("", text).strip()
+    if len(plain) > MAX_TEXT:
+        return f"has {len(plain)} characters; expected at most {MAX_TEXT}"
+    if any(unicodedata.category(sign) == "Cs" or sign == "\N{REPLACEMENT CHARACTER}" for sign in plain):
+        return "holds half a character (a lone surrogate); expected plain words"
+    if bad := next((sign for sign in plain if unicodedata.category(sign) == "Cc" and not sign.isspace()), ""):
+        return f"holds the control character U+{ord(bad):04X}; expected plain words"
+    cleaned = clean(plain)
+    return "" if len(cleaned) >= shortest else f"has {len(cleaned)} letters; expected at least {shortest}"
+
+
+def _field(fields: dict[str, Any], name: str) -> str | None:
+    """The family or part of an entry; one that makes no sense costs only itself."""
+    value = fields.get(name)
+    if not isinstance(value, str) or _problem(value, 1):
+        return None
+    return clean(value)
+
+
+def _kind(value: Any) -> str:
+    """What a JSON value is, in words."""
+    kinds = {dict: "an object", list: "a list", str: "words", bool: "true or false", type(None): "null"}
+    return kinds.get(type(value), "a number")
 
 
 def answer_schema(count: int) -> dict[str, Any]:

@@ -10,9 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from descriptions.errors import SettingsError, nearest
 from prompt_forge.catalog import SAVED, Product, choose, load_catalog, plain, read_products
 from prompt_forge.generate import Asker
+from prompt_forge.llm.address import trimmed
 from prompt_forge.llm.budget import estimate
 from prompt_forge.llm.open import Resources, open_model, resources
-from prompt_forge.llm.settings import ModelSettings
+from prompt_forge.llm.settings import EMBEDDED, REPLAY, ModelSettings
 from prompt_forge.llm.types import Usage
 from prompt_forge.strategies import Recipe, Strategy, families, first_requests
 from prompt_forge.templates import Template, Templates
@@ -118,7 +119,11 @@ def pick_template(settings: GenerateSettings, *, embedded: bool) -> Template:
 
 @contextmanager
 def open_askers(
-    settings: GenerateSettings, model: ModelSettings, names: Sequence[str], notify: Callable[[str], None]
+    settings: GenerateSettings,
+    model: ModelSettings,
+    names: Sequence[str],
+    notify: Callable[[str], None],
+    addresses: Sequence[str] = (),
 ) -> Iterator[list[Asker]]:
     """The models, ready to be asked, and closed at the end.
 
@@ -127,10 +132,38 @@ def open_askers(
         model: whom to ask; `names` go first.
         names: of the models of an ensemble; empty for the configured one.
         notify: shows one line to the user.
+        addresses: of the models, in their order; one serves all, none leaves the configured one.
+
+    Raises:
+        SettingsError: the addresses do not fit the models.
     """
-    chosen = [model.model_copy(update={"model": name}) for name in dict.fromkeys(names)] or [model]
+    chosen = _each(model, names, addresses)
     with resources(model) as shared:
         yield [_asker(settings, one, shared, notify) for one in chosen]
+
+
+def _each(model: ModelSettings, names: Sequence[str], addresses: Sequence[str]) -> list[ModelSettings]:
+    """The settings of every model that is asked, each pair of name and address once.
+
+    Raises:
+        SettingsError: the addresses do not fit the models.
+    """
+    urls = [trimmed(url) for url in addresses]
+    if len(urls) < 2:
+        pairs: list[tuple[str, str | None]] = [(name, model.base_url) for name in names]
+    elif len(urls) == len(names):
+        pairs = list(zip(names, urls, strict=True))
+    else:
+        remote = [name for name in names if name != EMBEDDED and not name.startswith(REPLAY)]
+        if len(urls) != len(remote):
+            came = f"{len(urls)} --base-url for {len(names)} --model"
+            hint = "type one --base-url for all of them, or one after each --model"
+            raise SettingsError(came, expected="as many of the one as of the other", hint=hint)
+        given = iter(urls)
+        pairs = [(name, next(given) if name in remote else None) for name in names]
+    return [
+        model.model_copy(update={"model": name.strip(), "base_url": url}) for name, url in dict.fromkeys(pairs)
+    ] or [model]
 
 
 def _asker(settings: GenerateSettings, model: ModelSettings, shared: Resources, notify: Callable[[str], None]) -> Asker:
@@ -139,6 +172,7 @@ def _asker(settings: GenerateSettings, model: ModelSettings, shared: Resources, 
         count=settings.count,
         temperature=settings.temperature,
         seed=settings.seed,
+        max_tokens=model.max_tokens,
     )
     return Asker(open_model(model, shared, notify=notify), recipe)
 

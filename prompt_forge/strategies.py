@@ -15,7 +15,7 @@ from prompt_forge.errors import IncompleteError, RejectedAnswerError
 from prompt_forge.filter import Filter
 from prompt_forge.llm.reask import ask
 from prompt_forge.llm.types import Completion, LanguageModel, Mode, Request, Sampling, Usage
-from prompt_forge.parse import Candidate, answer_schema, from_json, from_lines, one_phrase
+from prompt_forge.parse import Candidate, answer_schema, one_phrase, read_json, read_lines
 from prompt_forge.templates import Template
 
 Strategy = Literal["auto", "structured", "family"]
@@ -27,6 +27,8 @@ RESAMPLES = 3
 RESAMPLE_TEMPERATURE = 0.7
 ROUNDS = 3
 """Times each kind of defect is asked for at most, each time about another part."""
+_REASONS = 4
+"""Reasons that the error of a useless answer shows."""
 _PHRASE_TOKENS = 32
 _ENTRY_TOKENS = 60
 
@@ -44,6 +46,8 @@ class Recipe(BaseModel):
     """Of the first draw."""
     seed: int = 0
     """Of the first draw; resamples count up from it."""
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    """Longest answer; None suits the count, or one phrase."""
 
 
 class Outcome(NamedTuple):
@@ -61,6 +65,8 @@ class Outcome(NamedTuple):
     """Answers that were not in the cache."""
     mode: Mode
     """Structured-output mode of the last answer."""
+    left_out: tuple[str, ...] = ()
+    """What the server refuses of the requests."""
 
 
 class _Tally:
@@ -73,6 +79,7 @@ class _Tally:
         self.requests: list[str] = []
         self.usage, self.calls = Usage(), 0
         self.mode: Mode = "text"
+        self.left_out: dict[str, None] = {}
 
     def count(self, request: Request, completion: Completion) -> None:
         """Note an answer that was paid for or found in the cache."""
@@ -80,19 +87,21 @@ class _Tally:
         self.usage += completion.usage
         self.calls += not completion.cached
         self.mode = completion.mode
+        self.left_out.update(dict.fromkeys(completion.left_out))
 
     def cut_short(self, request: Request, error: IncompleteError) -> None:
         """Note an answer that was paid for and is no answer."""
         self.requests.append(request.digest)
         self.usage += error.usage
         self.calls += 1
-        self.rejected.append(("", "cut short"))
+        self.rejected.append(("", error.came))
 
     def judge(self, candidate: Candidate) -> bool:
         """Accept or reject one candidate."""
         trimmed, problem = self.rules.apply(candidate)
-        if not problem and is_near(trimmed.text, (entry.text for entry in self.accepted)):
-            problem = "near-duplicate"
+        near = (entry.text for entry in self.accepted if is_near(trimmed.text, [entry.text]))
+        if not problem and (twin := next(near, None)):
+            problem = f"near-duplicate of {twin!r}"
         if problem:
             self.rejected.append((trimmed.text, problem))
         else:
@@ -101,8 +110,9 @@ class _Tally:
 
     def outcome(self, count: int) -> Outcome:
         """The sum of it."""
-        kept, refused, asked = tuple(self.accepted[:count]), tuple(self.rejected), tuple(self.requests)
-        return Outcome(kept, refused, asked, self.usage, self.calls, self.mode)
+        over = [(entry.text, f"more than the {count} wanted") for entry in self.accepted[count:]]
+        kept, refused, asked = tuple(self.accepted[:count]), (*self.rejected, *over), tuple(self.requests)
+        return Outcome(kept, refused, asked, self.usage, self.calls, self.mode, tuple(self.left_out))
 
 
 class Ask(NamedTuple):
@@ -159,7 +169,9 @@ def propose(model: LanguageModel, recipe: Recipe, product: Product, tick: Tick) 
     outcome = strategy(model, recipe, product, tick)
     if not outcome.candidates:
         reasons = tuple(f"{text}: {reason}" if text else reason for text, reason in outcome.rejected)
-        why = reasons[0] if reasons else "empty answer"
+        shown = list(dict.fromkeys(reasons))
+        why = "; ".join(shown[:_REASONS]) or "empty answer"
+        why += f"; and {len(shown) - _REASONS} more" if len(shown) > _REASONS else ""
         came = f"{model.model} said nothing usable about {product.object_name} ({why})"
         raise RejectedAnswerError(came, hint="try another --model, --template or --seed", problems=reasons)
     return outcome
@@ -174,7 +186,7 @@ def _whole_request(model: str, recipe: Recipe, product: Product) -> Request:
         "count": recipe.count,
     }
     as_json = recipe.template.front.answer == "json"
-    limit = 200 + _ENTRY_TOKENS * recipe.count
+    limit = recipe.max_tokens or 200 + _ENTRY_TOKENS * recipe.count
     return Request(
         model=model,
         messages=recipe.template.messages(variables),
@@ -188,22 +200,24 @@ def _whole_request(model: str, recipe: Recipe, product: Product) -> Request:
 def _whole(model: LanguageModel, recipe: Recipe, product: Product, tick: Tick) -> Outcome:
     tick("all")
     request = _whole_request(model.model, recipe, product)
-    answer = ask(model, request, from_json if recipe.template.front.answer == "json" else from_lines)
+    answer = ask(model, request, read_json if recipe.template.front.answer == "json" else read_lines)
     tally = _Tally(Filter(product))
     for completion in answer.completions:
         tally.count(request, completion)
-    for candidate in answer.value:
+    tally.rejected.extend(answer.value.dropped)
+    for candidate in answer.value.candidates:
         tally.judge(candidate)
     return tally.outcome(recipe.count)
 
 
 def _phrase_request(model: str, recipe: Recipe, product: Product, question: Ask, draw: int = 0) -> Request:
     variables = {"object_name": product.object_name, "part": question.part, "family": question.family}
+    limit = recipe.max_tokens or _PHRASE_TOKENS
     warmth = max(recipe.temperature, RESAMPLE_TEMPERATURE) if draw else recipe.temperature
     return Request(
         model=model,
         messages=recipe.template.few_shot(variables, rotate=question.turn),
-        sampling=Sampling(temperature=warmth, max_tokens=_PHRASE_TOKENS, seed=recipe.seed + draw, stop=("\n",)),
+        sampling=Sampling(temperature=warmth, max_tokens=limit, seed=recipe.seed + draw, stop=("\n",)),
         logprobs=True,
         template_sha256=recipe.template.sha256,
         sample=draw,

@@ -15,11 +15,12 @@ from scipy import ndimage
 from descriptions.files import atomic_write
 from descriptions.refs import slug
 from descriptions.terminal import printable
+from detector.console import encodable
 from detector.data import Sample, read_mask
 from detector.evaluate.records import gather
-from detector.evaluate.report import in_words, metric_name
-from detector.evaluate.resample import Interval, excludes_zero
+from detector.evaluate.resample import Interval
 from detector.evaluate.run import Evaluation
+from detector.evaluate.shown import between, fraction, in_words, is_certain, metric_name
 from detector.evaluate.summary import CategoryResult, Contribution
 from detector.images import ImageError, image_size, load_image
 from detector.metrics.compute import METRICS
@@ -28,7 +29,7 @@ from detector.metrics.ranking import Curve, rank_labels, trace
 from detector.metrics.values import Line, pr_line, pro_line, roc_line
 
 _WORTH = (
-    "With it minus without it, in percent: pixel AP (bar, interval) / image AUROC; the verdict reads both intervals. "
+    "With it minus without it: pixel AP (bar, interval) / image AUROC; the verdict reads both intervals. "
     "Of many intervals some exclude zero by chance."
 )
 
@@ -132,7 +133,7 @@ def _changes(result: CategoryResult) -> list[Row]:
 def _difference(rows: Sequence[Row]) -> str:
     """What every variant has more than the first; the draws are shared, so the difference is paired."""
     title = f"<h3>Difference to {_text(rows[0][0])}</h3>"
-    caption = '<p class="note">Percentage points; bold where the 95 % interval of the difference excludes zero.</p>'
+    caption = '<p class="note">Bold where the 95 % interval of the difference excludes zero.</p>'
     return title + _grid(rows[1:], _change) + caption
 
 
@@ -152,15 +153,15 @@ def _grid(rows: Sequence[Row], cell: Callable[[float | None, Interval | None], s
 
 
 def _value(value: float | None, found: Interval | None) -> str:
-    return f"{_percent(value)}<small>{_range(found)}</small>"
+    return f"{fraction(value)}<small>{between(found)}</small>"
 
 
 def _change(value: float | None, found: Interval | None) -> str:
     if value is None:
-        return _percent(None)
-    words = f"{100 * value:+.2f}"
-    between = "" if found is None else f"{100 * found[0]:+.2f} to {100 * found[1]:+.2f}"
-    return f"{f'<b>{words}</b>' if excludes_zero(found) else words}<small>{between}</small>"
+        return fraction(None)
+    words = fraction(value, signed=True)
+    shown = f"<b>{words}</b>" if is_certain(value, found) else words
+    return f"{shown}<small>{between(found, signed=True)}</small>"
 
 
 def _plots(result: CategoryResult, images: Path) -> str:
@@ -220,8 +221,8 @@ def _bars(contributions: Sequence[Contribution]) -> str:
         if each.pixel_ap_interval:
             low, high = (460 + value * scale for value in each.pixel_ap_interval)
             rows.append(f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{y + 11}" y2="{y + 11}" stroke="#202124"/>')
-        image = "" if each.image_auroc_delta is None else f" / {100 * each.image_auroc_delta:+.2f}"
-        label = f"{100 * delta:+.2f}{image} {each.verdict}"
+        image = "" if each.image_auroc_delta is None else f" / {fraction(each.image_auroc_delta, signed=True)}"
+        label = f"{fraction(delta, signed=True)}{image} {each.verdict}"
         rows.append(f'<text x="640" y="{y + 15}">{label}</text>')
     axis = f'<line x1="460" x2="460" y1="0" y2="{22 * len(ordered)}" stroke="#dadce0"/>'
     height = 22 * len(ordered) + 4
@@ -276,13 +277,5 @@ def _colour(index: int) -> str:
     return COLOURS[index % len(COLOURS)]
 
 
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.1f}"  # noqa: RUF001 - an en dash for "none"
-
-
-def _range(found: Interval | None) -> str:
-    return "" if found is None else f"{100 * found[0]:.1f} to {100 * found[1]:.1f}"
-
-
 def _text(value: str) -> str:
-    return escape(printable(value))
+    return escape(printable(encodable(value)))  # a file name may be no UTF-8

@@ -1,6 +1,9 @@
 """Results as one JSON document, as a table for pandas, and as the contributions that prompt-forge reads."""
 
+import io
 import json
+import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,13 +15,14 @@ from numpy.typing import NDArray
 from descriptions.files import atomic_write
 from descriptions.refs import parse_ref
 from detector.evaluate.errors import EvaluationError
-from detector.evaluate.resample import Interval, excludes_zero, interval
+from detector.evaluate.resample import Interval, interval
 from detector.evaluate.run import Evaluation
 from detector.evaluate.summary import CategoryResult, VariantResult
 from detector.metrics.compute import METRICS, mean_metrics
 
 RESULTS = "results.json"
 CONTRIBUTIONS = "contributions.json"
+DRAWS = "draws.npz"
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -33,6 +37,7 @@ def to_document(evaluation: Evaluation) -> dict[str, Any]:
     return {
         "categories": {each.category: _category(each) for each in evaluation.categories},
         "mean": _means(evaluation.categories),
+        "bootstrap": evaluation.bootstrap,
         "failed": [failure._asdict() for failure in evaluation.failures],
         "warnings": list(evaluation.warnings),
     }
@@ -118,8 +123,9 @@ def to_csv(document: dict[str, Any]) -> str:
     return frame.to_csv(index=False)
 
 
-def write_results(out: Path, document: dict[str, Any]) -> None:
-    """Write `results.json` and `results.csv`."""
+def write_results(out: Path, document: dict[str, Any], evaluation: Evaluation) -> None:
+    """Write `results.json`, `results.csv` and `draws.npz`."""
+    write_draws(out, evaluation)
     atomic_write(out / RESULTS, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     atomic_write(out / "results.csv", to_csv(document))
 
@@ -161,23 +167,86 @@ def read_results(run: Path) -> dict[str, Any]:
     return dict(document)
 
 
-def compare(first: dict[str, Any], second: dict[str, Any]) -> list[dict[str, Any]]:
-    """Second run minus first, for every category and variant that both have.
+def compare(
+    first: dict[str, Any],
+    second: dict[str, Any],
+    first_draws: "RunDraws | None" = None,
+    second_draws: "RunDraws | None" = None,
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Second run minus first, for every category and variant that both have, and notes on what they do not share.
+
+    Where both runs saw the same images and drew alike, the bootstrap is paired: the same draws of the same images.
+    Otherwise their draws are taken as independent, which gives wider intervals, and a note says so.
 
     Raises:
         EvaluationError: they have nothing in common.
     """
-    rows = []
+    rows, notes = [], []
+    others = set(other_data(first, second))
     for category, result in first["categories"].items():
-        others = second["categories"].get(category, {}).get("variants", {})
-        for name, variant in result["variants"].items():
-            if name in others:
-                pairs = {metric: (variant[metric], others[name][metric]) for metric in METRICS}
-                deltas = {metric: b - a for metric, (a, b) in pairs.items() if a is not None and b is not None}
-                rows.append({"category": category, "variant": name, **deltas})
+        theirs = second["categories"].get(category, {}).get("variants", {})
+        shared = [name for name in result["variants"] if name in theirs]
+        paired = category not in others and _drawn_alike(first, second)
+        if shared and category in others:
+            notes.append(f"{category}: the runs saw other images or masks of it; that too makes a difference")
+        if shared and (first_draws is None or second_draws is None):
+            notes.append(f"{category}: no intervals, since a run keeps no draws; run detector eval again to have them")
+        elif shared and not paired:
+            notes.append(f"{category}: not paired, so the intervals are wider than for the same images and draws")
+        for name in shared:
+            pairs = {metric: (result["variants"][name][metric], theirs[name][metric]) for metric in METRICS}
+            row: dict[str, Any] = {"category": category, "variant": name, "paired": paired}
+            for metric, (was, now) in pairs.items():
+                if was is not None and now is not None:
+                    draws = _difference(first_draws, second_draws, (category, name, metric), paired=paired)
+                    row |= {metric: now - was, f"{metric}_interval": draws}
+            rows.append(row)
     if not rows:
         raise EvaluationError("the two runs share no category and variant", expected="runs over the same descriptions")
-    return rows
+    return rows, notes
+
+
+RunDraws = dict[tuple[str, str, str], NDArray[np.float32]]
+"""Every metric in every draw of the bootstrap, by category, variant and metric."""
+
+
+def _drawn_alike(first: dict[str, Any], second: dict[str, Any]) -> bool:
+    return first.get("bootstrap") is not None and first.get("bootstrap") == second.get("bootstrap")
+
+
+def _difference(
+    first: RunDraws | None, second: RunDraws | None, key: tuple[str, str, str], *, paired: bool
+) -> Interval | None:
+    was, now = (first or {}).get(key), (second or {}).get(key)
+    if was is None or now is None:
+        return None
+    count = min(len(was), len(now))
+    order = np.arange(count) if paired else np.random.default_rng(0).permutation(count)
+    return interval(now[:count].astype(np.float64) - was[:count][order])
+
+
+def write_draws(out: Path, evaluation: Evaluation) -> None:
+    """Write `draws.npz`, from which a later `--compare` takes its intervals."""
+    arrays: dict[str, Any] = {}
+    names: list[list[str]] = []
+    for result in evaluation.categories:
+        for variant in result.variants:
+            for metric, values in variant.draws.items():
+                arrays[str(len(names))] = values.astype(np.float32)
+                names.append([result.category, variant.name, metric])
+    stream = io.BytesIO()
+    np.savez_compressed(stream, names=np.array(json.dumps(names)), **arrays)
+    atomic_write(out / DRAWS, stream.getvalue())
+
+
+def read_draws(run: Path) -> RunDraws | None:
+    """The draws that `write_draws` wrote; None where there are none that can be read."""
+    try:
+        with np.load(run / DRAWS if run.is_dir() else run.with_name(DRAWS)) as stored:
+            names = json.loads(str(stored["names"]))
+            return {(one[0], one[1], one[2]): stored[str(index)] for index, one in enumerate(names)}
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):
+        return None
 
 
 def other_data(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
@@ -187,24 +256,3 @@ def other_data(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
         for category, run in first["categories"].items()
     ]
     return [category for category, one, other in known if one and other and one != other]
-
-
-def in_words(first: str, other: str, changes: Sequence[tuple[float | None, Interval | None]]) -> str:
-    """One sentence: in what `other` is better and worse than `first`, where the interval leaves no doubt.
-
-    Args:
-        first: name of the variant compared with.
-        other: name of the variant.
-        changes: `other` minus `first` with its interval, for each of `METRICS`.
-    """
-    sure = [(metric, value) for metric, (value, found) in zip(METRICS, changes, strict=True) if excludes_zero(found)]
-    better = ", ".join(metric_name(metric) for metric, value in sure if (value or 0) > 0)
-    worse = ", ".join(metric_name(metric) for metric, value in sure if (value or 0) < 0)
-    said = [f"{word} in {metrics}" for word, metrics in (("better", better), ("worse", worse)) if metrics]
-    return f"{other} against {first}: {'; '.join(said) or 'no evidence of a difference'}"
-
-
-def metric_name(name: str) -> str:
-    """A metric as people write it."""
-    shown = {"auroc": "AUROC", "ap": "AP", "f1max": "F1-max", "aupro": "AUPRO"}
-    return " ".join(shown.get(word, word) for word in name.split("_"))

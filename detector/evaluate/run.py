@@ -48,6 +48,8 @@ class Evaluation(NamedTuple):
     warnings: tuple[str, ...]
     waiting: int
     """Images that other shards have not scored yet."""
+    bootstrap: dict[str, int]
+    """`draws` and `seed`; runs that share them over the same images are compared draw by draw."""
 
 
 class _Job(NamedTuple):
@@ -135,7 +137,8 @@ def _summarise(plan: Plan, scorer: Scorer, jobs: Sequence[_Job]) -> Evaluation:
                 )
             )
     warnings = [line for job in jobs for line in job.warnings] + [*plan.data.problems, *plan.data.notes]
-    return Evaluation(tuple(results) if not waiting else (), tuple(failures), tuple(warnings), waiting)
+    bootstrap = {"draws": plan.draws, "seed": plan.seed}
+    return Evaluation(tuple(results) if not waiting else (), tuple(failures), tuple(warnings), waiting, bootstrap)
 
 
 def _job(plan: Plan, category: str, context_tokens: int) -> _Job:

@@ -14,28 +14,23 @@ from detector.evaluate.page import write_page
 from detector.evaluate.passes import Scorer
 from detector.evaluate.report import (
     compare,
-    in_words,
-    other_data,
+    read_draws,
     read_results,
     to_csv,
     to_document,
     write_contributions,
     write_results,
 )
-from detector.evaluate.resample import excludes_zero
 from detector.evaluate.run import Evaluation, Plan, evaluate
 from detector.evaluate.summary import no_better_than_chance
+from detector.evaluate.tables import print_comparison, print_contributions, print_tables
 from detector.images import MAX_PIXELS, ReadOptions
 from detector.localize.build import BOXES, build_localizer
-from detector.metrics.compute import METRICS
 from detector.predictor import MAX_SIZE, Predictor
 from detector.presets import DEFAULT
 from detector.scoring import ScoringSettings
 
 Form = Literal["table", "json", "csv"]
-
-SHOWN = ("image_auroc", "image_ap", "pixel_auroc", "pixel_ap", "aupro")
-"""Metrics in tables, which fit into 80 columns; JSON and CSV have all."""
 
 
 class Request(BaseModel):
@@ -97,7 +92,7 @@ def run(request: Request, form: Form = "table") -> int:
         console.warn(f"{found.waiting} images are left to other shards; no results yet")
         return 1 if found.failures else 0
     document = to_document(found)
-    write_results(request.out, document)
+    write_results(request.out, document, found)
     write_contributions(request.out, found)
     write_page(request.out / "report.html", found, request.out / "images", _facts(request), document["mean"])
     show(found, document, form)
@@ -141,70 +136,7 @@ def show(found: Evaluation, document: dict[str, Any], form: Form) -> None:
         console.stdout().file.write(to_csv(document))
     else:
         print_tables(document)
-        _print_contributions(found)
-
-
-def print_tables(document: dict[str, Any]) -> None:
-    """A table a category, each value above its interval, one of the differences to the first version, and the means."""
-    for category, result in document["categories"].items():
-        counts = f"{result['good']} good, {result['defective']} defective"
-        _print_variants(f"{category}: {counts} (percent, 95 % interval)", result["variants"])
-        for note in dict.fromkeys(note for variant in result["variants"].values() for note in variant["notes"]):
-            console.stderr().print(console.safe(note))
-    if len(document["categories"]) > 1:
-        _print_variants("mean over categories (percent, 95 % interval)", document["mean"])
-
-
-def _print_variants(title: str, variants: dict[str, Any]) -> None:
-    made = console.table(title, "!variant", *_headers())
-    for name, variant in variants.items():
-        cells = [_cell(variant[metric], variant[f"{metric}_interval"]) for metric in SHOWN]
-        made.add_row(console.safe(f"{name}\n(control)" if variant.get("control") else name), *cells)
-    console.stdout().print(made)
-    first, *others = variants
-    made = console.table(f"difference to {first} (a star: the interval excludes 0)", "!variant", *_headers())
-    for name in others:
-        found = [(variants[name].get(f"{m}_difference"), variants[name].get(f"{m}_difference_interval")) for m in SHOWN]
-        made.add_row(console.safe(name), *(_change(*each) for each in found))
-    console.stdout().print(made)
-    for name in others:
-        row = variants[name]
-        changes = [(row.get(f"{m}_difference"), row.get(f"{m}_difference_interval")) for m in METRICS]
-        console.stdout().print(console.safe(in_words(first, name, changes)), soft_wrap=True)
-
-
-def _change(value: float | None, interval: Any) -> str:
-    if value is None or interval is None:
-        return _delta(value)
-    star = "*" if excludes_zero(interval) else ""
-    return f"{100 * value:+.1f}{star}\n{100 * interval[0]:+.1f} {100 * interval[1]:+.1f}"
-
-
-def _print_contributions(found: Evaluation) -> None:
-    for result in found.categories:
-        for variant in result.variants:
-            if not variant.contributions:
-                continue
-            title = f"{variant.name}: each description, with it minus without (percent)"
-            made = console.table(title, "!id", "description", ">image_auroc", ">pixel_ap", "verdict")
-            for each in variant.contributions:
-                cells = (_delta(each.image_auroc_delta), _delta(each.pixel_ap_delta))
-                made.add_row(console.safe(each.id), console.safe(each.text), *cells, each.verdict)
-            console.stdout().print(made)
-
-
-def _headers() -> list[str]:
-    return [">" + name.replace("_", "\n") for name in SHOWN]
-
-
-def _cell(value: float | None, interval: Any) -> str:
-    if value is None:
-        return "-"
-    return f"{100 * value:.1f}" + (f"\n{100 * interval[0]:.1f}-{100 * interval[1]:.1f}" if interval else "")
-
-
-def _delta(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:+.2f}"
+        print_contributions(found.categories)
 
 
 def make_scorer(request: Request) -> Scorer:
@@ -240,7 +172,7 @@ def _recorded(request: Request, scorer: Scorer) -> dict[str, Any]:
 
 
 def run_compare(first: Path, second: Path, form: Form = "table") -> None:
-    """Print what the second run has more than the first, and warn where they looked at different pictures.
+    """Print what the second run has more than the first, with intervals, and say what they do not share.
 
     Raises:
         EvaluationError: a folder without results, or nothing in common.
@@ -248,16 +180,12 @@ def run_compare(first: Path, second: Path, form: Form = "table") -> None:
     import pandas as pd
 
     documents = read_results(first), read_results(second)
-    rows = compare(*documents)
-    if categories := other_data(*documents):
-        console.warn(f"the runs saw other images or masks of {', '.join(categories)}; that too makes a difference")
+    rows, notes = compare(*documents, read_draws(first), read_draws(second))
+    for note in notes:
+        console.warn(note)
     if form == "json":
         console.print_json({"first": str(first), "second": str(second), "differences": rows})
     elif form == "csv":
         console.stdout().file.write(pd.DataFrame(rows).to_csv(index=False))
     else:
-        made = console.table(f"{second} minus {first} (percent)", "!category", "!variant", *_headers())
-        for row in rows:
-            cells = [_delta(row.get(metric)) for metric in SHOWN]
-            made.add_row(console.safe(row["category"]), console.safe(row["variant"]), *cells)
-        console.stdout().print(made)
+        print_comparison(first, second, rows)

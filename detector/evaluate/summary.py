@@ -22,6 +22,7 @@ from detector.evaluate.resample import (
     over_pixels,
     spread,
 )
+from detector.evaluate.shown import between, fraction, is_certain
 from detector.evaluate.variants import Variant
 from detector.metrics import Histogram, Metrics, image_metrics, pixel_metrics_binned
 from detector.metrics.compute import IMAGE_METRICS, PIXEL_METRICS
@@ -141,8 +142,8 @@ def no_better_than_chance(result: CategoryResult) -> str:
     if value is None or found is None or found[0] > 0.5:
         return ""
     return (
-        f"{result.category}: image AUROC {100 * value:.1f} [{100 * found[0]:.1f}, {100 * found[1]:.1f}] is not clearly"
-        " above 50: these scores do not tell good from bad, and a threshold taken from here means nothing"
+        f"{result.category}: image AUROC {fraction(value)} [{between(found)}] is not clearly above .5: these"
+        " scores do not tell good from bad, and a threshold taken from here means nothing"
     )
 
 
@@ -243,14 +244,14 @@ def _contributions(
         }
         deltas = _differences(fewer, whole, less, {name: drawn.draws[name] for name in less})
         image, pixel = deltas.get("image_auroc", (None, None)), deltas.get("pixel_ap", (None, None))
-        found.append(Contribution(left_out, texts[left_out], verdict(image[1], pixel[1]), *image, *pixel))
+        found.append(Contribution(left_out, texts[left_out], verdict(image, pixel), *image, *pixel))
     return tuple(found)
 
 
-def verdict(*intervals: Interval | None) -> Verdict:
-    """Helps or hurts where the intervals that exclude zero agree, otherwise no evidence."""
-    helps = any(each is not None and each[0] > 0 for each in intervals)
-    hurts = any(each is not None and each[1] < 0 for each in intervals)
+def verdict(*changes: tuple[float | None, Interval | None]) -> Verdict:
+    """Helps or hurts where the changes that are certain agree, otherwise no evidence."""
+    sure = [value for value, found in changes if value is not None and is_certain(value, found)]
+    helps, hurts = any(value > 0 for value in sure), any(value < 0 for value in sure)
     if helps == hurts:
         return "no evidence"
     return "helps" if helps else "hurts"

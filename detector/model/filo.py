@@ -6,6 +6,7 @@ pixels -> image tower -+-> embedding -> adapter -> context shift -> text tower -
 
 import math
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 import torch
@@ -17,7 +18,7 @@ from detector.model.adapter import Adapter, unit
 from detector.model.config import ModelConfig
 from detector.model.context import PromptLearner
 from detector.model.interaction import InteractionDecoder, LinearDecoder
-from detector.model.prompts import PromptIds, pack
+from detector.model.prompts import Ids, PromptIds, pack
 from detector.model.text import Rows, TextFeatures, TextTower, text_features
 from detector.model.vision import ImageFeatures, ImageTower
 
@@ -132,20 +133,36 @@ class FiLo(nn.Module):
         images = len(image_feature)
         prompts = list(prompts) * images if len(prompts) == 1 else prompts
         chosen = positions if positions is not None else [()] * images
-        contexts = self.contexts(image_feature)
-        if images > 1 and not torch.is_grad_enabled() and _alike(prompts, chosen, contexts):
-            return self.encode_prompts(image_feature[:1], prompts[:1], chosen[:1]) * images
-        texts = [(ids.normal, ids.at(at)) for ids, at in zip(prompts, chosen, strict=True)]
-        trees = [[self._pack(side) for side in pair] for pair in texts]
-        flat = [(tree, contexts[k][i]) for i, pair in enumerate(trees) for k in (0, 1) for tree in pair[k]]
-        done = iter(self.text_tower([tree for tree, _ in flat], torch.stack([context for _, context in flat])))
-        encoded = [[torch.cat([next(done) for _ in side]) for side in pair] for pair in trees]
-        return [
-            (n, torch.unflatten(a, 0, (len(ids.abnormal), -1))) for (n, a), ids in zip(encoded, prompts, strict=True)
+        normal, abnormal = self.contexts(image_feature)
+        alike = images > 1 and not torch.is_grad_enabled() and _alike(prompts, chosen, (normal, abnormal))
+        distinct = 1 if alike else images
+        sides = []
+        for index in range(distinct):
+            ids = prompts[index]
+            sides += [(ids.normal, normal[index]), (ids.at(chosen[index]), abnormal[index])]
+        read = self.read(sides)
+        rows = [
+            (read_normal, torch.unflatten(read_abnormal, 0, (len(ids.abnormal), -1)))
+            for read_normal, read_abnormal, ids in zip(read[::2], read[1::2], prompts[:distinct], strict=True)
         ]
+        return rows * (images // distinct)
 
-    def _pack(self, texts: Sequence[tuple[int, ...]]) -> list[Any]:
-        return pack(texts, self.start_token, self.config.context_tokens)
+    def read(
+        self, sides: Sequence[tuple[Sequence[Ids], Float[Tensor, "context width"]]]
+    ) -> list[Float[Tensor, "_ embed"]]:
+        """Features of prompts, not normalised, in one pass of the text tower.
+
+        Args:
+            sides: prompts, and the learned context that all of them stand in.
+        """
+        trees, contexts, sizes = [], [], []
+        for prompts, context in sides:
+            packed = pack(prompts, self.start_token, self.config.context_tokens)
+            trees += packed
+            contexts += [context] * len(packed)
+            sizes.append(len(packed))
+        encoded = iter(self.text_tower(trees, torch.stack(contexts)))
+        return [torch.cat(list(islice(encoded, size))) for size in sizes]
 
     def contexts(self, image_feature: Embedding) -> tuple[Tensor, Tensor]:
         """Normal and abnormal context tokens of every image, from its unit-length feature."""

@@ -63,11 +63,11 @@ class TextTower(nn.Module):
         device = contexts.device
         tokens = pad_sequence([tree.tokens for tree in trees], batch_first=True).to(device)
         depth = pad_sequence([tree.depth for tree in trees], batch_first=True).to(device)
-        hidden = self._blocks(self._embed(tokens, depth, contexts), _masks(trees, tokens.shape[1]).to(device))
+        hidden = self.blocks(self._embed(tokens, depth, contexts), tree_masks(trees, tokens.shape[1]).to(device))
         sizes = [len(tree.ends) for tree in trees]
         rows = torch.repeat_interleave(torch.arange(len(trees)), torch.tensor(sizes)).to(device)
         ends = torch.cat([tree.ends for tree in trees]).to(device)
-        return list(torch.split(self._project(hidden[rows, ends]), sizes))
+        return list(torch.split(self.project(hidden[rows, ends]), sizes))
 
     def _embed(
         self,
@@ -75,23 +75,28 @@ class TextTower(nn.Module):
         depth: Int[Tensor, "trees nodes"],
         contexts: Float[Tensor, "trees context width"],
     ) -> Float[Tensor, "trees nodes width"]:
-        clip = self._clip[0]
-        words = clip.token_embedding(tokens)
-        after = 1 + contexts.shape[1]
-        words = torch.cat([words[:, :1], contexts.to(words.dtype), words[:, after:]], dim=1)
-        embedded: Tensor = words + clip.positional_embedding[depth]
-        return embedded
+        words, positions = self.embed_words(tokens, depth)
+        return with_contexts(words, contexts) + positions
 
-    def _blocks(
+    def embed_words(
+        self, tokens: Int[Tensor, "trees nodes"], depth: Int[Tensor, "trees nodes"]
+    ) -> tuple[Float[Tensor, "trees nodes width"], Float[Tensor, "trees nodes width"]]:
+        """Embeddings of tokens and of their places, before the learned context stands among them."""
+        clip = self._clip[0]
+        return clip.token_embedding(tokens), clip.positional_embedding[depth]
+
+    def blocks(
         self, hidden: Float[Tensor, "trees nodes width"], mask: Bool[Tensor, "trees 1 nodes nodes"]
     ) -> Float[Tensor, "trees nodes width"]:
+        """The transformer over embedded trees."""
         for block in self._clip[0].transformer.resblocks:
             query, key, value = project_qkv(block.attn, block.ln_1(hidden))
             hidden = hidden + block.ls_1(attend(block.attn, query, key, value, mask))
             hidden = hidden + block.ls_2(block.mlp(block.ln_2(hidden)))
         return hidden
 
-    def _project(self, ends: Float[Tensor, "prompts width"]) -> Float[Tensor, "prompts embed"]:
+    def project(self, ends: Float[Tensor, "prompts width"]) -> Float[Tensor, "prompts embed"]:
+        """States of end-of-text tokens in the joint space."""
         clip = self._clip[0]
         normed: Tensor = clip.ln_final(ends)
         if clip.text_projection is None:
@@ -101,7 +106,15 @@ class TextTower(nn.Module):
         return projected
 
 
-def _masks(trees: Sequence[PromptTree], nodes: int) -> Bool[Tensor, "trees 1 nodes nodes"]:
+def with_contexts(
+    words: Float[Tensor, "trees nodes width"], contexts: Float[Tensor, "trees context width"]
+) -> Float[Tensor, "trees nodes width"]:
+    """Learned vectors in place of the tokens after the start token."""
+    after = 1 + contexts.shape[1]
+    return torch.cat([words[:, :1], contexts.to(words.dtype), words[:, after:]], dim=1)
+
+
+def tree_masks(trees: Sequence[PromptTree], nodes: int) -> Bool[Tensor, "trees 1 nodes nodes"]:
     """Who sees whom; padding sees itself, so that no row of the softmax is empty."""
     masks = torch.eye(nodes, dtype=torch.bool).repeat(len(trees), 1, 1)
     for mask, tree in zip(masks, trees, strict=True):

@@ -116,6 +116,6 @@ class ImageTower(nn.Module):
     def _embed(self, pixels: Pixels) -> Tokens:
         visual = self._visual[0]
         patches = visual.conv1(pixels).flatten(2).transpose(1, 2)
-        cls = visual.class_embedding.to(patches.dtype).expand(len(pixels), 1, -1)
+        cls = visual.class_embedding.to(patches.dtype).expand(pixels.shape[0], 1, -1)
         embedded: Tensor = visual.ln_pre(torch.cat([cls, patches], dim=1) + visual.positional_embedding)
         return embedded

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from descriptions.store import Store
     from prompt_forge.catalog import Product
     from prompt_forge.generate import Asker, Result
+    from prompt_forge.progress import Voice
 
+_DROPPED = 12
+"""Entries left out of one product that are named on the screen."""
 _ASKING, _RUN, _WHAT = "How to ask", "The run", "What to ask about"
 
 
@@ -31,12 +34,19 @@ def generate(
     model: Annotated[
         list[str] | None, typer.Option(help="Model; repeat for an ensemble; `local`.", rich_help_panel=_ASKING)
     ] = None,
-    base_url: Annotated[str | None, typer.Option(help="OpenAI-compatible endpoint.", rich_help_panel=_ASKING)] = None,
+    base_url: Annotated[
+        list[str] | None,
+        typer.Option(help="OpenAI-compatible endpoint; one, or one per `--model`.", rich_help_panel=_ASKING),
+    ] = None,
     template: Annotated[str | None, typer.Option(help="See `templates list`.", rich_help_panel=_ASKING)] = None,
     strategy: Annotated[str | None, typer.Option(help="auto, structured or family.", rich_help_panel=_ASKING)] = None,
     count: Annotated[int | None, typer.Option(help="Entries per product [12].", rich_help_panel=_ASKING)] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same file [0].", rich_help_panel=_ASKING)] = None,
     temperature: Annotated[float | None, typer.Option(help="Of sampling [0].", rich_help_panel=_ASKING)] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Longest answer, thoughts included.", rich_help_panel=_ASKING)
+    ] = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds for one try [120].", rich_help_panel=_RUN)] = None,
     concurrency: Annotated[int | None, typer.Option(help="Products at once [4].", rich_help_panel=_RUN)] = None,
     rpm: Annotated[float | None, typer.Option(help="Requests per minute.", rich_help_panel=_RUN)] = None,
     max_tokens_total: Annotated[int | None, typer.Option(help="Tokens to spend.", rich_help_panel=_RUN)] = None,
@@ -62,7 +72,10 @@ def generate(
     from prompt_forge.generate import latest
     from prompt_forge.llm.settings import ModelSettings
     from prompt_forge.prepare import GenerateSettings, Wanted, check_products, open_askers, pick_products, remarks
+    from prompt_forge.progress import Voice
     from prompt_forge.revise import remind
+
+    voice = Voice()
 
     wanted = Wanted(category or (), every, from_file, object_name, _listed(parts), _listed(families))
     products = pick_products(wanted)
@@ -77,10 +90,12 @@ def generate(
         "concurrency": concurrency,
     }
     settings = load(GenerateSettings, "generate", asking)
-    models = list(model or [])
+    models, urls = list(model or []), list(base_url or [])
     whom = {
         "model": models[0] if models else None,
-        "base_url": base_url,
+        "base_url": urls[0] if urls else None,
+        "max_tokens": max_tokens,
+        "timeout": timeout,
         "requests_per_minute": rpm,
         "max_tokens_total": max_tokens_total,
         "max_cost": max_cost,
@@ -88,14 +103,16 @@ def generate(
         "refresh": refresh or None,
         "cache": False if no_cache else None,
     }
-    with open_askers(settings, load(ModelSettings, "model", whom), models, say) as askers:
+    with open_askers(settings, load(ModelSettings, "model", whom), models, voice, urls) as askers:
         check_products(askers, products)
         store = Store.open(descriptions_dir, writable=True)
         if dry_run:
             saved = [product.after(latest(store, product.category)) for product in products]
             _show_prompts(askers, saved, as_json=as_json)
             return
-        results = _run(askers, products, store, settings.concurrency, force=force or refresh, as_json=as_json)
+        results = _run(
+            askers, products, store, settings.concurrency, force=force or refresh, as_json=as_json, voice=voice
+        )
     for result in results:
         if result.status == "written":
             remind(descriptions_dir, store.load(result.ref or ""), say)
@@ -114,6 +131,7 @@ def _run(
     *,
     force: bool,
     as_json: bool,
+    voice: "Voice",
 ) -> "list[Result]":
     from prompt_forge.generate import Run
     from prompt_forge.progress import FamilyProgress
@@ -122,12 +140,14 @@ def _run(
     one_by_one = any(model.endpoint == "embedded" for model, _ in askers)
     steps = max(recipe.count for _, recipe in askers)
     with FamilyProgress(len(products), steps) as bar:
+        voice.bar = bar
         run = Run(askers, store, force=force, tick=bar.tick)
         for result in run.over(products, 1 if one_by_one else concurrency):
             bar.done(result.category)
             results.append(result)
-            if not as_json:
-                _show(result)
+            with bar.aside():
+                _show(result, on_stdout=not as_json)
+    voice.bar = None
     if as_json:
         print_json(_document(results))
     elif len(results) > 1:
@@ -135,10 +155,21 @@ def _run(
     return results
 
 
-def _show(result: "Result") -> None:
+def _show(result: "Result", *, on_stdout: bool) -> None:
     if result.status == "failed":
         say(f"failed {result.category}: {result.error}")
         return
+    if result.left_out:
+        say(f"{result.category}: asked without {', '.join(result.left_out)}, which the server refuses")
+    if on_stdout:
+        _show_saved(result)
+    for one in result.dropped[:_DROPPED]:
+        say(f"{result.category}: left out {one.text!r}: {one.reason}")
+    if (more := len(result.dropped) - _DROPPED) > 0:
+        say(f"{result.category}: and {more} more were left out; --json lists them")
+
+
+def _show_saved(result: "Result") -> None:
     line = f"{result.status} {result.path}: {result.enabled} of {result.entries} entries enabled"
     if result.status == "present":
         line += " (same model, template and settings; --force asks again)"

@@ -1,6 +1,7 @@
 """What a model needs, looked at piece by piece."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Literal, NamedTuple
 
 from descriptions.errors import ForgeError, SettingsError
 from prompt_forge.errors import EndpointError
+from prompt_forge.llm.address import address, remark, with_version
 from prompt_forge.llm.ladder import Ladder
 from prompt_forge.llm.local import MODEL_NAME, check_file, check_runtime, model_file
 from prompt_forge.llm.open import OPENAI_URL, ladder_file, stamp_file
@@ -18,6 +20,7 @@ RUNTIME, FILE, RECORDING = "runtime", "model file", "recording"
 ENDPOINT, STRUCTURE = "endpoint", "structured output"
 """What is looked at."""
 
+_REACH = "is the server running? check --base-url"
 _PATIENCE = 10.0
 """Seconds; a server that takes longer to list its models is not there."""
 
@@ -69,22 +72,42 @@ def _recording(settings: ModelSettings) -> Finding:
 
 
 def _endpoint(settings: ModelSettings) -> Finding:
-    from prompt_forge.llm.openai_chat import address
-
-    endpoint = address(settings.base_url or OPENAI_URL)
+    url = settings.base_url or OPENAI_URL
+    endpoint, said = address(url), remark(url)
     try:
-        served = _served(settings)
+        served = _served(settings, url)
     except EndpointError as error:
         if error.status != 404:
-            raise
-        detail = f"{endpoint} lists no models; if requests fail, check that --base-url ends in /v1"
-        return Finding(ENDPOINT, "unclear", detail)
+            raise EndpointError(error.came, hint=_REACH, status=error.status) if error.status is None else error
+        return _unclear(f"{endpoint} lists no models; {_versioned(settings, url)}")
     if settings.model is None:
         came = f"{endpoint} is there and no model is configured"
         raise SettingsError(came, hint=f"type --model NAME; it lists {_listed(served)}")
-    if settings.model in served:
-        return Finding(ENDPOINT, "ok", f"{endpoint} serves {settings.model}")
-    return Finding(ENDPOINT, "unclear", f"{endpoint} is there and lists {_not_listed(settings.model, served)}")
+    if settings.model not in served:
+        return _unclear(f"{endpoint} is there and lists {_not_listed(settings.model, served)}")
+    if with_version(url) and _lists(settings, with_version(url)):
+        return _unclear(f"{endpoint} has no /v1 at its end; type --base-url {with_version(url)}")
+    return Finding(ENDPOINT, "ok", f"{endpoint} serves {settings.model}" + (f" ({said})" if said else ""))
+
+
+def _unclear(detail: str) -> Finding:
+    return Finding(ENDPOINT, "unclear", detail)
+
+
+def _versioned(settings: ModelSettings, url: str) -> str:
+    """What to try where an address lists nothing."""
+    other = with_version(url)
+    if other and _lists(settings, other):
+        return f"{other} does: type --base-url {other}"
+    return "if requests fail, check that --base-url ends in /v1"
+
+
+def _lists(settings: ModelSettings, url: str) -> bool:
+    """Whether models are listed at `url`."""
+    try:
+        return bool(_served(settings, url))
+    except EndpointError:
+        return False
 
 
 def _not_listed(model: str, served: list[str]) -> str:
@@ -98,11 +121,11 @@ def _listed(served: list[str]) -> str:
     return ", ".join(served[:8]) or "no model"
 
 
-def _served(settings: ModelSettings) -> list[str]:
+def _served(settings: ModelSettings, url: str) -> list[str]:
     from prompt_forge.llm.openai_chat import OpenAIChat
 
     chat = OpenAIChat(
-        settings.base_url or OPENAI_URL,
+        url,
         settings.model or "",
         api_key=settings.api_key,
         timeout=min(settings.timeout, _PATIENCE),
@@ -114,9 +137,8 @@ def _served(settings: ModelSettings) -> list[str]:
 
 
 def _structure(settings: ModelSettings) -> Finding:
-    from prompt_forge.llm.openai_chat import address
-
     mode = None
     if settings.model:
-        mode = Ladder(ladder_file(settings)).remembered(address(settings.base_url or OPENAI_URL), settings.model)
+        with suppress(SettingsError):  # of the address: said of the endpoint already
+            mode = Ladder(ladder_file(settings)).remembered(address(settings.base_url or OPENAI_URL), settings.model)
     return Finding(STRUCTURE, "ok", mode or "not tried yet")

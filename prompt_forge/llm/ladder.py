@@ -1,19 +1,17 @@
 """How strictly structure can be asked for: json_schema, else json_object, else plain text; remembered per model.
 
 Servers differ: llama.cpp and OpenAI honour a schema, llama-cpp-python answers it with HTTP 500, others accept and
-ignore it. The first request finds out; later ones, also of later runs, start at the rung that held. What was found is
-forgotten after a day: the refusal may have been a failure that passed, or the server may have been updated.
+ignore it. The first request finds out; later ones, also of later runs, start at the rung that held, for a day.
 """
 
 import json
-import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, get_args
 
-from descriptions.files import atomic_write
+from prompt_forge.llm.daily import DAY as DAY
+from prompt_forge.llm.daily import Daily
 from prompt_forge.llm.types import Message, Mode, Request
 
 RUNGS: tuple[Mode, ...] = get_args(Mode)
@@ -21,17 +19,6 @@ RUNGS: tuple[Mode, ...] = get_args(Mode)
 
 REFUSALS = frozenset({400, 415, 422, 500, 501})
 """Statuses by which servers refuse a `response_format`. 502-504 come from proxies and mean something else."""
-
-
-DAY = 86400.0
-"""Seconds that a rung is remembered."""
-
-
-class _Found(NamedTuple):
-    """The rung that held, and when that was found out (seconds since 1970)."""
-
-    mode: Mode
-    at: float
 
 
 class Ladder:
@@ -43,9 +30,7 @@ class Ladder:
     """
 
     def __init__(self, path: Path | None = None, *, clock: Callable[[], float] = time.time) -> None:
-        self._path, self._clock = path, clock
-        self._lock = threading.Lock()
-        self._known = _read(path)
+        self._daily: Daily[Mode] = Daily(path, _mode, clock=clock)
 
     def rungs(self, endpoint: str, model: str) -> tuple[Mode, ...]:
         """The modes to try, in order."""
@@ -54,23 +39,15 @@ class Ladder:
 
     def remembered(self, endpoint: str, model: str) -> Mode | None:
         """The rung that held within the last day, or None."""
-        found = self._known.get(_key(endpoint, model))
-        return found.mode if found and 0 <= self._clock() - found.at < DAY else None
+        return self._daily.remembered(endpoint, model)
 
     def remember(self, endpoint: str, model: str, mode: Mode) -> None:
         """Start at `mode` from now on, for a day; a whole answer has come at this rung."""
-        with self._lock:
-            if self.remembered(endpoint, model) == mode:
-                return  # without a new date: the stricter rungs get their chance after a day, however busy it was
-            self._known = {**_read(self._path), **self._known, _key(endpoint, model): _Found(mode, self._clock())}
-            if self._path is not None:
-                with suppress(OSError):  # a folder that cannot be written only means finding out again
-                    atomic_write(self._path, json.dumps(self._known, indent=1, sort_keys=True) + "\n")
+        self._daily.remember(endpoint, model, mode)
 
     def forget(self, endpoint: str, model: str) -> None:
         """Start at the top again, in this run; the next answer is remembered as usual."""
-        with self._lock:
-            self._known = {key: found for key, found in self._known.items() if key != _key(endpoint, model)}
+        self._daily.forget(endpoint, model)
 
 
 def response_format(request: Request, mode: Mode) -> dict[str, Any] | None:
@@ -93,22 +70,5 @@ def messages_for(request: Request, mode: Mode) -> tuple[Message, ...]:
     return (*request.messages[:-1], last.model_copy(update={"content": f"{last.content}\n\n{rule}"}))
 
 
-def _key(endpoint: str, model: str) -> str:
-    return f"{endpoint} {model}"
-
-
-def _read(path: Path | None) -> dict[str, _Found]:
-    """What the file remembers; a missing or damaged file only means finding out again."""
-    try:
-        kept = json.loads(path.read_text("utf-8")) if path else {}
-    except (OSError, ValueError):
-        return {}
-    entries = kept.items() if isinstance(kept, dict) else ()
-    return {str(key): _Found(*entry) for key, entry in entries if _sound(entry)}
-
-
-def _sound(entry: object) -> bool:
-    match entry:
-        case [str(mode), int() | float()]:
-            return mode in RUNGS
-    return False
+def _mode(raw: object) -> Mode | None:
+    return next((mode for mode in RUNGS if mode == raw), None)

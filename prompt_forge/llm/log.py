@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 from descriptions.errors import SettingsError
 from descriptions.settings import FILE
-from prompt_forge.errors import ModelError
 from prompt_forge.llm.redact import Redactor
 from prompt_forge.llm.types import Completion, LanguageModel, Request
 
@@ -46,7 +45,7 @@ class ExchangeLog:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self._turn() as handle:
-                rest = memoryview(_separator(handle) + line.encode())
+                rest = memoryview(_separator(handle) + line.encode("utf-8", "backslashreplace"))
                 while rest:
                     rest = rest[os.write(handle, rest) :]
         except OSError as error:
@@ -124,7 +123,7 @@ class Logged:
         }
         try:
             completion = self._inner.complete(request)
-        except ModelError as error:
+        except Exception as error:  # whatever it is, it is the end of this exchange
             self._log.append({**entry, "error": {"kind": type(error).__name__, "message": str(error)}})
             raise
         self._log.append({**entry, "completion": completion.model_dump(mode="json")})

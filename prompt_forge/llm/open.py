@@ -1,6 +1,6 @@
 """From settings to a model: which one, and which wrapper sits around which.
 
-    cached( budgeted( logged( OpenAIChat | EmbeddedModel | Replay ) ) )
+    cached( growing( budgeted( logged( OpenAIChat | EmbeddedModel | Replay ) ) ) )
 
 An answer from the cache costs nothing and is no exchange, so the cache is outermost.
 """
@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from descriptions.errors import SettingsError
+from prompt_forge.llm.address import check_key, remark
 from prompt_forge.llm.budget import Budget, Budgeted, Price
 from prompt_forge.llm.cache import AnswerCache, Cached
+from prompt_forge.llm.growing import Growing
 from prompt_forge.llm.ladder import Ladder
 from prompt_forge.llm.local import EmbeddedModel
 from prompt_forge.llm.log import ExchangeLog, Logged
@@ -34,6 +36,8 @@ class Resources:
     budget: Budget
     rate: RateLimit
     ladder: Ladder
+    refused: Path
+    """Where it is remembered what servers refuse of a request."""
     cache: AnswerCache | None
     closing: ExitStack
     """Closes connections and servers when the run ends."""
@@ -58,6 +62,7 @@ def resources(settings: ModelSettings) -> Iterator[Resources]:
             budget=Budget(max_tokens=settings.max_tokens_total, max_cost=settings.max_cost, price=price),
             rate=RateLimit(settings.requests_per_minute),
             ladder=Ladder(ladder_file(settings)),
+            refused=settings.cache_dir / "refused-parameters.json",
             cache=cache,
             closing=closing,
         )
@@ -78,7 +83,7 @@ def open_model(
         RecordingError: the recording holds no answer.
     """
     model: LanguageModel = Logged(_source(settings, shared, notify), shared.log)
-    model = Budgeted(model, shared.budget)
+    model = Growing(Budgeted(model, shared.budget), notify=notify)
     if shared.cache is None:
         return model
     return Cached(model, shared.cache, refresh=settings.refresh, offline=settings.offline, notify=notify)
@@ -111,13 +116,17 @@ def _source(settings: ModelSettings, shared: Resources, notify: Callable[[str], 
         raise SettingsError("an endpoint or key without a model", hint="type --model NAME, or --model local")
     if settings.model.startswith(REPLAY):
         return Replay(Path(settings.model.removeprefix(REPLAY)))
-    return _remote(settings, settings.model, shared)
+    return _remote(settings, settings.model, shared, notify)
 
 
-def _remote(settings: ModelSettings, name: str, shared: Resources) -> LanguageModel:
+def _remote(settings: ModelSettings, name: str, shared: Resources, notify: Callable[[str], None]) -> LanguageModel:
     from prompt_forge.llm.openai_chat import OpenAIChat  # a second of imports that cached runs do without
+    from prompt_forge.llm.parameters import Refused
     from prompt_forge.llm.retry import RetryPolicy
 
+    if said := remark(settings.base_url or OPENAI_URL):
+        notify(said)
+    refused = Refused(shared.refused)
     chat = OpenAIChat(
         settings.base_url or OPENAI_URL,
         name,
@@ -125,15 +134,18 @@ def _remote(settings: ModelSettings, name: str, shared: Resources) -> LanguageMo
         timeout=settings.timeout,
         retry=RetryPolicy(settings.retries),
         ladder=shared.ladder,
+        refused=refused,
         pause=shared.rate,
     )
     shared.closing.callback(chat.close)
     if settings.refresh:
         shared.ladder.forget(chat.endpoint, name)
+        refused.forget(chat.endpoint, name)
     return chat
 
 
 def _check(settings: ModelSettings) -> None:
+    check_key(settings.api_key)
     if settings.offline and (settings.refresh or not settings.cache):
         raise SettingsError(
             "--offline together with --refresh or --no-cache", hint="offline answers come from the cache"

@@ -4,40 +4,31 @@ The rules come from measuring real servers: always send `max_tokens`; an answer 
 incomplete; a 500 that `response_format` provoked is not retried but asked for less strictly.
 """
 
-import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from openai import APIStatusError, DefaultHttpxClient, OpenAI, OpenAIError
-from openai.types.chat import ChatCompletion
 from pydantic import SecretStr
 
-from descriptions.errors import SettingsError
 from prompt_forge.errors import AuthenticationError, EndpointError, IncompleteError, ModelError
+from prompt_forge.llm.address import LOOPBACK, address, check_key, with_version
 from prompt_forge.llm.failures import explain, too_long, unknown_model
-from prompt_forge.llm.ladder import REFUSALS, Ladder, messages_for, response_format
+from prompt_forge.llm.ladder import REFUSALS, Ladder
+from prompt_forge.llm.parameters import FORMAT, Refused, culprit, parameters, told
 from prompt_forge.llm.redact import Redactor
+from prompt_forge.llm.bodies import ADDRESS_HINT, body_of
+from prompt_forge.llm.reply import Reply, read
 from prompt_forge.llm.retry import RetryPolicy, passing
+from prompt_forge.llm.thinking import without_thinking
 from prompt_forge.llm.types import Completion, Mode, Request, Usage
+from prompt_forge.loose_json import holds_json
 
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-"""Hosts that no proxy is asked for."""
+__all__ = ["OpenAIChat", "address"]
 
 _KEYED_HOSTS = frozenset({"api.openai.com"})
 """Hosts that answer nobody without a key: asking them would only cost the wait."""
-
-_ADDRESS_HINT = "check --base-url; it ends in /v1"
-
-
-@dataclass(frozen=True)
-class _Reply:
-    text: str
-    model: str
-    usage: Usage
-    mean_logprob: float | None
 
 
 class OpenAIChat:
@@ -50,11 +41,12 @@ class OpenAIChat:
         timeout: seconds for one try.
         retry: when to try again.
         ladder: what is known about structured output.
+        refused: what is known about parameters that servers refuse.
         pause: called before every try; a rate limiter waits here.
         endpoint: name for cache and provenance; the address by default.
 
     Raises:
-        SettingsError: `base_url` is no http(s) address, or carries a password.
+        SettingsError: `base_url` is no http(s) address, or carries a password; or no header can carry the key.
     """
 
     def __init__(
@@ -66,15 +58,20 @@ class OpenAIChat:
         timeout: float = 120.0,
         retry: RetryPolicy | None = None,
         ladder: Ladder | None = None,
+        refused: Refused | None = None,
         pause: Callable[[], None] = lambda: None,
         endpoint: str | None = None,
     ) -> None:
-        self._endpoint = endpoint or address(base_url)
+        base_url = address(base_url)
+        check_key(api_key)
+        self._endpoint = endpoint or base_url
+        self._with_version = "" if endpoint else with_version(base_url)
         self._model = model
         self._redact = Redactor([api_key])
         self._timeout = timeout
         self._retry = retry or RetryPolicy()
         self._ladder = ladder or Ladder()
+        self._refused = refused or Refused()
         self._pause = pause
         host = urlsplit(base_url).hostname
         self._keyless = host in _KEYED_HOSTS and not api_key
@@ -86,7 +83,6 @@ class OpenAIChat:
             timeout=timeout,
             http_client=DefaultHttpxClient(trust_env=not local),
         )
-        self._limit_name = "max_tokens"
 
     @property
     def endpoint(self) -> str:
@@ -122,11 +118,9 @@ class OpenAIChat:
         try:
             return sorted(str(entry.id) for entry in self._client.models.list())
         except OpenAIError as error:
-            failure = explain(
-                error, endpoint=self._endpoint, model=self._model, timeout=self._timeout, redact=self._redact
-            )
+            failure = self._told(error)
         except (AttributeError, TypeError, ValueError):  # what the client makes of HTML, or of half a JSON
-            failure = EndpointError(f"{self._endpoint} lists no models", hint=_ADDRESS_HINT, status=404)
+            failure = EndpointError(f"{self._endpoint} lists no models", hint=ADDRESS_HINT, status=404)
         raise failure
 
     def complete(self, request: Request) -> Completion:
@@ -135,7 +129,7 @@ class OpenAIChat:
         Raises:
             AuthenticationError: the key is missing or wrong.
             EndpointError: the server refused, failed or was not there, after all retries.
-            IncompleteError: the answer was cut short or empty.
+            IncompleteError: the answer was cut short, refused, filtered or empty.
         """
         self._want_key()
         started = time.monotonic()
@@ -152,73 +146,84 @@ class OpenAIChat:
             if reply is None:
                 continue
             spent += reply.usage
-            if mode == "json_schema" and not _is_json(reply.text):
+            if mode == "json_schema" and not holds_json(without_thinking(reply.text)):
                 continue  # accepted and ignored: ask again with the schema in words
             if request.json_schema is not None:
                 self._ladder.remember(self._endpoint, request.model, mode)
             return self._completion(request, reply, mode, spent, time.monotonic() - started)
         raise EndpointError(f"{self._endpoint} took none of {', '.join(rungs)}")
 
-    def _completion(self, request: Request, reply: _Reply, mode: Mode, spent: Usage, seconds: float) -> Completion:
+    def _completion(self, request: Request, reply: Reply, mode: Mode, spent: Usage, seconds: float) -> Completion:
+        thought = without_thinking(reply.text) != reply.text
         return Completion(
             text=reply.text,
             model=reply.model or request.model,
             mode=mode,
             usage=spent,
-            mean_logprob=reply.mean_logprob,
+            mean_logprob=None if thought else reply.mean_logprob,  # it would be the mean over the thoughts
             seconds=seconds,
             request_digest=request.digest,
+            left_out=told(self._refused.of(self._endpoint, request.model)),
         )
 
-    def _try(self, request: Request, mode: Mode) -> _Reply | None:
+    def _try(self, request: Request, mode: Mode) -> Reply | None:
         """One rung: the reply, or None when the server refuses this much structure."""
         try:
-            answer = self._retry.run(
+            return self._retry.run(
                 lambda: self._send(request, mode), lambda error: passing(error) and not _refuses(error, mode)
             )
         except OpenAIError as error:
             if _refuses(error, mode):
                 return None
             failure = self._explain(error)
-        except ValueError as error:
-            failure = EndpointError(f"{self._endpoint} sent something that is no JSON ({type(error).__name__})")
-        else:
-            return _read(answer, self._endpoint, request)
+        except EndpointError as error:  # a body that is no chat completion
+            failure = self._misdirected(error)
         raise failure
 
-    def _send(self, request: Request, mode: Mode) -> object:
-        limit_name = self._limit_name
-        self._pause()
-        try:
-            return self._client.chat.completions.create(**self._parameters(request, mode, limit_name))
-        except APIStatusError as error:
-            if error.status_code != 400 or error.param != "max_tokens" or limit_name != "max_tokens":
-                raise
-        self._limit_name = "max_completion_tokens"  # newer OpenAI models know the limit by this name only
-        return self._send(request, mode)
-
-    def _parameters(self, request: Request, mode: Mode, limit_name: str) -> dict[str, Any]:
-        sampling = request.sampling
-        messages = [message.model_dump() for message in messages_for(request, mode)]
-        optional = {
-            "seed": sampling.seed,
-            "top_p": sampling.top_p,
-            "stop": list(sampling.stop) if sampling.stop and request.json_schema is None else None,
-            "logprobs": request.logprobs or None,
-            "response_format": response_format(request, mode),
-        }
-        return {
-            "model": request.model,
-            "messages": messages,
-            "temperature": sampling.temperature,
-            limit_name: sampling.max_tokens,
-            **{name: value for name, value in optional.items() if value is not None},
-        }
+    def _send(self, request: Request, mode: Mode) -> Reply:
+        """Send, and send again without each parameter that the server refuses; what helped is remembered."""
+        without, spent = self._refused.of(self._endpoint, request.model), Usage()
+        while True:
+            body = parameters(request, mode, without)
+            self._pause()
+            try:
+                sent = self._client.chat.completions.with_raw_response.create(**body)
+                reply = read(body_of(sent.http_response, self._endpoint), self._endpoint, request)
+            except APIStatusError as error:
+                name = culprit(error, without)
+                if name is None or name == FORMAT or name in without or too_long(error):
+                    raise
+                without = (*without, name)
+                continue
+            except IncompleteError as error:
+                spent += error.usage
+                if "stop" not in body or not error.in_thoughts:
+                    error.usage = spent
+                    raise
+                without = (*without, "stop")  # it ended the thoughts, which began with a line break, say
+                continue
+            self._refused.remember(self._endpoint, request.model, without)
+            return replace(reply, usage=spent + reply.usage)
 
     def _explain(self, error: OpenAIError) -> EndpointError:
-        if isinstance(error, APIStatusError) and error.status_code == 404:
-            return unknown_model(self._endpoint, self._model, self._listed())
+        if isinstance(error, APIStatusError) and error.status_code in (404, 405):
+            served = self._listed()
+            if self._with_version and not served:
+                return self._misdirected(EndpointError(f"{self._endpoint} answered HTTP {error.status_code}"))
+            if error.status_code == 404:
+                return unknown_model(self._endpoint, self._model, served)
+        return self._told(error)
+
+    def _told(self, error: OpenAIError) -> EndpointError:
         return explain(error, endpoint=self._endpoint, model=self._model, timeout=self._timeout, redact=self._redact)
+
+    def _misdirected(self, error: EndpointError) -> EndpointError:
+        """The same where the address has its `/v1`; otherwise the missing ending is the likely cause."""
+        if not self._with_version or error.hint not in ("", ADDRESS_HINT):
+            return error
+        return EndpointError(
+            error.came, hint=f"--base-url has no /v1; try --base-url {self._with_version}", status=error.status
+        )
 
     def _listed(self) -> list[str]:
         try:
@@ -227,69 +232,8 @@ class OpenAIChat:
             return []
 
 
-def address(base_url: str) -> str:
-    """`base_url` as it may be shown and stored: no password, no query.
-
-    Raises:
-        SettingsError: it is no http(s) address, or carries a password.
-    """
-    try:
-        parts = urlsplit(base_url)
-        port = f":{parts.port}" if parts.port else ""
-    except ValueError:
-        raise SettingsError("a base URL that cannot be read", expected="like http://127.0.0.1:8080/v1") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise SettingsError(f"base URL {Redactor()(base_url)}", expected="an address like http://127.0.0.1:8080/v1")
-    if parts.username or parts.password:
-        raise SettingsError("a base URL that carries a password", hint="put the key into OPENAI_API_KEY")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}"
-
-
 def _refuses(error: OpenAIError, mode: Mode) -> bool:
     """Whether the failure is probably about `response_format`, which the next rung asks less of."""
     if mode == "text" or not isinstance(error, APIStatusError):
         return False
-    return error.status_code in REFUSALS and not too_long(error)
-
-
-def _is_json(text: str) -> bool:
-    try:
-        return isinstance(json.loads(text), dict | list)
-    except ValueError:
-        return False
-
-
-def _read(answer: object, endpoint: str, request: Request) -> _Reply:
-    """The one whole answer in what the server sent.
-
-    Raises:
-        EndpointError: it is no chat completion.
-        IncompleteError: it was cut short or empty.
-    """
-    if not isinstance(answer, ChatCompletion) or not answer.choices:
-        raise EndpointError(f"{endpoint} sent something that is no chat completion", hint=_ADDRESS_HINT)
-    choice, usage = answer.choices[0], _usage(answer)
-    text = (choice.message.content or "").strip() if choice.message else ""
-    if choice.finish_reason == "length":
-        hint = "raise --max-tokens, or ask for fewer entries"
-        came = f"the answer of {request.model} was cut at {request.sampling.max_tokens} tokens"
-        raise IncompleteError(came, hint=hint, usage=usage)
-    if choice.finish_reason != "stop":
-        came = f"the answer of {request.model} broke off (finish_reason {choice.finish_reason})"
-        raise IncompleteError(came, expected="finish_reason stop", hint="run again", usage=usage)
-    if not text:
-        raise IncompleteError(f"the answer of {request.model} is empty", hint="try another --model", usage=usage)
-    return _Reply(text, answer.model or "", usage, _mean_logprob(choice.logprobs))
-
-
-def _usage(answer: ChatCompletion) -> Usage:
-    counted = answer.usage
-    if counted is None:
-        return Usage()
-    return Usage(prompt_tokens=counted.prompt_tokens or 0, completion_tokens=counted.completion_tokens or 0)
-
-
-def _mean_logprob(logprobs: Any) -> float | None:
-    tokens = getattr(logprobs, "content", None) or []
-    return sum(token.logprob for token in tokens) / len(tokens) if tokens else None
+    return error.status_code in REFUSALS and not too_long(error) and culprit(error) in (None, FORMAT)

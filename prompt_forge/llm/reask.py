@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 from pydantic import ValidationError
 
 from prompt_forge.errors import RejectedAnswerError
+from prompt_forge.llm.thinking import without_thinking
 from prompt_forge.llm.types import Completion, LanguageModel, Message, Request, Usage
 
 T = TypeVar("T")
@@ -68,5 +69,8 @@ def problems_of(error: ValueError) -> tuple[str, ...]:
 def _again(request: Request, answer: str, problems: tuple[str, ...]) -> Request:
     reasons = "\n".join(f"- {problem}" for problem in problems[:_MOST_PROBLEMS])
     turn = f"That answer was not accepted:\n{reasons}\nAnswer the question again, whole, without these mistakes."
-    more = (Message(role="assistant", content=answer), Message(role="user", content=turn))
+    more = (
+        Message(role="assistant", content=without_thinking(answer) or "(no answer)"),
+        Message(role="user", content=turn),
+    )
     return request.model_copy(update={"messages": request.messages + more})

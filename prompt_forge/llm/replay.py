@@ -1,6 +1,7 @@
 """A model that answers what it answered before: the exchange log is the recording."""
 
 from pathlib import Path
+from typing import Any
 
 from prompt_forge.errors import RecordingError
 from prompt_forge.llm.log import read_log
@@ -19,7 +20,9 @@ class Replay:
         """Names the recording."""
         answered = [record for record in read_log(path).records if "completion" in record]
         try:
-            self._answers = {record["digest"]: Completion.model_validate(record["completion"]) for record in answered}
+            self._answers = {
+                key: Completion.model_validate(record["completion"]) for record in answered for key in _keys(record)
+            }
             self.model: str = answered[0]["request"]["model"]
         except (IndexError, KeyError, TypeError, ValueError):
             came = f"{path} holds no recorded answers"
@@ -31,7 +34,18 @@ class Replay:
         Raises:
             RecordingError: this request was not recorded.
         """
-        if request.digest not in self._answers:
+        completion = self._answers.get(request.digest) or self._answers.get(_without_limit(request))
+        if completion is None:
             came = f"{self.endpoint} has no answer to request {request.digest[:12]}"
             raise RecordingError(came, hint="record it again: the prompt, model or sampling changed")
-        return self._answers[request.digest]
+        return completion.model_copy(update={"request_digest": request.digest})
+
+
+def _keys(record: dict[str, Any]) -> tuple[str, str]:
+    """What an answer is found by: its request, or the same with another token limit."""
+    return record["digest"], _without_limit(Request.model_validate(record["request"]))
+
+
+def _without_limit(request: Request) -> str:
+    """The digest without the token limit, which may have grown between question and answer."""
+    return request.model_copy(update={"sampling": request.sampling.model_copy(update={"max_tokens": 1})}).digest

@@ -1,9 +1,12 @@
 """Which model is asked, and what a run may spend."""
 
 from pathlib import Path
+from typing import Any
 
 from platformdirs import user_cache_path, user_log_path
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+
+from prompt_forge.llm.address import trimmed
 
 EMBEDDED = "local"
 """`--model local` names the embedded model outright."""
@@ -23,6 +26,9 @@ class ModelSettings(BaseModel):
     """OpenAI-compatible endpoint, up to and including `/v1`; also OPENAI_BASE_URL."""
     api_key: SecretStr | None = Field(default=None, repr=False)
     """Also OPENAI_API_KEY, which is the better place."""
+    max_tokens: int | None = Field(default=None, ge=1)
+    """Longest answer in tokens, thoughts included; None: 200 and 60 more for each entry, or 32 for a phrase. A model
+    that uses it up on thoughts is asked once more with a larger one."""
     timeout: float = Field(default=120.0, gt=0)
     """Seconds for one try."""
     retries: int = Field(default=3, ge=0)
@@ -51,6 +57,14 @@ class ModelSettings(BaseModel):
     """Threads of the embedded model; more than one collapses when anything else uses the same cores."""
     context: int = Field(default=2048, ge=256)
     """Context of the embedded model, in tokens."""
+
+    @field_validator("model", "base_url", "api_key", mode="before")
+    @classmethod
+    def _as_meant(cls, value: Any) -> Any:
+        """Without the line breaks, blanks and quotes that shells and `.env` files leave around a value."""
+        if isinstance(value, SecretStr):
+            value = value.get_secret_value()
+        return (trimmed(value) or None) if isinstance(value, str) else value
 
     @property
     def embedded(self) -> bool:

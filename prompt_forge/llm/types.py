@@ -106,6 +106,8 @@ class Completion(_Frozen):
     """Whether no model was called for it."""
     request_digest: str = ""
     """`Request.digest` of what was asked."""
+    left_out: tuple[str, ...] = ()
+    """What the server refuses of a request, such as `temperature`; asked without it."""
 
 
 class LanguageModel(Protocol):

@@ -123,7 +123,7 @@ def test_scores_no_better_than_chance_are_named(whole):
         drawn = first._replace(metrics=metrics, intervals=first.intervals | {"image_auroc": (low, high)})
         return no_better_than_chance(category._replace(variants=(drawn,)))
 
-    assert "image AUROC 43.0 [30.0, 57.0] is not clearly above 50" in doubt(0.43, 0.3, 0.57)
+    assert "image AUROC .430 [.300-.570] is not clearly above .5" in doubt(0.43, 0.3, 0.57)
     assert doubt(0.8, 0.51, 0.9) == ""
 
 
@@ -211,16 +211,18 @@ def test_records_keep_the_histogram(whole, data):
 
 
 @pytest.mark.parametrize(
-    ("intervals", "expected"),
+    ("changes", "expected"),
     [
-        (((0.1, 0.2), (-0.1, 0.1)), "helps"),
-        (((-0.2, -0.1), None), "hurts"),
-        (((0.1, 0.2), (-0.2, -0.1)), "no evidence"),
-        ((None, None), "no evidence"),
+        (((0.15, (0.1, 0.2)), (0.0, (-0.1, 0.1))), "helps"),
+        (((-0.15, (-0.2, -0.1)), (None, None)), "hurts"),
+        (((0.15, (0.1, 0.2)), (-0.15, (-0.2, -0.1))), "no evidence"),
+        (((-0.1, (-0.2, 0.0)), (0.3, None)), "no evidence"),
+        (((-0.0002, (-0.0003, -0.0001)), (None, None)), "no evidence"),
+        (((None, None), (None, None)), "no evidence"),
     ],
 )
-def test_verdicts(intervals, expected):
-    assert verdict(*intervals) == expected
+def test_verdicts(changes, expected):
+    assert verdict(*changes) == expected
 
 
 def test_the_run_record_is_whole(whole):

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 
 import pytest
 from typer.testing import CliRunner
@@ -109,7 +110,8 @@ def test_ablations_and_no_cache(place):
     bare = json.loads(done.stdout)["categories"]["gear"]["variants"]["gear@1"]
     assert bare["contributions"] == []
     assert not (root / "bare" / "contributions.json").exists()
-    rows = compare(document, json.loads(done.stdout))
+    rows, notes = compare(document, json.loads(done.stdout))
+    assert "no intervals" in notes[0]
     assert [row["variant"] for row in rows] == ["gear@1", "generic", "winclip", "random"]
 
 
@@ -122,7 +124,25 @@ def test_compare_two_runs(place, form):
     assert "gear@1" in shown.stdout
     assert "other images" not in shown.stderr
     if form == "json":
-        assert json.loads(shown.stdout)["differences"][0]["image_auroc"] == 0
+        row = json.loads(shown.stdout)["differences"][0]
+        assert (row["image_auroc"], row["image_auroc_interval"], row["paired"]) == (0, [0, 0], True)
+
+
+def test_runs_over_other_images_are_compared_unpaired_with_wider_intervals(place, tmp_path):
+    root, _ = place
+    shutil.copytree(root / "data", tmp_path / "data")
+    (tmp_path / "data" / "gear" / "test" / "good" / "000.png").unlink()
+    assert invoke(root, tmp_path / "other", "--data", str(tmp_path / "data")).exit_code == 0
+    shown = runner.invoke(app, ["eval", "--compare", str(root / "run"), str(tmp_path / "other"), "--format", "json"])
+    assert "gear: not paired" in shown.stderr
+    assert "gear: the runs saw other images or masks" in shown.stderr
+    row = json.loads(shown.stdout)["differences"][0]
+    assert not row["paired"]
+    low, high = row["image_auroc_interval"]
+    assert low <= row["image_auroc"] <= high
+    (tmp_path / "other" / "draws.npz").write_bytes(b"cut")
+    shown = runner.invoke(app, ["eval", "--compare", str(root / "run"), str(tmp_path / "other")])
+    assert "no intervals, since a run keeps no draws" in shown.stderr
 
 
 def test_comparing_runs_over_other_pictures_warns(place, tmp_path):
@@ -131,7 +151,7 @@ def test_comparing_runs_over_other_pictures_warns(place, tmp_path):
     document["categories"]["gear"]["data_hash"] = "other"
     (tmp_path / "results.json").write_text(json.dumps(document))
     shown = runner.invoke(app, ["eval", "--compare", str(root / "run"), str(tmp_path)])
-    assert "other images or masks of gear" in " ".join(shown.stderr.split())
+    assert "gear: the runs saw other images or masks" in " ".join(shown.stderr.split())
 
 
 def test_shards_wait_for_each_other(place):

@@ -9,9 +9,10 @@ from PIL import Image
 
 from detector.evaluate.page import _outlined
 from detector.evaluate.records import Record, gather, pack_counts, write_record
-from detector.evaluate.report import in_words, other_data, to_csv, to_document
+from detector.evaluate.report import other_data, to_csv, to_document
 from detector.evaluate.resample import COARSE_BINS, draw_images, group_bins, interval, spread
 from detector.evaluate.run import Evaluation
+from detector.evaluate.shown import in_words
 from detector.evaluate.summary import CategoryResult, VariantResult, _draw_pixels
 from detector.metrics import Histogram, Metrics, pixel_metrics_binned
 from detector.metrics.compute import METRICS, PIXEL_METRICS
@@ -104,7 +105,7 @@ def result(category, values, data_hash="one"):
 
 
 def document(*categories):
-    return to_document(Evaluation(categories, (), (), 0))
+    return to_document(Evaluation(categories, (), (), 0, {"draws": 5, "seed": 0}))
 
 
 def test_the_mean_has_an_interval_where_a_category_has_no_masks():

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from descriptions.errors import ForgeError
 from detector.build import BackboneError, build_model, resolve
 from detector.model.config import ModelConfig
+from detector.model.prompts import pack
 from detector.prompts import prompt_set
 from tests.support import straightforward
 from tests.support.clip import TINY, tiny_config, tiny_filo, tiny_pixels, tiny_prompts
@@ -137,7 +138,7 @@ def test_many_descriptions_are_split_into_several_trees():
     prompts, embedding = tiny_prompts(texts=texts), torch.randn(1, 24)
     fast = model.encode_text(embedding, [prompts])
     slow = straightforward.encode_text(model, embedding, prompts, ())
-    assert len(model._pack(prompts.at(()))) > 1
+    assert len(pack(prompts.at(()), model.start_token, model.config.context_tokens)) > 1
     torch.testing.assert_close(fast.abnormal[0], slow[1], atol=1e-5, rtol=0)
 
 

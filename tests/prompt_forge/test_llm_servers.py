@@ -93,7 +93,7 @@ def test_ignored_json_schema_is_noticed():
     assert (answer.mode, answer.usage.total) == ("json_object", 24)
 
 
-@pytest.mark.parametrize(("text", "finish"), [("cut", "length"), ("cut", None), ("", "stop"), (None, "stop")])
+@pytest.mark.parametrize(("text", "finish"), [("cut", "length"), ("cut", "abort"), ("", "stop"), (None, "stop")])
 def test_incomplete_answers_are_never_parsed(text, finish):
     with serve(lambda body: chat(text, finish)) as server, pytest.raises(IncompleteError) as caught:
         client(server.url).complete(request())

@@ -1,0 +1,67 @@
+"""A token limit that grows once: reasoning models think before they answer, and some use the whole limit up."""
+
+from collections.abc import Callable
+
+from prompt_forge.errors import ModelError, ThinkingLimitError
+from prompt_forge.llm.types import Completion, LanguageModel, Request
+
+TIMES, AT_LEAST = 4, 8192
+"""How much larger the second limit is, and the least it is, in tokens."""
+
+
+def grown(limit: int) -> int:
+    """The limit that follows `limit`."""
+    return max(TIMES * limit, AT_LEAST)
+
+
+class Growing:
+    """Asks once more with a larger limit where thoughts used up the first, and begins with it from then on.
+
+    The answer counts as one to the request as it was, so caches and saved versions know it again.
+
+    Args:
+        inner: asked.
+        notify: shows one line to the user.
+    """
+
+    def __init__(self, inner: LanguageModel, *, notify: Callable[[str], None] = lambda _: None) -> None:
+        self._inner, self._notify = inner, notify
+        self._grown = False
+
+    @property
+    def endpoint(self) -> str:
+        """Of the model behind."""
+        return self._inner.endpoint
+
+    @property
+    def model(self) -> str:
+        """Of the model behind."""
+        return self._inner.model
+
+    def complete(self, request: Request) -> Completion:
+        """What the model behind answers.
+
+        Raises:
+            ThinkingLimitError: the larger limit was used up as well.
+        """
+        if self._grown:
+            return self._larger(request)
+        try:
+            return self._inner.complete(request)
+        except ThinkingLimitError as error:
+            first = error
+        try:
+            completion = self._larger(request)
+        except ModelError as error:
+            error.usage = first.usage + error.usage
+            raise
+        if not self._grown:
+            self._grown = True
+            limit = request.sampling.max_tokens
+            self._notify(f"{self.model} thinks for longer than {limit} tokens: asking with {grown(limit)}")
+        return completion.model_copy(update={"usage": first.usage + completion.usage})
+
+    def _larger(self, request: Request) -> Completion:
+        sampling = request.sampling.model_copy(update={"max_tokens": grown(request.sampling.max_tokens)})
+        completion = self._inner.complete(request.model_copy(update={"sampling": sampling}))
+        return completion.model_copy(update={"request_digest": request.digest})
