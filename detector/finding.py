@@ -11,9 +11,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from PIL import Image
+
 from detector.errors import DetectorError
-from detector.images import SUFFIXES
-from detector.mask_names import is_marked, is_mask, plain
+from detector.images import BROKEN, SUFFIXES
+from detector.mask_names import in_truth_folder, is_marked, is_mask, plain
 
 
 class NoImagesError(DetectorError):
@@ -102,8 +104,26 @@ def _without_masks(files: list[Path], root: Path) -> Listing:
     for file in files:
         if not is_marked(file.stem):
             stems[file.parent].add(plain(file.stem))
-    masks = {file for file in files if is_mask(_inside(file, root), file.parent, stems[file.parent])}
+    photos = {plain(file.stem) for file in files if not in_truth_folder(_inside(file, root))}
+    masks = {file for file in files if is_mask(_inside(file, root), file.parent, stems[file.parent], photos)}
+    masks |= _grey_twins(files)
     return Listing([file for file in files if file not in masks], [file for file in files if file in masks])
+
+
+def _grey_twins(files: list[Path]) -> set[Path]:
+    """Masks as Real-IAD keeps them: `0001.png` of one channel beside the photo `0001.jpg`."""
+    jpegs = {file.with_suffix(""): file for file in files if file.suffix.lower() in (".jpg", ".jpeg")}
+    twins = [file for file in files if file.suffix.lower() == ".png" and file.with_suffix("") in jpegs]
+    return {twin for twin in twins if _mode(twin) in ("1", "L", "P") and _mode(jpegs[twin.with_suffix("")]) == "RGB"}
+
+
+def _mode(file: Path) -> str:
+    """The kind of pixels that a file's header declares; empty where it cannot be read."""
+    try:
+        with Image.open(file) as picture:
+            return picture.mode
+    except BROKEN:
+        return ""
 
 
 def _inside(file: Path, root: Path) -> Path:

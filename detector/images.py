@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from detector.deep import deep_values, is_deep, is_deep_colour, scaled
 from detector.errors import DetectorError
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".gif"})
@@ -69,7 +70,8 @@ def load_image(path: Path, max_size: int | None = None, reading: ReadOptions | N
                 image.draft("RGB", (max_size, max_size))  # JPEG decodes straight to a smaller size
             refuse_huge(image, path, how.max_pixels)
             bits = (how.bits or folder_bits(path.parent)) if is_deep(image) else 16
-            return limit_size(as_rgb(ImageOps.exif_transpose(image), str(path), bits), max_size)
+            upright = ImageOps.exif_transpose(_deep_colour(image, path, bits) if bits < 16 else image)
+            return limit_size(as_rgb(upright, str(path), bits), max_size)
     except UnidentifiedImageError as error:
         raise ImageError(f"{path} is not an image", expected="PNG, JPEG, TIFF, BMP or WebP") from error
     except FileNotFoundError as error:
@@ -113,9 +115,13 @@ def refuse_huge(image: Image.Image, path: Path, max_pixels: int = MAX_PIXELS) ->
         )
 
 
-def is_deep(image: Image.Image) -> bool:
-    """Whether a picture has more than 8 bits per value."""
-    return image.mode.startswith("I")
+def _deep_colour(image: Image.Image, path: Path, bits: int) -> Image.Image:
+    """A picture of 16-bit colour with 8 bits, turned as the file is; any other picture as it is."""
+    if not is_deep_colour(image):
+        return image
+    shallow = Image.fromarray(scaled(deep_values(image, path), bits))
+    shallow.info["exif"] = image.getexif().tobytes()
+    return shallow
 
 
 _RANGES = (8, 10, 12)
@@ -146,7 +152,7 @@ def _largest(path: Path) -> int | None:
     try:
         with Image.open(path) as image:
             if is_deep(image) and image.size[0] * image.size[1] <= MAX_PIXELS:
-                return int(np.asarray(image).max(initial=0))
+                return int(deep_values(image, path).max(initial=0))
     except BROKEN:
         pass  # whoever reads it says what is wrong
     return None
@@ -209,10 +215,8 @@ def as_rgb(image: Image.Image, name: str = "the image", bits: int = 16) -> Image
         return image
     if image.mode == "F":
         raise ImageError(f"{name} has floating-point pixels", expected="8 or 16 bits", hint="export it as 16-bit PNG")
-    if is_deep(image):
-        values = np.asarray(image).clip(0, 65535).astype(np.uint32)
-        white = 2**bits - 1 if bits < 16 and values.max(initial=0) < 2**bits else 65535
-        return Image.fromarray((values * 255 // white).astype(np.uint8)).convert("RGB")
+    if image.mode.startswith("I"):
+        return Image.fromarray(scaled(np.asarray(image).clip(0, 65535), bits)).convert("RGB")
     if "A" in image.getbands() or "transparency" in image.info:
         layer = image.convert("RGBA")
         paper = Image.new("RGBA", layer.size, "white")
@@ -223,24 +227,26 @@ def as_rgb(image: Image.Image, name: str = "the image", bits: int = 16) -> Image
 def to_image(value: Any, max_size: int | None = None, reading: ReadOptions | None = None) -> Image.Image:
     """A path, PIL image, array [h, w], [h, w, 1|3|4] or tensor [1|3|4, h, w] as RGB.
 
-    Arrays and tensors hold uint8, uint16, or floating-point numbers in [0, 1].
+    Arrays and tensors hold uint8, uint16, or floating-point numbers in [0, 1]. The bits of `reading` hold for them too;
+    where it names none, they use all 16.
 
     Raises:
         ImageError: it is none of these.
     """
     if isinstance(value, str | Path):
         return load_image(Path(value), max_size, reading)
+    bits = (reading and reading.bits) or 16
     if isinstance(value, Image.Image):
-        return limit_size(as_rgb(ImageOps.exif_transpose(value)), max_size)
+        return limit_size(as_rgb(ImageOps.exif_transpose(value), bits=bits), max_size)
     if type(value).__module__.split(".")[0] == "torch":
         value = value.detach().cpu().numpy()
         value = np.moveaxis(value, 0, -1) if value.ndim == 3 else value
     if isinstance(value, np.ndarray):
-        return limit_size(as_rgb(Image.fromarray(_eight_bits(value))), max_size)
+        return limit_size(as_rgb(Image.fromarray(_eight_bits(value, bits))), max_size)
     raise ImageError(f"a {type(value).__name__} is not an image", expected="a path, PIL image, array or tensor")
 
 
-def _eight_bits(array: np.ndarray) -> np.ndarray:
+def _eight_bits(array: np.ndarray, bits: int) -> np.ndarray:
     shape = array.shape
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[..., 0]
@@ -249,7 +255,7 @@ def _eight_bits(array: np.ndarray) -> np.ndarray:
     if array.dtype == np.uint8:
         return np.ascontiguousarray(array)
     if array.dtype == np.uint16:
-        return (array // 257).astype(np.uint8)
+        return scaled(array, bits)
     if np.issubdtype(array.dtype, np.floating) and np.isfinite(array).all() and 0 <= array.min() <= array.max() <= 1:
         return np.round(array * 255).astype(np.uint8)
     raise ImageError(f"an array of {array.dtype} is not an image", expected="uint8, uint16, or floats in [0, 1]")

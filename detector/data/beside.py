@@ -2,30 +2,38 @@
 
 from pathlib import Path
 
-from detector.data.folders import Reading, images_in, without_masks
+from detector.data.folders import Reading, images_in, named_folder, without_masks
 from detector.data.masks import read_mask
-from detector.data.pairing import pair
+from detector.data.pairing import orphan_lines, pair
 from detector.data.sample import GOOD, Sample, Split
 from detector.images import ImageError, image_size
 
 DEFECT = "defect"
 """The one kind of defect of these data sets, which do not name kinds."""
 
+_SPLITS: tuple[Split, ...] = ("train", "test")
+
 
 def is_dagm_category(folder: Path) -> bool:
-    """Whether `folder` holds `Train/Label` or `Test/Label`."""
-    return any((folder / split / "Label").is_dir() for split in ("Train", "Test"))
+    """Whether `folder` holds `Train/Label` or `Test/Label`, with images in `Train` or `Test` themselves."""
+    return any(images_in(place) and named_folder(place, "Label") for place in _places(folder).values())
+
+
+def _places(folder: Path) -> dict[Split, Path]:
+    """Folders of the splits, in whatever case."""
+    tried = {split: named_folder(folder, split) for split in _SPLITS}
+    return {split: place for split, place in tried.items() if place is not None}
 
 
 def read_dagm(folder: Path) -> Reading:
     """One class of DAGM 2007: `Train|Test/0001.PNG`, and `Label/0001_label.PNG` for defective images only."""
     samples: list[Sample] = []
     problems: list[str] = []
-    splits: dict[str, Split] = {"Train": "train", "Test": "test"}
-    for name, split in splits.items():
-        photos = images_in(folder / name)
-        pairs = pair(photos, images_in(folder / name / "Label"))
-        problems += pairs.problems
+    for split, place in _places(folder).items():
+        photos = images_in(place)
+        labels = named_folder(place, "Label")
+        pairs = pair(photos, images_in(labels) if labels else [])
+        problems += [*pairs.problems, *orphan_lines(pairs.orphans, photos)]
         for photo in photos:
             mask = pairs.masks.get(photo)
             samples.append(Sample(folder.resolve().name, split, DEFECT if mask else GOOD, photo, mask))
@@ -41,17 +49,16 @@ def read_kolektor(folder: Path) -> Reading:
     """KolektorSDD2: `train|test/10000.png` with `10000_GT.png`, which is black where the surface is good."""
     samples: list[Sample] = []
     problems: list[str] = []
-    splits: tuple[Split, ...] = ("train", "test")
-    for split in splits:
+    for split in _SPLITS:
         photos, masks = without_masks(images_in(folder / split))
         pairs = pair(photos, masks)
-        problems += pairs.problems
-        for photo in photos:
-            mask = pairs.masks.get(photo)
-            defective = mask is not None and _shows_a_defect(mask)
-            samples.append(
-                Sample(folder.resolve().name, split, DEFECT if defective else GOOD, photo, mask if defective else None)
-            )
+        problems += [*pairs.problems, *orphan_lines(pairs.orphans, photos)]
+        if unknown := [photo for photo in photos if photo not in pairs.masks]:
+            many = f"{len(unknown)} image(s) without a mask, such as {unknown[0].name}"
+            problems.append(f"{unknown[0].parent}: {many}; left out, since masks say here what is good")
+        for photo, mask in pairs.masks.items():
+            truth = (DEFECT, mask) if _shows_a_defect(mask) else (GOOD, None)
+            samples.append(Sample(folder.resolve().name, split, truth[0], photo, truth[1]))
     return Reading(tuple(samples), tuple(problems))
 
 

@@ -1,7 +1,8 @@
 """Data sets that one JSON file lists: `meta.json` of AnomalyCLIP and FiLo, and Real-IAD."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -10,6 +11,8 @@ from detector.data.folders import Reading, subfolders
 from detector.data.sample import GOOD, Sample, Split
 
 META = "meta.json"
+USUAL = "realiad_jsons"
+"""Folder of the split of Real-IAD that published numbers use, beside those of other splits."""
 _SPLITS: dict[str, Split] = {"train": "train", "test": "test"}
 
 
@@ -76,6 +79,27 @@ def real_iad_files(root: Path) -> list[Path]:
     """JSON files of Real-IAD below `root`, at most two folders deep, sorted by name."""
     found = [path for depth in ("*.json", "*/*.json", "*/*/*.json") for path in root.glob(depth)]
     return sorted(path for path in found if path.name != META and is_real_iad(_tried(path)))
+
+
+def one_listing_each(listings: Sequence[Path]) -> list[Path]:
+    """One JSON file per product; Real-IAD publishes several splits of each, of which `realiad_jsons` is the usual one.
+
+    Raises:
+        DataError: a product with several, none of which is the usual one.
+    """
+    by_product: dict[str, list[Path]] = defaultdict(list)
+    for path in listings:
+        by_product[path.stem].append(path)
+    usual = []
+    for product, paths in by_product.items():
+        named = paths if len(paths) == 1 else [path for path in paths if path.parent.name == USUAL]
+        if len(named) != 1:
+            folders = ", ".join(str(path.parent) for path in paths)
+            raise DataError(
+                f"{product} is listed in {folders}", expected="one list per product", hint=f"type {paths[0]}"
+            )
+        usual += named
+    return usual
 
 
 def _tried(path: Path) -> Any:

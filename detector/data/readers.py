@@ -13,14 +13,25 @@ from detector.data.folders import (
     is_plain_category,
     is_visa_category,
     joined,
+    masks_of_no_category,
     read_mvtec,
     read_plain,
     read_visa_folders,
     subfolders,
 )
-from detector.data.lists import META, is_meta, is_real_iad, read_json, read_meta, read_real_iad, real_iad_files
+from detector.data.lists import (
+    META,
+    is_meta,
+    is_real_iad,
+    one_listing_each,
+    read_json,
+    read_meta,
+    read_real_iad,
+    real_iad_files,
+)
 from detector.data.sample import DataSet, Layout, Sample
 from detector.data.tables import MANIFEST_SUFFIXES, VISA_SPLIT, read_manifest, read_visa
+from detector.mask_names import is_mask_folder
 
 LAYOUTS = """\
 ROOT/[category/]train/good + test/<defect> + ground_truth/<defect>/<stem>_mask.png (MVTec AD and its family), \
@@ -36,6 +47,8 @@ _FOLDER_LAYOUTS: tuple[tuple[Layout, Callable[[Path], bool], Callable[[Path], Re
 )
 _MOST_SHOWN = 4
 """Folders that a refusal names."""
+_MOST_TRIED = 20
+"""Folders that a refusal looks into."""
 
 
 def open_data(root: Path, categories: Iterable[str] = ()) -> DataSet:
@@ -76,14 +89,33 @@ def _read(root: Path) -> tuple[Layout, Reading]:
     if (root / VISA_SPLIT).is_file():
         return "visa", read_visa(root / VISA_SPLIT, root)
     for layout, matches, read in _FOLDER_LAYOUTS:
-        folders = [root] if matches(root) else [folder for folder in subfolders(root) if matches(folder)]
+        folders = [root] if matches(root) else [folder for folder in _product_folders(root) if matches(folder)]
         if folders:
-            return layout, joined(read(folder) for folder in folders)
+            lines = () if folders == [root] else tuple(masks_of_no_category(root, folders))
+            return layout, joined([*(read(folder) for folder in folders), Reading((), lines)])
     if (root / META).is_file() and is_meta(document := read_json(root / META)):
         return "meta", read_meta(document, root / META)
     if listings := real_iad_files(root):
-        return "real-iad", joined(read_real_iad(path, root) for path in listings)
-    raise DataError(f"{root} has no layout that can be read", expected=LAYOUTS, hint=f"it holds {_seen(root)}")
+        return "real-iad", joined(read_real_iad(path, root) for path in one_listing_each(listings))
+    raise DataError(
+        f"{root} has no layout that can be read", expected=LAYOUTS, hint=f"it holds {_seen(root)}{_deeper(root)}"
+    )
+
+
+def _deeper(root: Path) -> str:
+    """The folder that was probably meant, one or two folders deeper."""
+    near = [*subfolders(root), *(each for folder in subfolders(root)[:_MOST_SHOWN] for each in subfolders(folder))]
+    for folder in near[:_MOST_TRIED]:
+        known = (folder / VISA_SPLIT).is_file() or any(
+            matches(each) for _, matches, _ in _FOLDER_LAYOUTS for each in subfolders(folder)
+        )
+        if known:
+            return f"; type {folder}"
+    return ""
+
+
+def _product_folders(root: Path) -> list[Path]:
+    return [folder for folder in subfolders(root) if not is_mask_folder(folder.name)]
 
 
 def _read_file(root: Path) -> tuple[Layout, Reading]:

@@ -3,7 +3,7 @@
 import csv
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
@@ -56,7 +56,17 @@ def read_manifest(table: Path) -> Reading:
         rows: Iterable[tuple[int, Mapping[str, Any]]] = _csv_rows(table, {"image", "label"})
     else:
         rows = _json_array(table) if suffix == ".json" else _json_rows(table)
-    return Reading(tuple(_samples(rows, table, table.parent)))
+    samples = tuple(_samples(rows, table, table.parent))
+    return Reading(samples, (), tuple(_without_good(samples, table)))
+
+
+def _without_good(samples: Sequence[Sample], table: Path) -> Iterator[str]:
+    """A note where no label of a category says good, which may be a word that is not known."""
+    for category in sorted({sample.category for sample in samples}):
+        kinds = sorted({sample.defect for sample in samples if sample.category == category})
+        if GOOD not in kinds:
+            seen = ", ".join(kinds[:5])
+            yield f"{table}: no image of {category} is good; its labels are {seen}; good is {', '.join(GOOD_LABELS)}"
 
 
 def _samples(rows: Iterable[tuple[int, Mapping[str, Any]]], table: Path, root: Path) -> Iterator[Sample]:
@@ -127,6 +137,11 @@ def _csv_rows(table: Path, needed: set[str]) -> Iterator[tuple[int, dict[str, st
                     f"{table}: no column {', '.join(missing)}", expected=f"a header with {', '.join(sorted(needed))}"
                 )
             for row in reader:
+                if any(cell.strip() for cell in row.pop(None, None) or ()):
+                    raise DataError(
+                        f"{table}:{reader.line_num}: a row with more than {len(reader.fieldnames)} cells",
+                        expected="one cell per column, quoted where it has commas",
+                    )
                 yield reader.line_num, row
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         hint = 'in a spreadsheet: save as "CSV UTF-8"' if isinstance(error, UnicodeDecodeError) else ""

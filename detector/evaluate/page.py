@@ -22,7 +22,7 @@ from detector.evaluate.resample import Interval
 from detector.evaluate.run import Evaluation
 from detector.evaluate.shown import between, fraction, in_words, is_certain, metric_name
 from detector.evaluate.summary import CategoryResult, Contribution
-from detector.images import ImageError, load_image
+from detector.images import ImageError, image_size, load_image
 from detector.metrics.compute import METRICS
 from detector.metrics.pixels import rank_histogram
 from detector.metrics.ranking import Curve, rank_labels, trace
@@ -249,7 +249,7 @@ def _picture(score: float, sample: Sample) -> str:
     """A small picture; what the mask calls defective has a red outline."""
     try:
         image = load_image(sample.image, 512)
-        mask = None if sample.mask is None else read_mask(sample.mask, load_image(sample.image).size)
+        mask = None if sample.mask is None else read_mask(sample.mask, image_size(sample.image))
     except ImageError:
         return ""
     image.thumbnail((170, 170), Image.Resampling.LANCZOS)

@@ -11,9 +11,8 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from detector import images
 from detector.commands.data import app
-from detector.data import DataError, open_data, read_mask
+from detector.data import DataError, masks, open_data, read_mask
 from detector.data.check import check
 from detector.data.convert import write_manifest
 from detector.errors import OutputError
@@ -170,10 +169,10 @@ def test_unknown_places_are_refused_with_the_nearest_name(root, tmp_path):
 
 
 def test_check_names_every_bad_file(root):
-    holes, masks = root / "gear" / "test" / "hole", root / "gear" / "ground_truth" / "hole"
+    holes, truth = root / "gear" / "test" / "hole", root / "gear" / "ground_truth" / "hole"
     (holes / "000.png").write_bytes((holes / "000.png").read_bytes()[:200])
-    Image.new("L", (5, 7)).save(masks / "001_mask.png")
-    Image.new("L", (48, 48)).save(masks / "002_mask.png")
+    Image.new("L", (5, 7)).save(truth / "001_mask.png")
+    Image.new("L", (48, 48)).save(truth / "002_mask.png")
     (root / "gear" / "ground_truth" / "scratch" / "000_mask.png").unlink()
     (root / "gear" / "ground_truth" / "scratch" / "001_mask.png").write_bytes(b"no picture")
     Image.new("L", (48, 48), 255).save(root / "gear" / "ground_truth" / "scratch" / "002_mask.png")
@@ -226,9 +225,10 @@ def test_check_goes_on_after_a_file_that_cannot_be_opened(root, monkeypatch):
 
 def test_a_mask_that_claims_to_be_huge_is_refused_before_decoding(root, monkeypatch):
     path = root / "gear" / "ground_truth" / "hole" / "000_mask.png"
-    monkeypatch.setattr(images.refuse_huge, "__defaults__", (100,))
+    monkeypatch.setattr(masks, "MAX_PIXELS", 100)
     with pytest.raises(ImageError, match="48 x 48 pixels"):
-        read_mask(path, (48, 48))
+        read_mask(path, (8, 8))
+    assert read_mask(path, (48, 48)).any(), "an image of this size was allowed, so its mask is too"
 
 
 def test_a_damaged_mask_is_one_line(tmp_path):

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from detector.commands.data import app
 from detector.data import DataError, open_data, read_mask
 from detector.data.check import check, inverted_masks
+from detector.finding import find_images
 
 SIDE = 24
 
@@ -159,6 +160,34 @@ def test_real_iad(tmp_path, where):
     ]
 
 
+def test_real_iad_with_several_splits_is_read_once(tmp_path):
+    picture(tmp_path / "audiojack/OK/S0001/a.jpg")
+    entry = {"category": "audiojack", "anomaly_class": "OK", "image_path": "OK/S0001/a.jpg", "mask_path": None}
+    document = {"meta": {"normal_class": "OK", "prefix": "audiojack/"}, "train": [], "test": [entry]}
+    for name in ("realiad_jsons_sv", "realiad_jsons_fuiad_0.1", "realiad_jsons"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "audiojack.json").write_text(json.dumps(document))
+    assert len(open_data(tmp_path).samples) == 1
+    (tmp_path / "realiad_jsons" / "audiojack.json").unlink()
+    with pytest.raises(DataError, match=r"audiojack is listed in .*; expected one list per product; type .*\.json"):
+        open_data(tmp_path)
+
+
+@pytest.mark.parametrize("names", [("Train", "Test", "Label"), ("train", "test", "label")])
+def test_dagm_in_any_case(tmp_path, names):
+    train, test, label = names
+    for name in (train, test):
+        picture(tmp_path / f"Class1/{name}/0001.PNG")
+        picture(tmp_path / f"Class1/{name}/0002.PNG")
+        mask(tmp_path / f"Class1/{name}/{label}/0002_label.PNG")
+    assert {(s.split, s.defect, s.image.name) for s in open_data(tmp_path).samples} == {
+        ("train", "good", "0001.PNG"),
+        ("train", "defect", "0002.PNG"),
+        ("test", "good", "0001.PNG"),
+        ("test", "defect", "0002.PNG"),
+    }
+
+
 def test_dagm(tmp_path):
     for name in ("Train", "Test"):
         picture(tmp_path / f"Class1/{name}/0001.PNG")
@@ -187,6 +216,17 @@ def test_kolektor_sdd_2(tmp_path):
     assert len(facts(root)) == 4
 
 
+def test_kolektor_without_a_mask_says_nothing_about_an_image(tmp_path):
+    picture(tmp_path / "train/10000.png")
+    blank(tmp_path / "train/10000_GT.png")
+    picture(tmp_path / "train/10001.png")
+    data = open_data(tmp_path)
+    assert [sample.image.name for sample in data.samples] == ["10000.png"]
+    assert data.problems == (
+        f"{tmp_path}/train: 1 image(s) without a mask, such as 10001.png; left out, since masks say here what is good",
+    )
+
+
 def test_anomalib_folder(tmp_path):
     picture(tmp_path / "hazel/normal/000.png")
     picture(tmp_path / "hazel/abnormal/b000.png")
@@ -195,6 +235,8 @@ def test_anomalib_folder(tmp_path):
         ("hazel", "test", "good", "hazel/normal/000.png", None),
         ("hazel", "test", "abnormal", "hazel/abnormal/b000.png", "hazel/mask/b000.png"),
     }
+    picture(tmp_path / "hazel/normal_test/001.png")
+    assert {fact[2] for fact in facts(tmp_path)} == {"good", "abnormal"}
     assert not severe(tmp_path)
 
 
@@ -218,6 +260,9 @@ def test_an_unknown_layout_says_what_was_found(tmp_path):
     picture(tmp_path / "loose/2.png")
     with pytest.raises(DataError, match=r"it holds archive/ with bottle/ \(1 folders\), loose/ \(1 pictures\)"):
         open_data(tmp_path)
+    picture(tmp_path / "archive/bottle/train/good/1.png")
+    with pytest.raises(DataError, match=rf"; type {tmp_path}/archive$"):
+        open_data(tmp_path)
 
 
 def mvtec(root: Path, *names: str) -> Path:
@@ -238,6 +283,7 @@ def mvtec(root: Path, *names: str) -> Path:
         ("000.png", "000_seg.png"),
         ("000.png", "000-mask.png"),
         ("000.png", "000 mask.png"),
+        ("000.png", "000mask.png"),
         ("000.png", "000_MASK.png"),
         ("000.png", "mask_000.png"),
         ("image3.png", "mask3.png"),
@@ -252,6 +298,83 @@ def test_masks_are_found_however_people_name_them(tmp_path, image, named):
     data = open_data(tmp_path)
     assert [sample.mask for sample in data.samples if sample.defective] == [masks / named]
     assert data.problems == ()
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [
+        "gear/gt/bad",
+        "gear/Ground Truth/bad",
+        "gear/GroundTruth/Bad",
+        "gear/segmentation/bad",
+        "gear/gt",
+        "masks/gear/bad",
+        "ground_truth/GEAR/bad",
+    ],
+)
+@pytest.mark.parametrize("layout", ["gear/{}", "gear/test/{}"])
+def test_masks_are_found_in_folders_however_people_name_them(tmp_path, folder, layout):
+    picture(tmp_path / layout.format("good/000.png"))
+    image = picture(tmp_path / layout.format("bad/001.png"))
+    truth = mask(tmp_path / folder / "001.png")
+    for root in (tmp_path, tmp_path / "gear"):
+        data = open_data(root)
+        assert [(s.image, s.mask) for s in data.samples if s.defective] == [(image, truth)]
+        assert data.problems == ()
+    assert find_images([str(tmp_path)]).masks == [truth]
+
+
+def test_kinds_are_matched_in_any_spelling(tmp_path):
+    composed, decomposed = (unicodedata.normalize(form, "Böse") for form in ("NFC", "NFD"))
+    picture(tmp_path / "gear/test/good/000.png")
+    picture(tmp_path / "gear/test" / composed / "001.png")
+    truth = mask(tmp_path / "gear/ground_truth" / decomposed.lower() / "001_mask.png")
+    assert [sample.mask for sample in open_data(tmp_path).samples if sample.defective] == [truth]
+
+
+def test_masks_of_training_and_test_images_in_one_folder(tmp_path):
+    for name in ("train/good/000", "train/bad/001", "test/good/002", "test/bad/003"):
+        picture(tmp_path / f"gear/{name}.png")
+    masks = [mask(tmp_path / f"gear/ground_truth/bad/{name}_mask.png") for name in ("001", "003")]
+    data = open_data(tmp_path)
+    assert sorted(sample.mask for sample in data.samples if sample.mask) == masks
+    assert data.problems == ()
+    picture(tmp_path / "gear/train/bad/003.png")
+    data = open_data(tmp_path)
+    assert [sample.mask for sample in data.samples if sample.mask] == masks[:1]
+    assert [line.partition(": ")[2][:33] for line in data.problems] == ["cannot tell which image is meant:"]
+
+
+@pytest.mark.parametrize(
+    ("images", "named"),
+    [
+        (("000.bmp", "000.png"), ("000_mask.bmp", "000_mask.png")),
+        (("000.bmp", "000.png"), ("000.bmp", "000.png")),
+        [[unicodedata.normalize(form, name) for form in ("NFC", "NFD")] for name in ("ö.png", "ö_mask.png")],
+    ],
+)
+def test_images_of_one_name_have_masks_of_their_own(tmp_path, images, named):
+    folder = mvtec(tmp_path, *images)
+    truth = [mask(folder / name) for name in named]
+    data = open_data(tmp_path)
+    cracked = {sample.image.name: sample.mask for sample in data.samples if sample.defective}
+    assert [cracked[name] for name in images] == truth
+    assert data.problems == ()
+
+
+def test_masks_of_a_category_that_is_not_there_are_named(tmp_path):
+    picture(tmp_path / "gear/good/000.png")
+    mask(tmp_path / "masks/cog/bad/001.png")
+    mask(tmp_path / "masks/002.png")
+    loose, other = open_data(tmp_path).problems
+    assert loose == f"{tmp_path}/masks: 1 mask(s) belong to no category; there are gear"
+    assert other == f"{tmp_path}/masks/cog: a folder of masks of no category; there are gear"
+
+
+def test_pictures_that_are_too_deep_are_named(tmp_path):
+    picture(tmp_path / "gear/good/000.png")
+    picture(tmp_path / "gear/bad/camera 1/000.png", 1)
+    assert open_data(tmp_path).notes == (f"{tmp_path}/gear/bad: pictures in camera 1/ below it are not read",)
 
 
 def test_a_mask_beside_its_image_is_no_image(tmp_path):
@@ -309,13 +432,62 @@ def test_soft_masks_count_from_half_of_their_maximum(tmp_path):
     assert (read_mask(tmp_path / "faint.png", (200, 200)) == (values // 2 >= 63.5)).all()
 
 
-@pytest.mark.parametrize("values", [(0, 1), (0, 236, 248), (0, 255)])
+@pytest.mark.parametrize(
+    "values", [(0, 1), (0, 236, 248), (0, 255), (0, 1, 2, 4), (0, 85, 170, 255), (0, 20, 40, 60, 200)]
+)
 def test_masks_of_labels_are_read_as_they_are_meant(tmp_path, values):
     array = np.zeros((30, 30), dtype=np.uint8)
     for row, value in enumerate(values):
         array[row * 10 : row * 10 + 10] = value
     Image.fromarray(array).save(tmp_path / "m.png")
     assert (read_mask(tmp_path / "m.png", (30, 30)) == (array > 0)).all()
+
+
+@pytest.mark.parametrize("method", [Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS])
+@pytest.mark.parametrize("side", [57, 90, 400, 800])
+def test_the_edges_of_scaled_masks_are_no_classes(tmp_path, method, side):
+    small = np.zeros((40, 40), dtype=np.uint8)
+    small[5:20, 8:30] = 255
+    scaled = Image.fromarray(small).resize((side, side), method)
+    scaled.save(tmp_path / "m.png")
+    assert (read_mask(tmp_path / "m.png", (side, side)) == (np.asarray(scaled) >= 127.5)).all()
+
+
+DEFECT = np.zeros((20, 20), dtype=np.uint8)
+DEFECT[3:9, 4:15] = 1
+
+
+def layers(red: object, green: object, blue: object, opacity: object) -> Image.Image:
+    planes = [np.broadcast_to(np.asarray(plane, dtype=np.uint8), DEFECT.shape) for plane in (red, green, blue, opacity)]
+    return Image.fromarray(np.dstack(planes))
+
+
+def palette(colours: dict[int, tuple[int, int, int]], numbers: np.ndarray) -> Image.Image:
+    picture = Image.fromarray(numbers).convert("P")
+    picture.putpalette([level for number in range(256) for level in colours.get(number, (0, 0, 0))])
+    return picture
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        layers(DEFECT * 255, DEFECT * 255, DEFECT * 255, 255),
+        layers(DEFECT * 255, DEFECT * 255, DEFECT * 255, 0),
+        layers(255, 255, 255, DEFECT * 255),
+        layers(0, 0, 0, DEFECT * 255),
+        layers(DEFECT * 255, 0, 0, DEFECT * 128),
+        layers(255, 255, 255, DEFECT * 255).convert("LA"),
+        palette({1: (128, 0, 0)}, DEFECT),
+        palette({1: (64, 0, 0), 2: (224, 224, 192)}, DEFECT + DEFECT * (np.arange(20) > 7)),
+        palette({}, DEFECT),
+        Image.fromarray(DEFECT.astype(np.float32)),
+        Image.fromarray(DEFECT.astype(np.uint16) * 65535),
+    ],
+)
+def test_masks_with_opacity_palettes_and_other_numbers(tmp_path, picture):
+    name = tmp_path / ("m.tif" if picture.mode == "F" else "m.png")
+    picture.save(name)
+    assert (read_mask(name, (20, 20)) == (DEFECT > 0)).all()
 
 
 def test_inverted_masks_are_noted(tmp_path):
@@ -387,3 +559,15 @@ def test_json_lines_with_a_mark_at_the_start_and_a_line_separator_inside(tmp_pat
     line = '{"image": "bad.png", "label": "bent\u2028twice"}'
     table = manifest(tmp_path, "\ufeff" + line + "\n", "list.jsonl")
     assert [sample.defect for sample in open_data(table).samples] == ["bent\u2028twice"]
+
+
+def test_a_manifest_without_good_images_says_what_good_is(tmp_path):
+    table = manifest(tmp_path, "image,label\ngood.png,clean\nbad.png,dirty\n")
+    (note,) = open_data(table).notes
+    assert "no image of list is good; its labels are clean, dirty; good is good, normal, ok" in note
+
+
+def test_a_row_with_too_many_cells(tmp_path):
+    table = manifest(tmp_path, "image,label\ngood.png,0,\nbad.png,1,bent\n")
+    with pytest.raises(DataError, match=r"list\.csv:3: a row with more than 2 cells"):
+        open_data(table)

@@ -97,12 +97,12 @@ def test_too_large_is_refused_before_decoding(tmp_path):
     assert load_image(picture, reading=ReadOptions(max_pixels=200)).size == (20, 10)
 
 
+def chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
 def test_a_small_file_that_declares_many_pixels_costs_no_memory(tmp_path):
     """A PNG header may say anything; 316 megapixels in 2.5 kB took 3 GB."""
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
     side = 17_783
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0))
     packed = zlib.compress(bytes((side + 7) // 8 + 1) * 2000)
@@ -130,6 +130,60 @@ def test_the_range_of_16_bit_files_is_that_of_their_folder(tmp_path, bits: int):
     notes = bits_note([bright, dark])
     assert len(notes) == (bits < 16)
     assert all(f"{bits}-bit values" in note and "--bits" in note for note in notes)
+
+
+def deep_colour(values: np.ndarray, path: Path) -> Path:
+    """A PNG with 16 bits per channel, which Pillow reads but does not write."""
+    height, width, channels = values.shape
+    header = struct.pack(">IIBBBBB", width, height, 16, {3: 2, 4: 6}[channels], 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    parts = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts))
+    return path
+
+
+@pytest.mark.parametrize("bits", [10, 12, 16])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_16_bit_colour_keeps_its_range(tmp_path, bits: int, channels: int):
+    ramp = np.linspace(0, 2**bits - 1, 256).round().reshape(16, 16)
+    values = np.dstack([ramp, ramp[::-1], ramp.T, np.full_like(ramp, 2**bits - 1)][:channels])
+    path = deep_colour(values, tmp_path / "a.png")
+    assert folder_bits(tmp_path) == bits
+    seen = np.asarray(load_image(path)).astype(int)
+    assert np.abs(seen - np.round(values[..., :3] * 255 / (2**bits - 1))).max() <= 1
+    assert len(bits_note([path])) == (bits < 16)
+
+
+def deep_tiff(values: np.ndarray, path: Path, order: str) -> Path:
+    """Uncompressed 16-bit RGB with its bytes in one order, to be turned a quarter."""
+    height, width, _ = values.shape
+    pixels = values.astype(f"{order}u2").tobytes()
+    end = 8 + len(pixels) + 2 + 12 * 10 + 4
+    short = {256: width, 257: height, 259: 1, 262: 2, 274: 6, 277: 3, 278: height}
+    long = {258: end, 273: 8, 279: len(pixels)}
+    entries = [
+        struct.pack(f"{order}HHI", tag, 3 if tag in short or tag == 258 else 4, 3 if tag == 258 else 1)
+        + (struct.pack(f"{order}HH", short[tag], 0) if tag in short else struct.pack(f"{order}I", long[tag]))
+        for tag in sorted(short | long)
+    ]
+    head = {"<": b"II", ">": b"MM"}[order] + struct.pack(f"{order}HI", 42, 8 + len(pixels))
+    tail = struct.pack(f"{order}H", 10) + b"".join(entries) + struct.pack(f"{order}IHHH", 0, 16, 16, 16)
+    path.write_bytes(head + pixels + tail)
+    return path
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_16_bit_colour_in_tiff(tmp_path, order: str):
+    values = np.random.default_rng(0).integers(0, 4096, (6, 9, 3))
+    seen = np.asarray(load_image(deep_tiff(values, tmp_path / "a.tif", order))).astype(int)
+    assert np.abs(seen - np.rot90(values, -1) * 255 / 4095).max() <= 1
+
+
+def test_the_bits_hold_for_arrays_too():
+    values = np.full((4, 4), 1023, np.uint16)
+    for value in (values, Image.fromarray(values)):
+        shades = [np.asarray(to_image(value, reading=ReadOptions(bits=bits))).max() for bits in (10, 12, 16, None)]
+        assert shades == [255, 63, 3, 3]
 
 
 def test_files_of_both_ranges_in_one_folder(tmp_path):
@@ -256,6 +310,22 @@ def test_masks_are_no_photos(tmp_path, mask: str):
         assert listing.masks == [mask_file]
         assert listing.left_out() == f"left out 1 file(s) that are masks, not photos, in {mask_file.parent}"
     assert find_images([str(mask_file)]).photos == [mask_file], "a file that is named is meant"
+
+
+def test_grey_pictures_beside_a_photo_of_their_name_are_masks(tmp_path):
+    photo = save(Image.fromarray(GRADIENT).convert("RGB"), tmp_path / "a.jpg")
+    mask = save(Image.new("L", (8, 6)), tmp_path / "a.png")
+    other = [save(Image.fromarray(GRADIENT).convert("RGB"), tmp_path / name) for name in ("b.jpg", "b.png")]
+    listing = find_images([str(tmp_path)])
+    assert (listing.photos, listing.masks) == ([photo, *other], [mask])
+
+
+def test_a_folder_called_gt_is_left_out_only_beside_its_photos(tmp_path):
+    for name in ("cars/gt/0.png", "gear/photos/1.png", "gear/gt/1.png"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    listing = find_images([str(tmp_path)])
+    assert listing.photos == [tmp_path / "cars/gt/0.png", tmp_path / "gear/photos/1.png"]
 
 
 def test_a_folder_of_masks_alone_is_looked_at_when_it_is_named(tmp_path):
