@@ -10,6 +10,7 @@ from platformdirs import user_config_path
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from descriptions.errors import SettingsError, nearest, wanted
+from descriptions.files import read_text
 
 FILE = "filo-forge.toml"
 """Looked for in the user's configuration folder and in the current one."""
@@ -75,7 +76,7 @@ def _wrong(error: ValidationError, layers: Mapping[str, Mapping[str, Any]]) -> S
 
 def _table(path: Path, section: str, known: list[str]) -> dict[str, Any]:
     try:
-        document = tomllib.loads(path.read_text("utf-8-sig")) if path.exists() else {}
+        document = tomllib.loads(read_text(path)) if path.exists() else {}
     except (OSError, ValueError) as error:
         raise SettingsError(f"{path} cannot be read ({error})", expected="a TOML file") from None
     for name in document.keys() - set(SECTIONS) - set(ALIASES):

@@ -5,7 +5,19 @@ from typing import Annotated, NoReturn
 import typer
 
 from descriptions.terminal import run, show_version
-from prompt_forge.commands import doctor, edit, generate, library, log, prune, review, setup, templates, transfer
+from prompt_forge.commands import (
+    doctor,
+    edit,
+    generate,
+    library,
+    log,
+    naming,
+    prune,
+    review,
+    setup,
+    templates,
+    transfer,
+)
 
 app = typer.Typer(
     name="prompt-forge",
@@ -38,6 +50,8 @@ app.command()(library.diff)
 app.command()(library.label)
 app.command()(library.rollback)
 app.command()(library.schema)
+app.command()(naming.copy)
+app.command()(naming.rename)
 app.command()(edit.edit)
 app.command()(review.review)
 app.command()(prune.prune)

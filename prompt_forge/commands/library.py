@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from prompt_forge.scores import Contribution
 
 
+BUNDLED = "mini"
+"""The vision model of the package; it was taught few words."""
+
+
 def list_categories(descriptions_dir: DescriptionsDir = None, as_json: AsJson = False) -> None:
     """List categories, the version a bare name means, all versions and labels; exits with 1 when a file is broken.
 
@@ -77,25 +81,36 @@ def show(
     """
     from descriptions.store import Store
     from prompt_forge.console import print_json, print_line, print_table, say
+    from prompt_forge.merge import told_support
     from prompt_forge.scores import read_contributions
 
     description = Store.open(descriptions_dir).load(ref)
     worth = read_contributions(scores, description).by_id if scores else {}
+    unread = _unread(description)
     if as_json:
         extra = {"scores": [one.model_dump() for one in worth.values()]} if scores else {}
+        extra |= {"unread_words": {BUNDLED: unread}} if unread else {}
         print_json(description.model_dump(mode="json") | {"content_hash": description.content_hash} | extra)
         return
     for line in _head(description):
         print_line(line)
-    voted = any(entry.support is not None for entry in description.anomalies)
-    columns = ["", "id", "text", "family", "source"]
-    columns += [*(["support"] if voted else []), "note", *(["verdict", "image AUROC", "pixel AP"] if scores else [])]
+    voted = any(entry.support for entry in description.anomalies)
+    columns = ["", "id", "text", "family", "source", *(["proposed by"] if voted else []), "note"]
+    columns += [*([f"{BUNDLED} cannot read"] if unread else [])]
+    columns += [*(["verdict", "image AUROC", "pixel AP"] if scores else [])]
     rows = [
-        [*_row(entry, voted=voted), *(_worth(worth.get(entry.id)) if scores else [])] for entry in description.anomalies
+        [
+            *_row(entry),
+            *([told_support(description, entry)] if voted else []),
+            entry.note,
+            *([", ".join(unread.get(entry.id, ()))] if unread else []),
+            *(_worth(worth.get(entry.id)) if scores else []),
+        ]
+        for entry in description.anomalies
     ]
     print_table(columns, rows)
-    for line in _unread(description):
-        say(line)
+    if unread:
+        say(f"{BUNDLED}, the bundled vision model, reads words that it was not taught as blanks; CLIP knows them")
 
 
 def _head(description: "DescriptionFile") -> list[str]:
@@ -110,23 +125,22 @@ def _head(description: "DescriptionFile") -> list[str]:
     ]
 
 
-def _row(entry: "Anomaly", *, voted: bool) -> list[object]:
+def _row(entry: "Anomaly") -> list[object]:
     mark = ("on" if entry.enabled else "off") + (" locked" if entry.locked else "")
-    return [mark, entry.id, entry.text, entry.family, entry.source, *([entry.support] if voted else []), entry.note]
+    return [mark, entry.id, entry.text, entry.family, entry.source]
 
 
-def _unread(description: "DescriptionFile") -> list[str]:
-    """One line on the words that the bundled vision model reads as blanks."""
+def _unread(description: "DescriptionFile") -> dict[str, list[str]]:
+    """Words of each enabled entry that the bundled vision model reads as blanks, by id; none for the others."""
+    from descriptions.errors import DescriptionError
     from descriptions.tokens import preset_weights, readable_tokens, unread_words
 
-    weights = preset_weights("mini")
-    readable = readable_tokens(weights) if weights else None
-    words = dict.fromkeys(word for text in description.enabled_texts for word in unread_words(text, readable))
-    if not words:
-        return []
-    return [
-        f"the bundled vision model mini cannot read: {', '.join(words)} (prompt-forge lint --model mini says where)"
-    ]
+    try:
+        readable = readable_tokens(weights) if (weights := preset_weights(BUNDLED)) else None
+    except DescriptionError:  # a damaged installation, which `detector doctor` names
+        return {}
+    found = {entry.id: unread_words(entry.text, readable) for entry in description.anomalies if entry.enabled}
+    return {name: words for name, words in found.items() if words}
 
 
 def _worth(found: "Contribution | None") -> list[str]:
@@ -186,16 +200,19 @@ def lint(
         raise typer.Exit(1)
 
 
-def _readable(model: str) -> frozenset[int] | None:
-    """Tokens that a bundled vision model knows."""
-    from descriptions.errors import SettingsError
-    from descriptions.tokens import preset_weights, readable_tokens
+def _readable(model: str) -> "frozenset[int] | None":
+    """Tokens that a vision model knows; None for all."""
+    from descriptions.errors import SettingsError, nearest
+    from descriptions.tokens import can_tell_words, preset_weights, presets, readable_tokens
 
-    weights = Path(model) if model.endswith(".safetensors") else preset_weights(model)
-    if weights is None or not weights.is_file():
-        hint = "leave --model out for CLIP, which reads every word"
-        raise SettingsError(f"no weights of a vision model {model!r}", expected="mini, or a checkpoint file", hint=hint)
-    return readable_tokens(weights)
+    known, path = list(presets()), Path(model)
+    if model not in known and not path.is_file():
+        expected = f"one of {', '.join(known)}, or a .safetensors file"
+        raise SettingsError(f"vision model {model!r}", expected=expected, hint=nearest(model, known))
+    if not can_tell_words():
+        raise SettingsError("--model needs the word list of open_clip", hint="type: pip install open_clip_torch")
+    weights = path if model not in known else preset_weights(model)
+    return readable_tokens(weights) if weights else None  # presets without weights take CLIP's, which knows all words
 
 
 def _every_version(store: "Store", refs: list[str]) -> list[str]:
