@@ -30,6 +30,8 @@ CLIP = "clip."
 """Prefix of the frozen parameters."""
 TRAINED = "model.safetensors"
 """What a training run calls its whole checkpoint, beside states that are none."""
+_UNREAD = {"backbone", "architecture", "context_levels", "context_size"}
+"""Fields of the configuration that no trained part depends on."""
 CONVOLUTIONS = "decoder_cov."
 """Prefix of the kernels that can be folded; the level stands third in their names."""
 
@@ -154,8 +156,8 @@ def load_trained(model: FiLo, path: Path) -> CheckpointInfo:
         CheckpointError: the checkpoint is of another configuration or backbone; both sides are named.
     """
     info = read_info(path)
-    ours, theirs = model.config.model_dump(), info.config.model_dump()
-    for field in (name for name in ours if name not in ("backbone", "architecture") and ours[name] != theirs[name]):
+    ours, theirs = (config.model_dump(exclude=_UNREAD) for config in (model.config, info.config))
+    for field in (name for name in ours if ours[name] != theirs[name]):
         raise CheckpointError(f"{path} has {field} {theirs[field]}", expected=f"{ours[field]}, as the model has it")
     _require_backbone(model, info, path)
     _load(model, path, keep_clip=True)
