@@ -86,11 +86,11 @@ def write_run(folder: Path, settings: dict[str, Any], *, status: Status, command
         "started": before.get("started", now),
         "updated": now,
         "kind": command,
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],  # for people; nothing is decided by it
+        "command": command_line(),  # for people; nothing is decided by it
         "git_commit": git_commit(),
         "python": platform.python_version(),
         "machine": platform.machine(),
-        "versions": {name: found for name in _PACKAGES if (found := _version(name))},
+        "versions": versions(),
         "settings": settings,
         **results,
     }
@@ -116,6 +116,16 @@ def read_run(folder: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return record if isinstance(record, dict) else None
+
+
+def command_line() -> list[str]:
+    """The words that this process was started with, the program by its name alone."""
+    return [Path(sys.argv[0]).name, *sys.argv[1:]]
+
+
+def versions() -> dict[str, str]:
+    """Versions of this program and of what decides its numbers, as far as they are installed."""
+    return {name: installed for name in _PACKAGES if (installed := _version(name))}
 
 
 def git_commit() -> str | None:

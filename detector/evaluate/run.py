@@ -15,10 +15,12 @@ from detector.data.check import inverted_masks
 from detector.evaluate.errors import EvaluationError
 from detector.evaluate.folder import check, claim, is_scored, origin, read_failure
 from detector.evaluate.passes import Failure, Scorer, identity, score_all
-from detector.evaluate.summary import CategoryResult, best_threshold, summarise
+from detector.evaluate.summary import CategoryResult, best_threshold, no_better_than_chance, summarise
 from detector.evaluate.variants import Variant, controls, describe, leak_free, leaks
+from detector.model.filo import FiLo
 from detector.run import recorded
 from detector.seen import seen
+from detector.vocabulary import unread_note
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def evaluate(
         EvaluationError: nothing to compare, or `plan.out` holds another evaluation's records.
         ForgeError: unknown descriptions, unreadable data.
     """
-    jobs = [_job(plan, category, scorer.predictor.model.config.context_tokens) for category in plan.data.categories]
+    jobs = [_job(plan, category, scorer.predictor.model) for category in plan.data.categories]
     jobs = [job for job in jobs if job.samples]
     if not jobs:
         raise EvaluationError(f"{plan.data.root} has no test images", expected="images with the split test")
@@ -103,6 +105,10 @@ def evaluate(
         outcome.status = "partial" if found.failures or found.waiting else "done"
         best = {slug(each.category): best_threshold(each) for each in found.categories}
         outcome.results["thresholds"] = {name: value for name, value in best.items() if value is not None}
+        outcome.results["thresholds_from"] = {
+            slug(each.category): {"images": len(each.images), "no_better_than_chance": no_better_than_chance(each)}
+            for each in found.categories
+        }
     return found
 
 
@@ -144,7 +150,7 @@ def _summarise(plan: Plan, scorer: Scorer, jobs: Sequence[_Job]) -> Evaluation:
     return Evaluation(tuple(results) if not waiting else (), tuple(failures), tuple(warnings), waiting, bootstrap)
 
 
-def _job(plan: Plan, category: str, context_tokens: int) -> _Job:
+def _job(plan: Plan, category: str, model: FiLo) -> _Job:
     """Variants of one category: its description versions, then the controls of the first."""
     files = [_load(plan, category, text) for text in plan.descriptions or ("@default",)]
     chosen = {name: file for name, file in files if file is not None}  # a reference given twice counts once
@@ -155,6 +161,8 @@ def _job(plan: Plan, category: str, context_tokens: int) -> _Job:
         )
     defects, warnings = plan.data.defects(category), []
     for name, file in chosen.items():
+        if unread := unread_note(model, file):
+            warnings.append(unread)
         if file.category != slug(category) in plan.store.categories():
             warnings.append(f"{name}: words for another product; there are some for {category}")
         if leaked := leaks(file, defects):
@@ -162,8 +170,11 @@ def _job(plan: Plan, category: str, context_tokens: int) -> _Job:
             warnings.append(f"{name}: {', '.join(leaked)} repeats the name of a defect in {category}: {action}")
     read = {name: leak_free(file, defects) if plan.leak_free else file for name, file in chosen.items()}
     hashes = {name: file.content_hash for name, file in chosen.items()}
-    variants = [describe(name, file, context_tokens)._replace(content_hash=hashes[name]) for name, file in read.items()]
-    against = controls(next(iter(read.values())), context_tokens, plan.seed)
+    variants = [
+        describe(name, file, model.config.context_tokens)._replace(content_hash=hashes[name])
+        for name, file in read.items()
+    ]
+    against = controls(next(iter(read.values())), model.config.context_tokens, plan.seed)
     variants += [each._replace(content_hash=variants[0].content_hash) for each in against]
     samples = plan.data.select(category=category, split="test")
     if known := seen(plan.trained, samples):

@@ -88,7 +88,7 @@ def show(
     worth = read_contributions(scores, description).by_id if scores else {}
     unread = _unread(description)
     if as_json:
-        extra = {"scores": [one.model_dump() for one in worth.values()]} if scores else {}
+        extra: dict[str, Any] = {"scores": [one.model_dump() for one in worth.values()]} if scores else {}
         extra |= {"unread_words": {BUNDLED: unread}} if unread else {}
         print_json(description.model_dump(mode="json") | {"content_hash": description.content_hash} | extra)
         return
