@@ -14,6 +14,7 @@ from detector.predictor import MAX_SIZE
 from detector.presets import load_model
 from detector.prompts import build_prompts
 from detector.scoring import LocalizerName, ScoringSettings
+from detector.threshold_source import other_origin, read_threshold
 
 
 class ExportRequest(BaseModel):
