@@ -99,7 +99,7 @@ def test_back_shows_what_was_decided_and_can_change_it(store: Store) -> None:
 
 
 def test_entries_can_be_added(store: Store) -> None:
-    result = review(store, "n\n\ntorn seam\nnew\nfaded letters\na\na\na\na\n")
+    result = review(store, "n\n\ntorn seam\nadd\nfaded letters\na\na\na\na\n")
     assert "added: torn seam" in result.stderr
     assert "saved capsule@2 (reviewed, 6 decided, 6 enabled)" in result.stdout
     added = store.load("capsule").anomalies[4:]
