@@ -123,8 +123,10 @@ class Store:
 
     def path(self, category: str, version: int) -> Path:
         """Where a version lies or would lie."""
-        home = self.home(category)
-        return home.path(category, version) if home is not self else self._inside(category) / f"v{version}.yaml"
+        return self.home(category)._own_path(category, version)
+
+    def _own_path(self, category: str, version: int) -> Path:
+        return self._inside(category, f"v{version}.yaml")
 
     def resolve(self, ref: Ref | str) -> Ref:
         """The reference with its label turned into a number; a bare name is `@default`, which is the latest unless set.
@@ -185,7 +187,7 @@ class Store:
         while True:
             version += 1
             numbered = description.revised(version=version)
-            path, text = self.path(description.category, version), dump_description(numbered)
+            path, text = self._own_path(description.category, version), dump_description(numbered)
             with self._friendly(), suppress(FileExistsError):  # another writer was faster
                 atomic_write(path, text, exclusive=True)
                 return numbered
@@ -217,6 +219,11 @@ class Store:
         self._writable()
         check_label(label)
         target = self.resolve(ref)
+        if self.home(target.category) is not self:
+            raise ReadOnlyLibraryError(
+                f"{target.category} is a product of the package, which is read-only",
+                hint=f"type prompt-forge copy {target.category}",
+            )
         with self._friendly(), self._locked(target.category):
             self.labels(target.category)  # a broken file is refused, not added to
             stored = self._stored_labels(target.category)

@@ -57,11 +57,10 @@ def unread_words(text: str, readable: frozenset[int] | None) -> list[str]:
         text: a phrase.
         readable: ids of the CLIP tokens that the model knows; None for all of them.
     """
-    table = _table()
-    if readable is None or table is None:
+    if readable is None:
         return []
     pieces = dict.fromkeys(_PIECE.findall(html.unescape(html.unescape(text)).lower()))
-    return [piece for piece in pieces if piece[0].isalnum() and not readable.issuperset(clip_ids(piece, table))]
+    return [piece for piece in pieces if piece[0].isalnum() and not readable.issuperset(clip_ids(piece))]
 
 
 def can_tell_words() -> bool:
@@ -106,10 +105,14 @@ def preset_weights(name: str) -> Path | None:
 
 
 @cache
-def clip_ids(piece: str, table: Path) -> tuple[int, ...]:
-    """Ids of the tokens of one word, as CLIP numbers them: bytes, bytes that end a word, then merges."""
-    names = _token_ids(table)
-    return tuple(names[symbol] for symbol in _merged_symbols(piece, table))
+def clip_ids(word: str) -> tuple[int, ...]:
+    """Ids of the tokens of one lower-case word, as CLIP numbers them: bytes, bytes that end a word, then merges.
+
+    Empty where the merge table is not installed.
+    """
+    if (table := _table()) is None:
+        return ()
+    return tuple(_token_ids(table)[symbol] for symbol in _merged_symbols(word, table))
 
 
 @cache

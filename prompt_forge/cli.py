@@ -15,6 +15,7 @@ from prompt_forge.commands import (
     prune,
     review,
     setup,
+    show,
     templates,
     transfer,
 )
@@ -44,7 +45,7 @@ app.command()(setup.setup)
 app.command()(doctor.doctor)
 app.command()(log.log)
 app.command("list")(library.list_categories)
-app.command()(library.show)
+app.command()(show.show)
 app.command()(library.lint)
 app.command()(library.diff)
 app.command()(library.label)

@@ -22,6 +22,7 @@ _ACTIONS = {
     "n": "new",
     "q": "quit",
 }
+_SYNONYMS = {"add": "new", "previous": "back", "exit": "quit"}
 _CHANGES: dict[str, dict[str, bool]] = {
     "accept": {"enabled": True},
     "reject": {"enabled": False},
@@ -115,7 +116,7 @@ class Review:
         """Ask until there is a decision: entries to go on by, or None to stop."""
         while True:
             answer = self.ask(f"{KEYS} > ").strip().lower()
-            action = _ACTIONS.get(answer, answer)
+            action = _ACTIONS.get(answer, _SYNONYMS.get(answer, answer))
             if action == "quit":
                 return None
             if action not in _ACTIONS.values():

@@ -157,13 +157,13 @@ def _job(plan: Plan, category: str, model: FiLo) -> _Job:
     if not chosen:
         raise EvaluationError(
             f"no description version for {category!r} among {', '.join(plan.descriptions)}",
-            hint=nearest(slug(category), plan.store.categories()) or f"type --descriptions {slug(category)}",
+            hint=nearest(slug(category), plan.store.readable()) or f"type --descriptions {slug(category)}",
         )
     defects, warnings = plan.data.defects(category), []
     for name, file in chosen.items():
         if unread := unread_note(model, file):
             warnings.append(unread)
-        if file.category != slug(category) in plan.store.categories():
+        if file.category != slug(category) in plan.store.readable():
             warnings.append(f"{name}: words for another product; there are some for {category}")
         if leaked := leaks(file, defects):
             action = "left out" if plan.leak_free else "a name no one knows beforehand; --leak-free leaves it out"
