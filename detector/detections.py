@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
-from descriptions.refs import slug
+from descriptions.refs import parse_ref, slug
 from descriptions.schema import DescriptionFile
 from detector.console import encodable
+from detector.data.names import parse_names
 from detector.detect import Detection, Failure, Verdict
 from detector.device import precision_name, resolve_device
 from detector.errors import DetectorError
@@ -123,8 +124,9 @@ def other_origin(text: str, description: DescriptionFile, request: Mapping[str, 
         return ""
     here = {"descriptions": description.ref, "model": _model(request), **request["settings"], **_how(request)}
     there = {**here, "model": _model(asked), **asked["scoring"], **{n: asked[n] for n in _how(request) if n in asked}}
-    found = (each for name, each in asked["hashes"].items() if slug(name) == description.category)
-    hashes: dict[str, str] = next(found, {})
+    names = {slug(folder): parse_ref(ref).category for folder, ref in parse_names(asked.get("names", ())).items()}
+    described = {names.get(slug(name), slug(name)): each for name, each in asked["hashes"].items()}
+    hashes: dict[str, str] = described.get(description.category, {})
     version, content = next(iter(hashes.items()), ("", description.content_hash))  # thresholds are of the first one
     if content != description.content_hash:
         there["descriptions"] = f"{version} of content {content[:8]}"

@@ -39,6 +39,15 @@ def train(
         list[str] | None, typer.Option(help="Version, as capsule@2; else the default.", rich_help_panel=_DATA)
     ] = None,
     descriptions_dir: Annotated[Path | None, typer.Option(help="Library folder.", rich_help_panel=_DATA)] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            metavar="FOLDER=DESCRIPTION",
+            help="Category of another name; may be repeated.",
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
     eval_data: Annotated[
         Path | None,
         typer.Option(help="What it will be judged on, and must not see.", rich_help_panel=_DATA),
@@ -74,6 +83,7 @@ def train(
         refs=descriptions or (),
         store=Store.open(descriptions_dir),
         eval_data=eval_data,
+        names=names or (),
     )
 
     def build() -> "FiLo":

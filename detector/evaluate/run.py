@@ -2,16 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from descriptions.errors import nearest
-from descriptions.refs import parse_ref, slug
+from descriptions.refs import DEFAULT, parse_ref, slug
 from descriptions.schema import DescriptionFile
 from descriptions.store import Store
 from detector.data import DataSet, Sample
 from detector.data.check import inverted_masks
+from detector.data.names import Names, load_described, reference
 from detector.evaluate.errors import EvaluationError
 from detector.evaluate.folder import check, claim, is_scored, origin, read_failure
 from detector.evaluate.passes import Failure, Scorer, identity, score_all
@@ -37,6 +38,8 @@ class Plan:
     """Of the bootstrap and of the random words."""
     shard: tuple[int, int] = (1, 1)
     """Which part of the images, of how many."""
+    names: Names = field(default_factory=dict)
+    """Reference to a description by category, where it is not the one of the category's name."""
 
 
 class Evaluation(NamedTuple):
@@ -98,9 +101,19 @@ def evaluate(
                 tick()
         found = _summarise(plan, scorer, jobs)
         outcome.status = "partial" if found.failures or found.waiting else "done"
-        best = {slug(each.category): best_threshold(each) for each in found.categories}
-        outcome.results["thresholds"] = {name: value for name, value in best.items() if value is not None}
+        outcome.results["thresholds"] = _thresholds(plan, found)
     return found
+
+
+def _thresholds(plan: Plan, found: Evaluation) -> dict[str, float]:
+    """By category, and by the description of a category that goes by another name, as `detect` asks for it."""
+    best = {each.category: best_threshold(each) for each in found.categories}
+    described: dict[str, list[float]] = {}
+    for name, value in best.items():
+        if value is not None:
+            described.setdefault(reference(name, plan.names).category, []).append(value)
+    alone = {name: values[0] for name, values in described.items() if len(values) == 1}
+    return alone | {slug(name): value for name, value in best.items() if value is not None}
 
 
 def _hashes(job: _Job) -> dict[str, str]:
@@ -143,16 +156,17 @@ def _summarise(plan: Plan, scorer: Scorer, jobs: Sequence[_Job]) -> Evaluation:
 
 def _job(plan: Plan, category: str, context_tokens: int) -> _Job:
     """Variants of one category: its description versions, then the controls of the first."""
-    files = [_load(plan, category, text) for text in plan.descriptions or ("@default",)]
+    meant = reference(category, plan.names).category
+    files = [_load(plan, category, text) for text in plan.descriptions or ("",)]
     chosen = {name: file for name, file in files if file is not None}  # a reference given twice counts once
     if not chosen:
         raise EvaluationError(
             f"no description version for {category!r} among {', '.join(plan.descriptions)}",
-            hint=nearest(slug(category), plan.store.categories()) or f"type --descriptions {slug(category)}",
+            hint=nearest(meant, plan.store.categories()) or f"type --descriptions {meant}",
         )
     defects, warnings = plan.data.defects(category), []
     for name, file in chosen.items():
-        if file.category != slug(category) in plan.store.categories():
+        if file.category != meant in plan.store.categories():
             warnings.append(f"{name}: words for another product; there are some for {category}")
         if leaked := leaks(file, defects):
             action = "left out" if plan.leak_free else "a name no one knows beforehand; --leak-free leaves it out"
@@ -172,8 +186,9 @@ def _job(plan: Plan, category: str, context_tokens: int) -> _Job:
 def _load(plan: Plan, category: str, text: str) -> tuple[str, DescriptionFile | None]:
     """A variant's name and its description file; None where the reference is about another category."""
     several = len(plan.data.categories) > 1
-    ref = parse_ref(slug(category) + text if text.startswith("@") else text)
-    if several and ref.category != slug(category):
+    ref = reference(category, plan.names, text) if not text or text.startswith("@") else parse_ref(text)
+    if several and ref.category != reference(category, plan.names).category:
         return text, None
-    file = plan.store.load(ref)
-    return (f"@{ref.version}" if several else file.ref), file
+    file = load_described(plan.store, category, plan.names, ref)
+    version = ref.version if text else DEFAULT  # one name for all categories, whatever --map says of some
+    return (f"@{version}" if several else file.ref), file
