@@ -19,6 +19,7 @@ from detector.data import Sample, open_data
 from detector.data.masks import mask_files
 from detector.data.names import Names, load_described, read_names, reference
 from detector.device import resolve_device
+from detector.images import ReadOptions
 from detector.model.filo import FiLo
 from detector.prompts import build_prompts
 from detector.run import recorded
@@ -44,6 +45,8 @@ class Material(NamedTuple):
     descriptions: dict[str, DescriptionFile]
     """By category of the data set."""
     split: SplitName
+    reading: ReadOptions = ReadOptions()
+    """How picture files are read."""
 
     @property
     def hashes(self) -> dict[str, str]:
@@ -60,6 +63,7 @@ def gather(
     store: Store,
     eval_data: Path | None = None,
     names: Sequence[str] = (),
+    reading: ReadOptions = ReadOptions(),  # noqa: B008 - immutable
 ) -> Material:
     """List images and load descriptions.
 
@@ -71,6 +75,7 @@ def gather(
         store: library of descriptions.
         eval_data: data set the model will be judged on, of which it must not see a category.
         names: `FOLDER=DESCRIPTION` for categories that go by another name in the library.
+        reading: how picture files are read.
 
     Raises:
         ProtocolError: a category is to be evaluated and would be trained on without having been asked for by name.
@@ -86,9 +91,8 @@ def gather(
     present = sorted({sample.category for sample in samples})
     described = read_names(names, data.categories, store)
     chosen = _chosen(refs, present, described)
-    return Material(
-        samples, {name: load_described(store, name, described, chosen.get(name)) for name in present}, split
-    )
+    files = {name: load_described(store, name, described, chosen.get(name)) for name in present}
+    return Material(samples, files, split, reading)
 
 
 def require_unseen(trained: Iterable[str], unseen: Iterable[str], *, named: Iterable[str] = ()) -> None:
@@ -137,6 +141,7 @@ def fingerprint(config: TrainConfig, model: FiLo, material: Material, processes:
     digest = hashlib.sha256(config.content_hash.encode())
     digest.update(weights_digest(model).encode())
     digest.update(repr((processes, material.split, sorted(material.hashes.items()))).encode())
+    digest.update(str(material.reading.bits or "").encode())
     for sample in material.samples:
         digest.update(f"{sample.category}/{sample.defect}/{sample.image.name}/{sample.image.stat().st_size}".encode())
         digest.update(b"".join(path.read_bytes() for path in mask_files(sample.mask)))
@@ -255,7 +260,9 @@ def make_source(model: FiLo, material: Material, config: TrainConfig, device: to
     tokens = model.config.context_tokens
     prompts = {name: build_prompts(file, context_tokens=tokens) for name, file in material.descriptions.items()}
     memo = None if config.augments else FeatureMemo(model.encode_image)
-    return FiLoSource(material.samples, split, prompts, config, model.config, memo=memo, device=device)
+    return FiLoSource(
+        material.samples, split, prompts, config, model.config, memo=memo, device=device, reading=material.reading
+    )
 
 
 def make_fabric(config: TrainConfig, device: str = "auto", devices: int = 1) -> Fabric:
