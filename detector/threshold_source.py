@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from descriptions.refs import slug
+from descriptions.refs import parse_ref, slug
 from descriptions.schema import DescriptionFile
+from detector.data.names import parse_names
 from detector.device import precision_name, resolve_device
 from detector.presets import DEFAULT
 from detector.run import RECORD, read_run
@@ -86,8 +87,9 @@ def other_origin(text: str | None, description: DescriptionFile, request: Mappin
         return ""
     here = {"descriptions": description.ref, "model": _model(request), **request["settings"], **_how(request)}
     there = {**here, "model": _model(asked), **asked["scoring"], **{n: asked[n] for n in _how(request) if n in asked}}
-    of_category = (each for name, each in asked["hashes"].items() if slug(name) == description.category)
-    hashes: dict[str, str] = next(of_category, {})
+    names = {slug(folder): parse_ref(ref).category for folder, ref in parse_names(asked.get("names", ())).items()}
+    described = {names.get(slug(name), slug(name)): each for name, each in asked["hashes"].items()}
+    hashes: dict[str, str] = described.get(description.category, {})
     version, content = next(iter(hashes.items()), ("", description.content_hash))  # thresholds are of the first one
     if content != description.content_hash:
         there["descriptions"] = f"{version} of content {content[:8]}"

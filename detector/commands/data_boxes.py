@@ -13,6 +13,10 @@ def boxes(
     category: Annotated[list[str] | None, typer.Option(help="Only this one; repeatable.")] = None,
     descriptions: Annotated[list[str] | None, typer.Option(help="Version, as capsule@2; else the default.")] = None,
     descriptions_dir: Annotated[Path | None, typer.Option(help="Library folder.")] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="FOLDER=DESCRIPTION", help="Category of another name; may be repeated."),
+    ] = None,
 ) -> None:
     """Write boxes around masked defects, with the phrases of the descriptions, in COCO format.
 
@@ -30,7 +34,12 @@ def boxes(
             f"{to} lies inside the data set", expected="a path outside it, which is never written to"
         )
     material = gather(
-        root, "all", categories=category or (), refs=descriptions or (), store=Store.open(descriptions_dir)
+        root,
+        "all",
+        categories=category or (),
+        refs=descriptions or (),
+        store=Store.open(descriptions_dir),
+        names=names or (),
     )
     document = coco(material.samples, material.descriptions)
     try:

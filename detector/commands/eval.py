@@ -23,6 +23,10 @@ def evaluate(
     ] = None,
     more: Annotated[list[str] | None, typer.Argument(metavar="[REF]...", help="More versions.")] = None,
     descriptions_dir: Annotated[Path | None, typer.Option(help="Folder of description files.")] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="FOLDER=DESCRIPTION", help="Category of another name; may be repeated."),
+    ] = None,
     preset: Annotated[str | None, typer.Option(help="mini (bundled, default) or vitl.")] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="A checkpoint instead of a preset.")] = None,
     pretrained: Annotated[str | None, typer.Option(help="CLIP weights: an open_clip tag or a file.")] = None,
@@ -69,7 +73,8 @@ def evaluate(
         raise EvaluationError("no data set", expected="--data DIR, or --compare RUN RUN")
     request = Request(
         data=data, categories=tuple(category or ()), descriptions=(*(descriptions or ()), *(more or ())),
-        descriptions_dir=descriptions_dir, preset=preset, checkpoint=checkpoint, pretrained=pretrained,
+        descriptions_dir=descriptions_dir, names=tuple(names or ()), preset=preset, checkpoint=checkpoint,
+        pretrained=pretrained,
         scoring=ScoringSettings(localizer=localizer, position=position, gate=gate), adapter=adapter, decoders=decoders,
         contributions=contributions, leak_free=leak_free, draws=draws, seed=seed, shard=shard, out=out, cache=cache,
         cache_dir=cache_dir, cache_limit=int(cache_gb * 1e9), device=device, dino_weights=dino_weights,

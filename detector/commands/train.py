@@ -39,10 +39,28 @@ def train(
         list[str] | None, typer.Option(help="Version, as capsule@2; else the default.", rich_help_panel=_DATA)
     ] = None,
     descriptions_dir: Annotated[Path | None, typer.Option(help="Library folder.", rich_help_panel=_DATA)] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            metavar="FOLDER=DESCRIPTION",
+            help="Category of another name; may be repeated.",
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
     eval_data: Annotated[
         Path | None,
         typer.Option(help="What it will be judged on, and must not see.", rich_help_panel=_DATA),
     ] = None,
+    bits: Annotated[
+        int | None,
+        typer.Option(
+            min=8, max=16, help="Bits used in 16-bit files; by default found out per folder.", rich_help_panel=_DATA
+        ),
+    ] = None,
+    max_pixels: Annotated[
+        int, typer.Option(min=1, help="Refuse larger pictures before decoding them.", rich_help_panel=_DATA)
+    ] = 100_000_000,
     preset: Annotated[str | None, typer.Option(help="mini or vitl.", rich_help_panel=_MODEL)] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="Start from its weights.", rich_help_panel=_MODEL)] = None,
     pretrained: Annotated[str | None, typer.Option(help="CLIP weights: tag or file.", rich_help_panel=_MODEL)] = None,
@@ -61,6 +79,7 @@ def train(
     from descriptions.store import Store
 
     require("detector train", "lightning_fabric", *(["tensorboard"] if tensorboard else []))
+    from detector.images import ReadOptions
     from detector.train.board import FOLDER, board
     from detector.train.config import training_config
     from detector.train.progress import shown
@@ -74,6 +93,8 @@ def train(
         refs=descriptions or (),
         store=Store.open(descriptions_dir),
         eval_data=eval_data,
+        names=names or (),
+        reading=ReadOptions(bits, max_pixels),
     )
 
     def build() -> "FiLo":

@@ -2,16 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from descriptions.errors import nearest
-from descriptions.refs import parse_ref, slug
+from descriptions.refs import DEFAULT, parse_ref, slug
 from descriptions.schema import DescriptionFile
 from descriptions.store import Store
 from detector.data import DataSet, Sample
 from detector.data.check import inverted_masks
+from detector.data.names import Names, load_described, reference
 from detector.evaluate.errors import EvaluationError
 from detector.evaluate.folder import check, claim, is_scored, origin, read_failure
 from detector.evaluate.passes import Failure, Scorer, identity, score_all
@@ -21,6 +22,8 @@ from detector.model.filo import FiLo
 from detector.run import recorded
 from detector.seen import seen
 from detector.vocabulary import unread_note
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ class Plan:
     """Content hashes of the images that the model was trained on, where its checkpoint says so."""
     shard: tuple[int, int] = (1, 1)
     """Which part of the images, of how many."""
+    names: Names = field(default_factory=dict)
+    """Reference to a description by category, where it is not the one of the category's name."""
 
 
 class Evaluation(NamedTuple):
@@ -103,13 +108,35 @@ def evaluate(
                 tick()
         found = _summarise(plan, scorer, jobs)
         outcome.status = "partial" if found.failures or found.waiting else "done"
-        best = {slug(each.category): best_threshold(each) for each in found.categories}
-        outcome.results["thresholds"] = {name: value for name, value in best.items() if value is not None}
-        outcome.results["thresholds_from"] = {
-            slug(each.category): {"images": len(each.images), "no_better_than_chance": no_better_than_chance(each)}
-            for each in found.categories
-        }
+        outcome.results["thresholds"] = _thresholds(plan, found)
+        outcome.results["thresholds_from"] = _origins(plan, found)
     return found
+
+
+def _thresholds(plan: Plan, evaluation: Evaluation) -> dict[str, float]:
+    """By category, and by the description of a category that goes by another name, as `detect` asks for it."""
+    best = {each.category: best_threshold(each) for each in evaluation.categories}
+    return _by_name(plan, {category: value for category, value in best.items() if value is not None})
+
+
+def _origins(plan: Plan, evaluation: Evaluation) -> dict[str, dict[str, Any]]:
+    """What stands behind each threshold, under the same names."""
+    return _by_name(
+        plan,
+        {
+            each.category: {"images": len(each.images), "no_better_than_chance": no_better_than_chance(each)}
+            for each in evaluation.categories
+        },
+    )
+
+
+def _by_name(plan: Plan, values: dict[str, T]) -> dict[str, T]:
+    """Values by category, and by the description that one category alone is read with."""
+    described: dict[str, list[T]] = {}
+    for category, value in values.items():
+        described.setdefault(reference(category, plan.names).category, []).append(value)
+    alone = {name: found[0] for name, found in described.items() if len(found) == 1}
+    return alone | {slug(category): value for category, value in values.items()}
 
 
 def _hashes(job: _Job) -> dict[str, str]:
@@ -152,18 +179,19 @@ def _summarise(plan: Plan, scorer: Scorer, jobs: Sequence[_Job]) -> Evaluation:
 
 def _job(plan: Plan, category: str, model: FiLo) -> _Job:
     """Variants of one category: its description versions, then the controls of the first."""
-    files = [_load(plan, category, text) for text in plan.descriptions or ("@default",)]
+    meant = reference(category, plan.names).category
+    files = [_load(plan, category, text) for text in plan.descriptions or ("",)]
     chosen = {name: file for name, file in files if file is not None}  # a reference given twice counts once
     if not chosen:
         raise EvaluationError(
             f"no description version for {category!r} among {', '.join(plan.descriptions)}",
-            hint=nearest(slug(category), plan.store.readable()) or f"type --descriptions {slug(category)}",
+            hint=nearest(meant, plan.store.readable()) or f"type --descriptions {meant}",
         )
     defects, warnings = plan.data.defects(category), []
     for name, file in chosen.items():
         if unread := unread_note(model, file):
             warnings.append(unread)
-        if file.category != slug(category) in plan.store.readable():
+        if file.category != meant in plan.store.readable():
             warnings.append(f"{name}: words for another product; there are some for {category}")
         if leaked := leaks(file, defects):
             action = "left out" if plan.leak_free else "a name no one knows beforehand; --leak-free leaves it out"
@@ -188,8 +216,9 @@ def _job(plan: Plan, category: str, model: FiLo) -> _Job:
 def _load(plan: Plan, category: str, text: str) -> tuple[str, DescriptionFile | None]:
     """A variant's name and its description file; None where the reference is about another category."""
     several = len(plan.data.categories) > 1
-    ref = parse_ref(slug(category) + text if text.startswith("@") else text)
-    if several and ref.category != slug(category):
+    ref = reference(category, plan.names, text) if not text or text.startswith("@") else parse_ref(text)
+    if several and ref.category != reference(category, plan.names).category:
         return text, None
-    file = plan.store.load(ref)
-    return (f"@{ref.version}" if several else file.ref), file
+    file = load_described(plan.store, category, plan.names, ref)
+    version = ref.version if text else DEFAULT  # one name for all categories, whatever --map says of some
+    return (f"@{version}" if several else file.ref), file

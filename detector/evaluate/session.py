@@ -10,6 +10,7 @@ from detector import console
 from detector.cache import DEFAULT_LIMIT, FeatureCache, default_folder
 from detector.checkpoint import CheckpointError, read_info
 from detector.data import open_data
+from detector.data.names import read_names
 from detector.evaluate.errors import EvaluationError
 from detector.evaluate.page import write_page
 from detector.evaluate.passes import Scorer
@@ -44,6 +45,8 @@ class Request(BaseModel):
     categories: tuple[str, ...] = ()
     descriptions: tuple[str, ...] = ()
     descriptions_dir: Path | None = None
+    names: tuple[str, ...] = ()
+    """`FOLDER=DESCRIPTION` for categories that go by another name in the library."""
     preset: str | None = None
     checkpoint: Path | None = None
     pretrained: str | None = None
@@ -75,11 +78,12 @@ def run(request: Request, form: Form = "table") -> int:
     Raises:
         ForgeError: before anything is scored, when the request cannot work.
     """
-    data = open_data(request.data, request.categories)
+    data, store = open_data(request.data, request.categories), Store.open(request.descriptions_dir)
+    names = read_names(request.names, data.categories, store)
     scorer = make_scorer(request)
     plan = Plan(
-        data, Store.open(request.descriptions_dir), request.descriptions, request.out, request.leak_free, request.draws,
-        request.seed, _trained_on(request), parse_shard(request.shard),
+        data, store, request.descriptions, request.out, request.leak_free, request.draws, request.seed,
+        _trained_on(request), parse_shard(request.shard), names,
     )  # fmt: skip
     part, parts = plan.shard
     total = sum(len(data.select(split="test", category=name)[part - 1 :: parts]) for name in data.categories)

@@ -10,14 +10,16 @@ import torch
 from lightning_fabric import Fabric
 
 from descriptions.errors import nearest
-from descriptions.refs import parse_ref, slug
+from descriptions.refs import Ref, parse_ref, slug
 from descriptions.schema import DescriptionFile
 from descriptions.store import Store
 from detector.cache import fingerprint as weights_digest
 from detector.checkpoint import TRAINED, save_checkpoint
 from detector.data import Sample, open_data
 from detector.data.masks import mask_files
+from detector.data.names import Names, load_described, read_names, reference
 from detector.device import resolve_device
+from detector.images import ReadOptions
 from detector.model.filo import FiLo
 from detector.prompts import build_prompts
 from detector.run import recorded
@@ -45,6 +47,8 @@ class Material(NamedTuple):
     descriptions: dict[str, DescriptionFile]
     """By category of the data set."""
     split: SplitName
+    reading: ReadOptions = ReadOptions()
+    """How picture files are read."""
 
     @property
     def hashes(self) -> dict[str, str]:
@@ -60,6 +64,8 @@ def gather(
     refs: Sequence[str] = (),
     store: Store,
     eval_data: Path | None = None,
+    names: Sequence[str] = (),
+    reading: ReadOptions = ReadOptions(),  # noqa: B008 - immutable
 ) -> Material:
     """List images and load descriptions.
 
@@ -70,6 +76,8 @@ def gather(
         refs: description versions such as `capsule@2`; categories without one take their default.
         store: library of descriptions.
         eval_data: data set the model will be judged on, of which it must not see a category.
+        names: `FOLDER=DESCRIPTION` for categories that go by another name in the library.
+        reading: how picture files are read.
 
     Raises:
         ProtocolError: a category is to be evaluated and would be trained on without having been asked for by name.
@@ -83,8 +91,10 @@ def gather(
     if not samples:
         raise TrainingDataError(f"{root} has no images in split {split!r}", expected="train, test or all")
     present = sorted({sample.category for sample in samples})
-    chosen = _chosen(refs, present)
-    return Material(samples, {name: store.load(chosen.get(name, slug(name))) for name in present}, split)
+    described = read_names(names, data.categories, store)
+    chosen = _chosen(refs, present, described)
+    files = {name: load_described(store, name, described, chosen.get(name)) for name in present}
+    return Material(samples, files, split, reading)
 
 
 def require_unseen(trained: Iterable[str], unseen: Iterable[str], *, named: Iterable[str] = ()) -> None:
@@ -107,19 +117,21 @@ def require_unseen(trained: Iterable[str], unseen: Iterable[str], *, named: Iter
         )
 
 
-def _chosen(refs: Sequence[str], categories: Sequence[str]) -> dict[str, str]:
+def _chosen(refs: Sequence[str], categories: Sequence[str], names: Names) -> dict[str, Ref]:
     """Reference by category of the data set."""
-    by_slug = {slug(name): name for name in categories}
-    chosen = {}
+    described = {name: reference(name, names).category for name in categories}
+    chosen: dict[str, Ref] = {}
     for ref in refs:
-        wanted = parse_ref(ref).category
-        if wanted not in by_slug:
+        wanted = parse_ref(ref)
+        using = [name for name, description in described.items() if description == wanted.category]
+        if not using:
+            known = list(dict.fromkeys(described.values()))
             raise TrainingDataError(
                 f"descriptions {ref} belong to no training category",
-                expected=", ".join(by_slug),
-                hint=nearest(wanted, list(by_slug)),
+                expected=", ".join(known),
+                hint=nearest(wanted.category, known),
             )
-        chosen[by_slug[wanted]] = ref
+        chosen |= dict.fromkeys(using, wanted)
     return chosen
 
 
@@ -131,6 +143,7 @@ def fingerprint(config: TrainConfig, model: FiLo, material: Material, processes:
     digest = hashlib.sha256(config.content_hash.encode())
     digest.update(weights_digest(model).encode())
     digest.update(repr((processes, material.split, sorted(material.hashes.items()))).encode())
+    digest.update(str(material.reading.bits or "").encode())
     for sample in material.samples:
         digest.update(f"{sample.category}/{sample.defect}/{sample.image.name}/{sample.image.stat().st_size}".encode())
         digest.update(b"".join(path.read_bytes() for path in mask_files(sample.mask)))
@@ -255,7 +268,9 @@ def make_source(model: FiLo, material: Material, config: TrainConfig, device: to
     tokens = model.config.context_tokens
     prompts = {name: build_prompts(file, context_tokens=tokens) for name, file in material.descriptions.items()}
     memo = None if config.augments else FeatureMemo(model.encode_image)
-    return FiLoSource(material.samples, split, prompts, config, model.config, memo=memo, device=device)
+    return FiLoSource(
+        material.samples, split, prompts, config, model.config, memo=memo, device=device, reading=material.reading
+    )
 
 
 def make_fabric(config: TrainConfig, device: str = "auto", devices: int = 1) -> Fabric:

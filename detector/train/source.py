@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from detector.data import Sample, read_mask
-from detector.images import image_size, load_image
+from detector.images import ReadOptions, image_size, load_image
 from detector.localize.regions import REGIONS, region_at
 from detector.model.config import ModelConfig
 from detector.model.prompts import PromptIds
@@ -41,6 +41,7 @@ class FiLoSource:
         model_config: image size and normalisation.
         memo: keeps the features of pictures that are never changed; None encodes them every time.
         device: where batches go.
+        reading: how picture files are read.
     """
 
     def __init__(
@@ -53,7 +54,9 @@ class FiLoSource:
         *,
         memo: FeatureMemo | None = None,
         device: torch.device | None = None,
+        reading: ReadOptions | None = None,
     ) -> None:
+        self.reading = reading
         self.samples, self.split, self.prompts = samples, split, prompts
         self.config, self.model_config, self.memo = config, model_config, memo
         self.device = device or torch.device("cpu")
@@ -122,7 +125,7 @@ class FiLoSource:
         return Picture(self._pixels(index), self._mask(index)[None])
 
     def _pixels(self, index: int) -> Tensor:
-        return to_pixels(load_image(self.samples[index].image), self.model_config)
+        return to_pixels(load_image(self.samples[index].image, reading=self.reading), self.model_config)
 
     def _mask(self, index: int) -> Tensor:
         sample, size = self.samples[index], self.model_config.image_size

@@ -6,7 +6,7 @@ import torch
 from PIL import Image, ImageFile
 
 from detector.data import open_data
-from detector.images import ImageError
+from detector.images import ImageError, ReadOptions
 from detector.localize.regions import REGIONS
 from detector.train.config import TrainConfig
 from detector.train.errors import TrainingDataError
@@ -179,3 +179,16 @@ def test_source_folder_is_not_touched(samples):
     before = {path: path.stat().st_mtime_ns for path in Path(samples[0].image).parents[3].rglob("*")}
     source(samples, TrainConfig()).batch([0, 1], 0)
     assert before == {path: path.stat().st_mtime_ns for path in Path(samples[0].image).parents[3].rglob("*")}
+
+
+def test_pictures_are_read_as_asked_for(samples):
+    split = Split((0,), ())
+    asked = {
+        "prompts": {"gear": tiny_prompts(), "cloth": tiny_prompts()},
+        "config": PLAIN,
+        "model_config": tiny_config(),
+    }
+    allowed = FiLoSource(samples, split, **asked, reading=ReadOptions(max_pixels=48 * 48))
+    assert allowed.batch([0], epoch=0).pixels.shape[0] == 1
+    with pytest.raises(ImageError, match=r"48 x 48 pixels; expected at most 100;"):
+        FiLoSource(samples, split, **asked, reading=ReadOptions(max_pixels=100)).batch([0], epoch=0)
