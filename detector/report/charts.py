@@ -33,8 +33,12 @@ MARKS = 2000
 """Marks of one strip; of more scores evenly spaced ones are drawn, the lowest and the highest among them."""
 LABEL = 46
 """Characters of a description in a chart; the whole text is in its tooltip and in the table beside."""
-ROW, BIN = 0.34, 130
-"""Height of one row in inches, and the number of columns in which the marks of a strip pile up."""
+COLUMNS = 150
+"""Columns in which the marks of a strip pile up."""
+WIDE = 12.0
+"""Width in inches of the charts that take the whole width of a page."""
+STRIP, ROW = 0.6, 0.26
+"""Height in inches of one row of a strip chart and of a forest plot."""
 
 _VARIABLES = {1: "ink", 2: "muted", 3: "line", 4: "good", 5: "anomalous"} | {
     16 + index: f"series-{index}" for index in range(SERIES)
@@ -99,9 +103,9 @@ def draw_strips(strips: Sequence[Strip], threshold: float | None = None, *, name
     """
     texts = {f"row{index}": f"{strip.label} ({len(strip.scores)})" for index, strip in enumerate(strips)}
     bottom = 0.42
-    height = 0.62 * len(strips) + bottom + 0.22
-    with _figure(9.6, height) as figure:
-        axes = _axes(figure, (1.5 / 9.6, bottom / height, 8.0 / 9.6, 0.62 * len(strips) / height))
+    height = STRIP * len(strips) + bottom + 0.24
+    with _figure(WIDE, height) as figure:
+        axes = _axes(figure, (1.9 / WIDE, bottom / height, 10.0 / WIDE, STRIP * len(strips) / height))
         everything = [score for strip in strips for score in strip.scores] + ([] if threshold is None else [threshold])
         low, high = min(everything), max(everything)
         margin = 0.03 * (high - low or 1)
@@ -110,8 +114,8 @@ def draw_strips(strips: Sequence[Strip], threshold: float | None = None, *, name
         for index, strip in enumerate(strips):
             x, y = _piled(strip.scores, low, high)
             colour = _colour("ink" if strip.tone == "plain" else strip.tone)
-            looks: dict[str, Any] = {"marker": _MARKER[strip.tone], "color": colour, "alpha": 0.65, "linewidths": 0}
-            axes.scatter(x, index + 0.36 - 0.72 * y, s=16, **looks)
+            looks: dict[str, Any] = {"marker": _MARKER[strip.tone], "color": colour, "alpha": 0.7, "linewidths": 0}
+            axes.scatter(x, index - 0.4 * y, s=26, **looks)
         axes.set_yticks(range(len(strips)), list(texts))
         if threshold is not None:
             axes.axvline(threshold, color=_colour("ink"), linestyle=(0, (4, 2)), linewidth=1.2)
@@ -160,9 +164,9 @@ def draw_forest(effects: Sequence[Effect], *, name: str, title: str) -> Markup:
     """
     texts = {f"row{index}": each.label for index, each in enumerate(effects)}
     bottom, top = 0.45, 0.1
-    height = ROW * 0.75 * len(effects) + bottom + top
-    with _figure(9.6, height) as figure:
-        axes = _axes(figure, (3.4 / 9.6, bottom / height, 6.0 / 9.6, 1 - (bottom + top) / height))
+    height = ROW * len(effects) + bottom + top
+    with _figure(WIDE, height) as figure:
+        axes = _axes(figure, (4.0 / WIDE, bottom / height, 7.8 / WIDE, 1 - (bottom + top) / height))
         axes.set_ylim(len(effects) - 0.5, -0.5)
         axes.axvline(0, color=_colour("muted"), linewidth=1)
         for index, each in enumerate(effects):
@@ -197,13 +201,14 @@ def _dashes(index: int) -> tuple[float, ...]:
 
 
 def _piled(scores: Sequence[float], low: float, high: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Scores with a height in [0, 1] each: those in one of `BIN` columns lie above each other."""
+    """Scores with an offset in [-1, 1] each: those in one of `COLUMNS` lie in turn above and below each other."""
     ordered = np.sort(np.asarray(scores, dtype=np.float64))
     if len(ordered) > MARKS:
         ordered = ordered[np.linspace(0, len(ordered) - 1, MARKS).round().astype(int)]
-    column = ((ordered - low) / ((high - low) or 1) * BIN).astype(int)
+    column = ((ordered - low) / ((high - low) or 1) * COLUMNS).astype(int)
     place = np.arange(len(ordered)) - np.searchsorted(column, column)
-    return ordered, place / max(int(place.max()), 12)
+    offset = (place + 1) // 2 * np.where(place % 2, 1, -1)
+    return ordered, offset / max(int(abs(offset).max()), 4)
 
 
 def _thinned(line: Line, most: int = 300) -> Line:

@@ -65,7 +65,7 @@ def write_detections(path: Path, rows: Sequence[Row], failed: Sequence[Failure],
     threshold = about.get("threshold")
     values = {
         "title": about.get("title", "Detections"),
-        "facts": facts({name: value for name, value in about.items() if name != "title"}),
+        "facts": facts(_told_once(about)),
         "cards": cards,
         "judged": any(card.verdict for card in cards),
         "anomalous": sum(card.verdict == "anomalous" for card in cards),
@@ -76,6 +76,13 @@ def write_detections(path: Path, rows: Sequence[Row], failed: Sequence[Failure],
         "strip": draw_strips(_strips(cards), threshold, name="scores") if len(cards) > 1 else "",
     }
     write_page(path, "detections.html", values)
+
+
+def _told_once(about: Mapping[str, Any]) -> dict[str, Any]:
+    """What goes above the photos: the title is the heading, and where a threshold comes from begins with its value."""
+    kept = {name: value for name, value in about.items() if name not in ("title", "threshold_from")}
+    origin = about.get("threshold_from")
+    return kept if origin is None else {"threshold": origin} | kept | {"threshold": origin}
 
 
 def _card(row: Row, folder: Path, shared: str) -> Card:

@@ -61,7 +61,7 @@ def test_the_page_says_who_is_good_and_where_the_threshold_lies(home, tmp_path):
 def test_the_page_says_how_it_was_made(home, tmp_path):
     run(command(home, "--out", str(tmp_path), "--threshold", "0.4"))
     facts = facts_of(read_page(tmp_path / "report.html"))
-    assert facts["Threshold from"].startswith("0.4000, as given")
+    assert facts["Threshold"].startswith("0.4000, as given")
     assert facts["Descriptions"].startswith("gear@1, content ")
     assert facts["Model"].endswith("tiny.safetensors")
     assert {"Date", "Command", "Versions", "Map colours"} <= facts.keys()

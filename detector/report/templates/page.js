@@ -77,7 +77,7 @@ if (gallery) {
     const shown = kept.slice(page * size, (page + 1) * size);
     const visible = new Set(shown);
     for (const card of cards) card.hidden = !visible.has(card);
-    gallery.append(...shown);
+    gallery.prepend(...shown);
     one("[data-count]").value = `${kept.length} of ${cards.length}`;
     one("[data-place]").textContent = `page ${page + 1} of ${pages}`;
     pager.hidden = pages === 1;
