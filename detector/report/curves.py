@@ -69,6 +69,6 @@ def _sampled(
     """Heights of one draw's curve on the grid."""
     line = make_line(trace(rank_labels(scores, labels)))
     if rising:
-        return np.interp(_GRID, line.x, line.y)
+        return np.asarray(np.interp(_GRID, line.x, line.y), dtype=np.float64)
     reaching = np.minimum(np.searchsorted(line.x, _GRID), len(line.y) - 1)
     return np.asarray(line.y[reaching], dtype=np.float64)  # precision of the step that reaches each recall

@@ -60,10 +60,10 @@ def evaluation(tmp_path_factory):
     )
     variants = []
     for number, name in enumerate(("gear@1", ATTACK)):
-        values = {metric: 0.9 - 0.1 * number for metric in METRICS}
+        values = dict.fromkeys(METRICS, 0.9 - 0.1 * number)
         draws = {metric: value + np.linspace(-0.01, 0.01, 5) for metric, value in values.items()}
         ranges = {metric: interval(each) for metric, each in draws.items()}
-        more = {metric: (-0.1, (-0.2, -0.05)) for metric in METRICS} if number else {}
+        more = dict.fromkeys(METRICS, (-0.1, (-0.2, -0.05))) if number else {}
         scores = tuple(np.linspace(0, 1, 12) ** (1 + number))
         variants.append(
             VariantResult(name, False, None, "hash", Metrics(values), ranges, more, scores, worth * (not number), draws)
