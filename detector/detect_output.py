@@ -15,7 +15,7 @@ from detector import console
 from detector.detect_request import DetectRequest
 from detector.detections import Results, Row, about_threshold, to_csv, to_document
 from detector.presets import DEFAULT
-from detector.report_detect import write_html
+from detector.report.detections import write_html
 from detector.run import command_line, versions
 from detector.threshold import GUESS_IMAGES, Threshold
 from detector.threshold_source import GUESS

@@ -1,0 +1,1 @@
+"""Pages that people look through, made from templates; nothing in them comes from elsewhere."""
