@@ -48,7 +48,7 @@ VARIABLES: Mapping[str, Any] = {
 """Every variable a template may use, with the sample value that `templates check` renders it with."""
 
 _ID = r"[a-z0-9][a-z0-9-]{0,63}"
-_FRONT = re.compile(r"\A---\r?\n(?P<front>.*?)^---[ \t]*\r?\n(?P<body>.*)\Z", re.DOTALL | re.MULTILINE)
+_FRONT = re.compile(r"\A\s*---[ \t]*\r?\n(?P<front>.*?)^---[ \t]*\r?\n(?P<body>.*)\Z", re.DOTALL | re.MULTILINE)
 
 
 def _reason(error: BaseException) -> str:
