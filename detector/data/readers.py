@@ -1,6 +1,6 @@
 """Opens a data set whatever its layout; nothing is ever written into it."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from pathlib import Path
 
 from descriptions.errors import nearest
@@ -164,4 +164,16 @@ def _only(data: DataSet, wanted: tuple[str, ...]) -> DataSet:
     if not wanted:
         return data
     kept: Iterator[Sample] = (sample for sample in data.samples if sample.category in wanted)
-    return DataSet(data.root, data.layout, tuple(kept), data.problems, data.notes)
+    others = set(data.categories) - set(wanted)
+    problems, notes = (
+        tuple(line for line in lines if not _is_about(line, data.root, others, wanted))
+        for lines in (data.problems, data.notes)
+    )
+    return DataSet(data.root, data.layout, tuple(kept), problems, notes)
+
+
+def _is_about(line: str, root: Path, others: Container[str], wanted: Container[str]) -> bool:
+    """Whether a line begins with a path in the folder of another category than those that are wanted."""
+    path = Path(line.partition(": ")[0])
+    parts = path.relative_to(root).parts if path.is_relative_to(root) else ()
+    return any(part in others for part in parts) and not any(part in wanted for part in parts)

@@ -396,6 +396,15 @@ def test_masks_that_belong_to_nothing_are_an_error_of_the_data_set(tmp_path):
     assert "belong to no image" in done.stdout
 
 
+def test_what_is_wrong_with_another_category_is_not_said(tmp_path):
+    for name in ("cog", "gear"):
+        picture(tmp_path / name / "test/good/000.png")
+        picture(tmp_path / name / "test/bad/001.png")
+    mask(tmp_path / "cog/ground_truth/bad/lost.png")
+    assert len(open_data(tmp_path).problems) == len(open_data(tmp_path, ["cog"]).problems) == 1
+    assert open_data(tmp_path, ["gear"]).problems == ()
+
+
 def test_a_mask_that_fits_two_images_is_named_and_not_used(tmp_path):
     masks = mvtec(tmp_path, "000.png", "000.jpg")
     mask(masks / "000_mask.png")
