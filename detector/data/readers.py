@@ -31,7 +31,7 @@ from detector.data.lists import (
 )
 from detector.data.sample import DataSet, Layout, Sample
 from detector.data.tables import MANIFEST_SUFFIXES, VISA_SPLIT, read_manifest, read_visa
-from detector.mask_names import is_mask_folder
+from detector.mask_names import is_mask_folder, same_name
 
 LAYOUTS = """\
 ROOT/[category/]train/good + test/<defect> + ground_truth/<defect>/<stem>_mask.png (MVTec AD and its family), \
@@ -154,9 +154,12 @@ def _without_missing_mask(sample: Sample, problems: list[str]) -> Sample:
     return Sample(sample.category, sample.split, sample.defect, sample.image)
 
 
-def _only(data: DataSet, wanted: tuple[str, ...]) -> DataSet:
-    for name in wanted:
-        if name not in data.categories:
+def _only(data: DataSet, named: tuple[str, ...]) -> DataSet:
+    wanted: list[str] = []
+    for name in named:
+        same = [name] if name in data.categories else [each for each in data.categories if same_name(each, name)]
+        wanted += same
+        if not same:
             known = ", ".join(data.categories)
             raise DataError(
                 f"{data.root} has no category {name!r}", expected=known, hint=nearest(name, list(data.categories))
