@@ -23,7 +23,7 @@ from torch import Tensor
 
 from benchmarks import seeded
 from benchmarks.seeded import prompts, resident_peak
-from detector.losses import segmentation_loss
+from detector.losses import segmentation_terms
 from detector.model.filo import FiLo
 from detector.model.text import TextFeatures
 from detector.train.config import TrainConfig
@@ -47,7 +47,8 @@ def straightforward_loss(model: FiLo, batch: Batch) -> Callable[[], Tensor]:
         conv = [straightforward.interaction(model, tokens, i) for i, tokens in enumerate(features.conv_tokens)]
         levels = (*model.decoder_linear(features.linear_tokens), *conv)
         units = tuple(torch.nn.functional.normalize(level, dim=-1) for level in levels)
-        return segmentation_loss(model.anomaly_maps(units, text), batch.masks)
+        terms = segmentation_terms(model.anomaly_maps(units, text), batch.masks)
+        return torch.stack(list(terms.values())).sum()
 
     return loss
 

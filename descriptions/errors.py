@@ -4,6 +4,7 @@
     +-- DescriptionError            everything this package raises
     |   +-- BadReferenceError       `capsule@@2`, `../x`
     |   +-- UnknownCategoryError    no such folder in the library
+    |   +-- ExistingCategoryError   a name that is taken
     |   +-- UnknownVersionError     no such number, no such label
     |   +-- InvalidFileError        damaged or hand-broken YAML: file, line, field, hint
     |   +-- UnsafePathError         a link or name that leaves the library
@@ -49,6 +50,10 @@ class BadReferenceError(DescriptionError):
 
 class UnknownCategoryError(DescriptionError):
     """The library has no such category."""
+
+
+class ExistingCategoryError(DescriptionError):
+    """The library has the category already."""
 
 
 class UnknownVersionError(DescriptionError):

@@ -1,10 +1,35 @@
-"""Files that are either whole or absent."""
+"""Files that are either whole or absent, and texts as editors of all kinds save them."""
 
+import codecs
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+
+def decode(data: bytes) -> str:
+    """The text of a file that a person saved, its lines ended by line feeds.
+
+    A byte order mark is no part of it. With the mark of UTF-16, which PowerShell writes, it is read as that; otherwise
+    it is UTF-8. Only carriage returns and line feeds end lines: U+2028 and U+0085 are characters like others.
+
+    Raises:
+        UnicodeDecodeError: neither.
+    """
+    wide = len(data) > 2 and data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return re.sub("\r\n?", "\n", data.decode("utf-16" if wide else "utf-8-sig"))
+
+
+def read_text(path: Path) -> str:
+    """The text of a file that a person saved; see `decode`.
+
+    Raises:
+        OSError: it cannot be read.
+        UnicodeDecodeError: it is neither UTF-8 nor UTF-16.
+    """
+    return decode(path.read_bytes())
 
 
 def atomic_write(path: Path, content: str | bytes, *, exclusive: bool = False) -> None:

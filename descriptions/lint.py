@@ -14,7 +14,7 @@ from descriptions.refs import slug
 from descriptions.schema import MAX_TEXT, Anomaly, DescriptionFile
 from descriptions.tokens import BERT_LENGTH, CLIP_LENGTH, Counter, count_bert, count_clip, unread_words
 from descriptions.words import GENERIC, MAYBE_UNSEEN, POSITIONS, SENSES, is_near, words
-from descriptions.yaml_io import cut_comments
+from descriptions.yaml_problems import cut_comments
 
 CONTEXT_TOKENS = 12
 """Learned vectors that stand before every text."""
@@ -215,15 +215,18 @@ def _ascii(description: DescriptionFile, _: Context) -> Iterator[Problem]:
 
 
 def _cut_by_comment(description: DescriptionFile, _: Context) -> Iterator[Problem]:
-    cut = cut_comments(description)
-    for entry in _enabled(description):
-        if comment := cut.get(entry.id):
+    entries = {entry.id for entry in _enabled(description)}
+    for cut in cut_comments(description):
+        if not cut.entry or cut.entry in entries:
+            where = "" if cut.field == "text" else f"{cut.field}: "
             yield Problem(
-                entry.id, f"YAML reads {comment!r} behind {entry.text!r} as a comment; put the text in quotes"
+                cut.entry, f"{where}YAML reads {cut.comment!r} behind {cut.text!r} as a comment; put both in quotes"
             )
 
 
 def _unread(description: DescriptionFile, context: Context) -> Iterator[Problem]:
+    if unread := unread_words(description.object_name, context.readable):
+        yield Problem("", f"{context.model} cannot read {', '.join(map(repr, unread))} in the object name")
     for entry in _enabled(description):
         if unread := unread_words(entry.text, context.readable):
             yield Problem(entry.id, f"{context.model} cannot read {', '.join(map(repr, unread))}: blanks to it")

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic_core import PydanticCustomError
 
 from descriptions.refs import NAME
 
@@ -182,7 +183,9 @@ class DescriptionFile(_Record):
     def _ids_are_unique(self) -> Self:
         twice = [name for name, times in Counter(entry.id for entry in self.anomalies).items() if times > 1]
         if twice:
-            raise ValueError(f"the id {twice[0]!r} stands on more than one anomaly; give each its own")
+            raise PydanticCustomError(
+                "duplicate_id", "the id {id} stands on more than one anomaly; give each its own", {"id": repr(twice[0])}
+            )
         return self
 
     def __eq__(self, other: object) -> bool:

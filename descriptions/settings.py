@@ -3,6 +3,7 @@
 import os
 import tomllib
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -10,6 +11,7 @@ from platformdirs import user_config_path
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from descriptions.errors import SettingsError, nearest, wanted
+from descriptions.files import read_text
 
 FILE = "filo-forge.toml"
 """Looked for in the user's configuration folder and in the current one."""
@@ -17,8 +19,15 @@ FILE = "filo-forge.toml"
 PREFIX = "FILO_FORGE_"
 """Of the variables: `FILO_FORGE_MODEL` sets `model`."""
 
-SECTIONS = ("library", "model", "generate", "detector")
-"""Tables the file may have."""
+SETTINGS = {
+    "library": "descriptions.settings:LibrarySettings",
+    "model": "prompt_forge.llm.settings:ModelSettings",
+    "generate": "prompt_forge.prepare:GenerateSettings",
+    "detector": "detector.settings:DetectorSettings",
+}
+"""Tables the file may have, and where their fields are defined. The names are read only to tell a misspelt variable
+from a setting of the other tool."""
+SECTIONS = tuple(SETTINGS)
 
 ALIASES = {"llm": "model"}
 """Other names of tables."""
@@ -47,9 +56,10 @@ def load(settings: type[S], section: str, flags: Mapping[str, Any] | None = None
         flags: from the command line; None values are flags that were not given.
 
     Raises:
-        SettingsError: a file that cannot be read, a name or value that makes no sense.
+        SettingsError: a file that cannot be read, a name or value that makes no sense, a variable that is no setting.
     """
     known = list(settings.model_fields)
+    _refuse_misspelt(known)
     layers = {f"[{section}] of {path}": _table(path, section, known) for path in _files()}
     layers["a variable"] = _variables(known)
     layers["the command line"] = {name: value for name, value in (flags or {}).items() if value is not None}
@@ -75,12 +85,12 @@ def _wrong(error: ValidationError, layers: Mapping[str, Mapping[str, Any]]) -> S
 
 def _table(path: Path, section: str, known: list[str]) -> dict[str, Any]:
     try:
-        document = tomllib.loads(path.read_text("utf-8-sig")) if path.exists() else {}
+        document = tomllib.loads(read_text(path)) if path.exists() else {}
     except (OSError, ValueError) as error:
         raise SettingsError(f"{path} cannot be read ({error})", expected="a TOML file") from None
     for name in document.keys() - set(SECTIONS) - set(ALIASES):
         raise SettingsError(f"{path}: unknown table [{name}]", hint=nearest(name, list(SECTIONS)))
-    table = {}
+    table: dict[str, Any] = {}
     for title in (section, *(alias for alias, meant in ALIASES.items() if meant == section)):
         entries = document.get(title, {})
         if not isinstance(entries, dict):
@@ -97,3 +107,20 @@ def _variables(known: list[str]) -> dict[str, str]:
     names = {field: (PREFIX + field.upper(), _USUAL.get(field, "")) for field in known}
     found = {field: next((os.environ[n] for n in pair if os.environ.get(n)), "") for field, pair in names.items()}
     return {field: value for field, value in found.items() if value}
+
+
+def _refuse_misspelt(known: list[str]) -> None:
+    """A variable of ours that sets nothing would be believed to set something."""
+    unknown = {name for name, value in os.environ.items() if value and name.startswith(PREFIX)}
+    unknown -= {PREFIX + field.upper() for field in known}
+    fields = set(known)
+    for place in SETTINGS.values() if unknown else ():
+        module, _, name = place.partition(":")
+        fields |= set(getattr(import_module(module), name).model_fields)
+    if wrong := sorted(unknown - {PREFIX + field.upper() for field in fields}):
+        near = nearest(wrong[0].removeprefix(PREFIX), sorted(field.upper() for field in fields))
+        raise SettingsError(
+            f"the variable {wrong[0]} sets nothing",
+            expected=f"{PREFIX} and the name of a setting",
+            hint=near.replace("mean ", f"mean {PREFIX}") or "unset it",
+        )

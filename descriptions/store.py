@@ -52,37 +52,36 @@ class Store:
         """The library a command works on.
 
         Args:
-            explicit: `--descriptions-dir`, which always wins; None takes the one of the settings, if any.
-            writable: the command is going to save; then `./descriptions` is used even while it is empty.
+            explicit: `--descriptions-dir`, which always wins and stands alone: nothing outside that folder is read.
+            writable: the command is going to save. The library has no fallback then, and `./descriptions` is used even
+                while it is empty.
 
         Returns:
-            `explicit`, else `./descriptions` where it holds YAML, else the packaged library (read-only). A category
-            that `./descriptions` lacks is read from the packaged library; a folder that is named stands alone.
+            `explicit`, else the folder of the settings, else `./descriptions` where it holds YAML, else the packaged
+            library (read-only). A category that the second or third lacks is read from the packaged library.
 
         Raises:
             UnsafePathError: the path is a file.
             ReadOnlyLibraryError: `writable`, and `./descriptions` is the packaged library, as in a clone.
             SettingsError: settings that make no sense.
         """
-        explicit = explicit or load(LibrarySettings, "library").descriptions_dir
-        if explicit is not None:
-            if explicit.exists() and not explicit.is_dir():
-                raise UnsafePathError(
-                    f"{explicit} is a file", expected="a folder", hint="pass --descriptions-dir FOLDER"
-                )
-            return cls(explicit)
-        local, packaged = Path("descriptions"), cls(PACKAGED, read_only=True)
-        if local.is_dir() and local.resolve() == PACKAGED:
+        chosen = explicit or load(LibrarySettings, "library").descriptions_dir
+        if chosen is not None and chosen.exists() and not chosen.is_dir():
+            raise UnsafePathError(f"{chosen} is a file", expected="a folder", hint="pass --descriptions-dir FOLDER")
+        if explicit is not None or (chosen is not None and (writable or chosen.resolve() == PACKAGED)):
+            return cls(explicit or chosen or PACKAGED)
+        local, packaged = chosen or Path("descriptions"), cls(PACKAGED, read_only=True)
+        if chosen is None and _is_package(local):
             if writable:
                 raise ReadOnlyLibraryError(
-                    f"{local} is the library of the package itself",
+                    f"./{local} is the library of the package itself",
                     expected="a folder of your own",
-                    hint="type mkdir work && cd work; to change the library, type --descriptions-dir descriptions",
+                    hint="type mkdir ../work && cd ../work, or, to change the package, --descriptions-dir descriptions",
                 )
             return packaged
         if writable:
             return cls(local)
-        return cls(local, fallback=packaged) if any(local.glob("*/v*.yaml")) else packaged
+        return cls(local, fallback=packaged) if chosen or any(local.glob("*/v*.yaml")) else packaged
 
     def home(self, category: str) -> "Store":
         """The library that a category is read from: this one where it holds the category, else the fallback."""
@@ -124,8 +123,10 @@ class Store:
 
     def path(self, category: str, version: int) -> Path:
         """Where a version lies or would lie."""
-        home = self.home(category)
-        return home.path(category, version) if home is not self else self._inside(category) / f"v{version}.yaml"
+        return self.home(category)._own_path(category, version)
+
+    def _own_path(self, category: str, version: int) -> Path:
+        return self._inside(category, f"v{version}.yaml")
 
     def resolve(self, ref: Ref | str) -> Ref:
         """The reference with its label turned into a number; a bare name is `@default`, which is the latest unless set.
@@ -186,7 +187,7 @@ class Store:
         while True:
             version += 1
             numbered = description.revised(version=version)
-            path, text = self.path(description.category, version), dump_description(numbered)
+            path, text = self._own_path(description.category, version), dump_description(numbered)
             with self._friendly(), suppress(FileExistsError):  # another writer was faster
                 atomic_write(path, text, exclusive=True)
                 return numbered
@@ -218,6 +219,11 @@ class Store:
         self._writable()
         check_label(label)
         target = self.resolve(ref)
+        if self.home(target.category) is not self:
+            raise ReadOnlyLibraryError(
+                f"{target.category} is a product of the package, which is read-only",
+                hint=f"type prompt-forge copy {target.category}",
+            )
         with self._friendly(), self._locked(target.category):
             self.labels(target.category)  # a broken file is refused, not added to
             stored = self._stored_labels(target.category)
@@ -273,11 +279,21 @@ class Store:
 
     def _unknown_category(self, category: str) -> None:
         known = self.readable()
-        near = nearest(category, known)
-        hint = near or f"make it with: prompt-forge generate --category {category}"
-        if not near and self.root != PACKAGED and (PACKAGED / category).is_dir():
-            hint += f", or read the one of the package: --descriptions-dir {PACKAGED}"
+        making = f"prompt-forge generate --category {category}"
+        packaged = [] if self.root == PACKAGED or self.fallback else Store(PACKAGED).categories()
+        if category in packaged and category not in known:
+            here = "" if self.root == Path("descriptions") else f" --descriptions-dir {self.root}"
+            hint = f"the package has one: type prompt-forge copy {category}{here}, or make your own with: {making}"
+        else:
+            further = nearest(category, packaged)
+            hint = nearest(category, known) or (further and f"{further.removesuffix('?')} of the package?")
         listed = f"one of: {', '.join(known)}" if known else "one of: none yet"
         if len(known) > _FEW:
-            listed = "" if near else f"one of the {len(known)} that prompt-forge list shows"
+            listed = "" if hint else f"one of the {len(known)} that prompt-forge list shows"
+        hint = hint or f"make it with: {making}"
         raise UnknownCategoryError(f"no category {category!r} in {self.root}", expected=listed, hint=hint)
+
+
+def _is_package(folder: Path) -> bool:
+    """Whether a folder is the package's own library: the installed one, or that of a clone."""
+    return folder.resolve() == PACKAGED or ((folder / "__init__.py").is_file() and (folder / "store.py").is_file())

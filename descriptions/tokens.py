@@ -6,12 +6,15 @@ open_clip ships. Where that table is not installed, and for BERT, an estimate er
 
 import gzip
 import html
+import json
 import re
 from collections.abc import Callable
 from functools import cache, lru_cache
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
+
+from descriptions.errors import InvalidFileError
 
 CLIP_LENGTH = 77
 """Tokens CLIP reads in all."""
@@ -54,42 +57,62 @@ def unread_words(text: str, readable: frozenset[int] | None) -> list[str]:
         text: a phrase.
         readable: ids of the CLIP tokens that the model knows; None for all of them.
     """
-    table = _table()
-    if readable is None or table is None:
+    if readable is None:
         return []
     pieces = dict.fromkeys(_PIECE.findall(html.unescape(html.unescape(text)).lower()))
-    return [piece for piece in pieces if piece[0].isalnum() and not readable.issuperset(clip_ids(piece, table))]
+    return [piece for piece in pieces if piece[0].isalnum() and not readable.issuperset(clip_ids(piece))]
+
+
+def can_tell_words() -> bool:
+    """Whether the merge table is installed, without which `unread_words` finds none."""
+    return _table() is not None
 
 
 def readable_tokens(weights: Path) -> frozenset[int] | None:
     """Ids of the CLIP tokens that a model was taught, from the header and one tensor of its file; None for all.
 
-    A file of ours leaves out the rows of tokens that stayed zero (`detector.weights`); it is read without torch.
+    A file of ours leaves out the rows of tokens that stayed zero (`detector.weights`); it is read without torch. One
+    that holds the trained parts only was trained around a bundled model, or around a CLIP that knows all tokens.
+
+    Raises:
+        InvalidFileError: no weight file.
     """
-    from safetensors import safe_open
+    from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(weights, framework="np") as file:
-            if ROWS not in file.keys():  # noqa: SIM118 - not a dictionary
-                return None
-            *present, _ = file.get_tensor(ROWS).tolist()
-            return frozenset(present)
-    except (OSError, ValueError):
-        return None
+            if ROWS in file.keys():  # noqa: SIM118 - not a dictionary
+                *present, _ = file.get_tensor(ROWS).tolist()
+                return frozenset(present)
+            said = json.loads((file.metadata() or {}).get("filo-forge", "{}"))
+    except (OSError, ValueError, SafetensorError) as error:
+        raise InvalidFileError(f"{weights}: {error}", expected="a .safetensors file") from error
+    around = preset_weights(str(said.get("config", {}).get("backbone"))) if said.get("contents") == "trained" else None
+    return readable_tokens(around) if around else None
+
+
+def presets() -> dict[str, Path]:
+    """Folders of the ready-made vision models by name, found without importing `detector`."""
+    spec = find_spec("detector")
+    folders = [Path(folder) / "presets" for folder in (spec.submodule_search_locations or ())] if spec else []
+    return {config.parent.name: config.parent for folder in folders for config in sorted(folder.glob("*/config.json"))}
 
 
 def preset_weights(name: str) -> Path | None:
-    """The weight file of a bundled vision model, found without importing it; None where there is none."""
-    spec = find_spec("detector")
-    folders = [Path(folder) / "presets" / name for folder in (spec.submodule_search_locations or ())] if spec else []
-    return next((path for folder in folders if (path := folder / "model.safetensors").is_file()), None)
+    """The weight file of a bundled vision model; None where it brings none, as for CLIP's own weights."""
+    path = presets().get(name, Path()) / "model.safetensors"
+    return path if name in presets() and path.is_file() else None
 
 
 @cache
-def clip_ids(piece: str, table: Path) -> tuple[int, ...]:
-    """Ids of the tokens of one word, as CLIP numbers them: bytes, bytes that end a word, then merges."""
-    names = _token_ids(table)
-    return tuple(names[symbol] for symbol in _merged_symbols(piece, table))
+def clip_ids(word: str) -> tuple[int, ...]:
+    """Ids of the tokens of one lower-case word, as CLIP numbers them: bytes, bytes that end a word, then merges.
+
+    Empty where the merge table is not installed.
+    """
+    if (table := _table()) is None:
+        return ()
+    return tuple(_token_ids(table)[symbol] for symbol in _merged_symbols(word, table))
 
 
 @cache

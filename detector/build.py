@@ -140,8 +140,11 @@ def _require_readable(clip: Any, config: ModelConfig) -> None:
     if clip.text_pool_type != "argmax" or not all(isinstance(block, ResidualAttentionBlock) for block in blocks):
         raise BackboneError(f"towers of {config.backbone!r}", expected="stock CLIP blocks and end-of-text pooling")
     depth = len(visual.transformer.resblocks)
-    if config.feature_levels[-1] > depth:
-        raise BackboneError(
-            f"feature_levels {config.feature_levels}",
-            expected=f"levels up to {depth}, the number of blocks of {config.backbone!r}",
-        )
+    read = {"feature_levels": config.feature_levels, "context_levels": config.levels_of_context}
+    if config.embedding_block is not None:
+        read["embedding_block"] = (config.embedding_block,)
+    for name, levels in read.items():
+        if levels[-1] > depth:
+            raise BackboneError(
+                f"{name} {levels}", expected=f"levels up to {depth}, the number of blocks of {config.backbone!r}"
+            )

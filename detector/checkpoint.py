@@ -30,6 +30,8 @@ CLIP = "clip."
 """Prefix of the frozen parameters."""
 TRAINED = "model.safetensors"
 """What a training run calls its whole checkpoint, beside states that are none."""
+_UNREAD = {"backbone", "architecture", "context_levels", "context_size"}
+"""Fields of the configuration that no trained part depends on."""
 CONVOLUTIONS = "decoder_cov."
 """Prefix of the kernels that can be folded; the level stands third in their names."""
 
@@ -51,6 +53,8 @@ class CheckpointInfo(BaseModel):
     """Digest of the CLIP weights it was trained around."""
     descriptions: dict[str, str] = {}
     """Content hash of the descriptions trained with, by category."""
+    images: str = ""
+    """Content hashes of the images trained on, as `detector.seen.pack` writes them; empty where unknown."""
     training: dict[str, Any] = {}
     """How it came about: data set, steps, seed, or where it was imported from."""
 
@@ -62,6 +66,7 @@ def save_checkpoint(
     whole: bool = False,
     descriptions: Mapping[str, str] | None = None,
     training: Mapping[str, Any] | None = None,
+    images: str = "",
     dtype: torch.dtype | None = None,
 ) -> None:
     """Write a checkpoint; `path` is either the whole of it or untouched.
@@ -72,6 +77,7 @@ def save_checkpoint(
         whole: include CLIP.
         descriptions: content hashes by category.
         training: how the weights came about; JSON values.
+        images: content hashes of the images trained on.
         dtype: store in this type, such as half precision for a bundled model.
     """
     info = CheckpointInfo(
@@ -79,6 +85,7 @@ def save_checkpoint(
         contents="whole" if whole else "trained",
         backbone_digest=backbone_digest(model.clip),
         descriptions=dict(descriptions or {}),
+        images=images,
         training=dict(training or {}),
     )
     state = model.state_dict()
@@ -149,8 +156,8 @@ def load_trained(model: FiLo, path: Path) -> CheckpointInfo:
         CheckpointError: the checkpoint is of another configuration or backbone; both sides are named.
     """
     info = read_info(path)
-    ours, theirs = model.config.model_dump(), info.config.model_dump()
-    for field in (name for name in ours if name not in ("backbone", "architecture") and ours[name] != theirs[name]):
+    ours, theirs = (config.model_dump(exclude=_UNREAD) for config in (model.config, info.config))
+    for field in (name for name in ours if ours[name] != theirs[name]):
         raise CheckpointError(f"{path} has {field} {theirs[field]}", expected=f"{ours[field]}, as the model has it")
     _require_backbone(model, info, path)
     _load(model, path, keep_clip=True)

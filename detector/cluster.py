@@ -2,7 +2,7 @@
 
     import ray
     from detector.cluster import detect_dataset
-    from detector.detect_run import DetectRequest
+    from detector.detect_request import DetectRequest
 
     photos = ray.data.from_items([{"path": path} for path in paths])
     found = detect_dataset(photos, DetectRequest(paths=(), category="capsule"), workers=8, gpus=1)
@@ -17,9 +17,11 @@ from typing import Any
 
 from descriptions.store import Store
 from detector.detect import Failure
-from detector.detect_run import DetectRequest, make_detector
-from detector.detections import judged, resolve_threshold, to_row
+from detector.detect_request import DetectRequest, make_detector
+from detector.detections import judged, to_row
 from detector.errors import DetectorError
+from detector.threshold import Threshold
+from detector.threshold_source import read_threshold
 
 COLUMNS = ("path", "score", "verdict", "region", "boxes", "description", "similarity", "error")
 """Of the resulting data set; as in the CSV of `detect`, and what was wrong with an image that could not be used."""
@@ -51,17 +53,21 @@ class DetectBatch:
         (row,) = judged([to_row(found)], self.threshold)
         top = row["descriptions"][0] if row["descriptions"] else {"text": None, "similarity": None}
         flat = {name: row[name] for name in ("path", "score", "verdict", "region")}
-        more = {"boxes": len(row["boxes"]), "description": top["text"], "similarity": top["similarity"]}
+        more = {
+            "boxes": 0 if row["verdict"] == "good" else len(row["boxes"]),
+            "description": top["text"],
+            "similarity": top["similarity"],
+        }
         return dict.fromkeys(COLUMNS) | flat | more
 
 
-def fixed_threshold(request: DetectRequest) -> float | None:
+def fixed_threshold(request: DetectRequest) -> Threshold | None:
     """The threshold of every worker; `auto` gives none, since no worker sees all scores.
 
     Raises:
-        ThresholdError: see `resolve_threshold`.
+        ThresholdError: see `read_threshold`.
     """
-    return resolve_threshold(request.threshold, (), request.category)
+    return read_threshold(request.threshold, request.category)
 
 
 def detect_dataset(paths: Any, request: DetectRequest, *, workers: int = 1, gpus: float = 0) -> Any:

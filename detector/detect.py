@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -29,8 +29,6 @@ from detector.model.filo import FiLo
 from detector.predictor import MAX_SIZE, Ask, Predictor
 from detector.prompts import PromptSet, build_prompts
 from detector.scoring import Prediction, ScoringSettings, Similarity
-
-Verdict = Literal["good", "anomalous"]
 
 
 class Detection(NamedTuple):
@@ -155,13 +153,17 @@ class Detector:
             found.append(result)
         return found
 
-    def stream(self, images: Iterable[Any], category: str) -> Iterator[Detection | Failure]:
+    def stream(self, images: Iterable[Any], category: str | DescriptionFile) -> Iterator[Detection | Failure]:
         """As `detect`, one by one in order, with bad images as values; memory does not grow with their number.
+
+        Args:
+            images: many, as of `detect`.
+            category: a reference, or the descriptions themselves.
 
         Raises:
             ForgeError: descriptions that are not there.
         """
-        description = self.store.load(category)
+        description = self.store.load(category) if isinstance(category, str) else category
         prompts = self.prompts(description)
         for group in self._groups(images):
             pictures = [image for _, image in group if isinstance(image, Image.Image)]

@@ -8,13 +8,13 @@ from pydantic import BaseModel, ConfigDict
 from descriptions.schema import DescriptionFile
 from descriptions.store import Store
 from detector import console
-from detector.detections import other_origin, resolve_threshold
 from detector.export import ExportError, describe_export, export_model, form_of, graph_model
 from detector.images import load_image
 from detector.predictor import MAX_SIZE
 from detector.presets import load_model
 from detector.prompts import build_prompts
 from detector.scoring import LocalizerName, ScoringSettings
+from detector.threshold_source import other_origin, read_threshold
 
 
 class ExportRequest(BaseModel):
@@ -80,4 +80,5 @@ def _threshold(request: ExportRequest, description: DescriptionFile, settings: S
     asked |= {"device": "cpu", "precision": "fp32", "tile": None, "max_size": MAX_SIZE}
     if doubt := other_origin(request.threshold, description, asked):
         console.warn(doubt)
-    return resolve_threshold(request.threshold, (), request.category)
+    chosen = read_threshold(request.threshold, request.category)
+    return chosen.value if chosen else None

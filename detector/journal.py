@@ -2,13 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypedDict
 
 from descriptions.files import atomic_write
 from detector.detections import Row
 from detector.errors import OutputError, cannot_write
+from detector.map_scale import MapSummary
 
 NAME = "detections.jsonl"
 
@@ -21,15 +22,17 @@ class Line(TypedDict):
     file: list[int] | None
     """See `stamp`."""
     row: Row
+    map: MapSummary
+    """Of its anomaly map; a list in the file."""
 
 
 def stamp(path: str) -> list[int] | None:
     """Bytes and time of the last change in ns, which tell a replaced file; None where there is no file."""
     try:
-        found = Path(path).stat()
+        status = Path(path).stat()
     except (OSError, ValueError):
         return None
-    return [found.st_size, found.st_mtime_ns]
+    return [status.st_size, status.st_mtime_ns]
 
 
 class Journal:
@@ -42,12 +45,21 @@ class Journal:
         key: everything that decides a row.
         files: images of this run, stamped before one of them is read.
         resume: take over rows of images that are still the files they were.
+        whole: says of an image whether everything else that is kept of it is there.
 
     Raises:
         OutputError: the folder cannot be read, or holds lines of other keys only, which nobody can resume from.
     """
 
-    def __init__(self, folder: Path, key: dict[str, Any], files: Iterable[str] = (), *, resume: bool) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        key: dict[str, Any],
+        files: Iterable[str] = (),
+        *,
+        resume: bool,
+        whole: Callable[[str], bool] = lambda _: True,
+    ) -> None:
         self.path = folder / NAME
         self.key = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
         self.stamps = {path: stamp(path) for path in files}
@@ -62,8 +74,10 @@ class Journal:
                 expected="the same model, descriptions and options",
                 hint="leave out --resume, or name another --out",
             )
-        known = {path: line["row"] for path, line in mine.items() if line["file"] == self.stamps.get(path, -1)}
-        self.rows: dict[str, Row] = known if resume else {}
+        same = {path: line for path, line in mine.items() if line["file"] == self.stamps.get(path, -1)}
+        known = {path: line for path, line in same.items() if whole(path)}
+        self.lines = known if resume else {}
+        """What is taken over, by path."""
         self.unused = 0 if resume else len(known)
         """Images that `resume` would have spared."""
 
@@ -75,14 +89,13 @@ class Journal:
         """
         atomic_write(self.path, "".join(json.dumps(line) + "\n" for line in self._lines))
 
-    def add(self, row: Row) -> None:
+    def add(self, row: Row, map_summary: MapSummary) -> None:
         """Keep one finished image.
 
         Raises:
             OutputError: the disk is full, or the folder went away.
         """
-        self.rows[row["path"]] = row
-        line = Line(key=self.key, file=self.stamps.get(row["path"]), row=row)
+        line = Line(key=self.key, file=self.stamps.get(row["path"]), row=row, map=map_summary)
         try:
             with self.path.open("a", encoding="utf-8") as stream:
                 stream.write(json.dumps(line) + "\n")
@@ -91,11 +104,16 @@ class Journal:
 
     def _read(self) -> list[Line]:
         """The last line of each key and image; what cannot be read, such as a last line cut short, is left out."""
-        found: dict[tuple[str, str], Line] = {}
+        lines: dict[tuple[str, str], Line] = {}
         for text in self.path.read_bytes().splitlines() if self.path.is_file() else ():
             try:
                 line = json.loads(text)
-                found[line["key"], line["row"]["path"]] = Line(key=line["key"], file=line["file"], row=line["row"])
+                median, peak, boxes = line["map"]
+                summary = MapSummary(median, peak, tuple(boxes))
+                if len(summary.boxes) != len(line["row"]["boxes"]):
+                    continue
+                kept = Line(key=line["key"], file=line["file"], row=line["row"], map=summary)
+                lines[line["key"], line["row"]["path"]] = kept
             except (ValueError, TypeError, KeyError):
                 continue
-        return list(found.values())
+        return list(lines.values())

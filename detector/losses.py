@@ -36,13 +36,21 @@ def dice(probabilities: Mask, mask: Mask, *, rowwise: bool = False) -> Float[Ten
     return (1 - (2 * overlap + 1) / (probabilities.sum(axes) + mask.sum(axes) + 1)).mean()
 
 
-def segmentation_loss(maps: tuple[ProbabilityMaps, ...], mask: Mask, *, rowwise: bool = False) -> Float[Tensor, ""]:
-    """Main stage: focal loss plus Dice of both channels, summed over all maps."""
-    terms = [
-        focal(level, mask) + dice(level[:, 1], mask, rowwise=rowwise) + dice(level[:, 0], 1 - mask, rowwise=rowwise)
-        for level in maps
-    ]
-    return torch.stack(terms).sum()
+def segmentation_terms(
+    maps: tuple[ProbabilityMaps, ...], mask: Mask, *, rowwise: bool = False
+) -> dict[str, Float[Tensor, ""]]:
+    """Main stage: focal loss and the Dice losses of both channels, each summed over all maps; their sum is minimised.
+
+    Args:
+        maps: of every decoder and level.
+        mask: 1 where anomalous.
+        rowwise: as of `dice`.
+    """
+    return {
+        "focal": torch.stack([focal(level, mask) for level in maps]).sum(),
+        "dice_abnormal": torch.stack([dice(level[:, 1], mask, rowwise=rowwise) for level in maps]).sum(),
+        "dice_normal": torch.stack([dice(level[:, 0], 1 - mask, rowwise=rowwise) for level in maps]).sum(),
+    }
 
 
 def adapter_loss(similarity: Float[Tensor, "batch 2"], label: Int[Tensor, " batch"]) -> Float[Tensor, ""]:

@@ -10,9 +10,16 @@ from detector.images import as_rgb, mask_at
 from detector.model.config import ModelConfig
 
 
-def to_pixels(image: Image.Image, config: ModelConfig) -> Float[Tensor, "3 size size"]:
-    """Convert to RGB, resize straight to the model's square (bicubic, aspect not kept), normalise."""
-    resized = as_rgb(image).resize((config.image_size, config.image_size), Image.Resampling.BICUBIC)
+def to_pixels(image: Image.Image, config: ModelConfig, size: int | None = None) -> Float[Tensor, "3 size size"]:
+    """Convert to RGB, resize straight to a square (bicubic, aspect not kept), normalise.
+
+    Args:
+        image: any mode.
+        config: of the model.
+        size: side in pixels; the model's image size by default.
+    """
+    side = size or config.image_size
+    resized = as_rgb(image).resize((side, side), Image.Resampling.BICUBIC)
     unit = torch.from_numpy(np.array(resized)).permute(2, 0, 1).float() / 255
     mean, std = (torch.tensor(values)[:, None, None] for values in (config.mean, config.std))
     return (unit - mean) / std

@@ -53,6 +53,8 @@ def picture(
     boxes: tuple[Box, ...] = (),
     limits: tuple[float, float] = (0.0, 1.0),
     level: float | None = None,
+    basis: str = "",
+    marked: bool = True,
 ) -> Image.Image:
     """Two panels side by side: the image with boxes and contour, and the heat map over it with its scale of colours.
 
@@ -64,9 +66,11 @@ def picture(
         boxes: drawn on the left panel with their phrase and score.
         limits: map values at both ends of the colours.
         level: map value the contour is drawn at; the middle between mean and maximum by default.
+        basis: what the level stands for, in the legend.
+        marked: whether contour and boxes are drawn at all; an image that is called good has none.
     """
     panel = _panel(image)
-    field = _at(heat, panel.size)
+    field = resized(heat, panel.size)
     level = float(field.mean() + field.max()) / 2 if level is None else level
     grey = np.asarray(panel.convert("L").convert("RGB"), dtype=np.float32)
     over = Image.fromarray((0.45 * grey + 0.55 * colours(stretched(field, *limits))).round().astype(np.uint8))
@@ -74,15 +78,27 @@ def picture(
     size = max(2 * width + 3 * MARGIN + SCALE, NARROWEST), height + STRIP + CAPTION + 2 * MARGIN
     sheet = Image.new("RGB", size, PAPER)
     right, top = width + 2 * MARGIN, STRIP + MARGIN
-    sheet.paste(_mark(panel, contour(field >= level), boxes), (MARGIN, top))
+    outlined = marked and bool((field > level).any())
+    shown = boxes if marked else ()
+    edge = contour(field > level) if outlined else np.zeros(field.shape, bool)
+    sheet.paste(_mark(panel, edge, shown), (MARGIN, top))
     sheet.paste(over, (right, top))
     draw = ImageDraw.Draw(sheet)
     _write(draw, (MARGIN, 6), title, 18, sheet.width - 2 * MARGIN)
     _write(draw, (MARGIN, 32), subtitle, 14, sheet.width - 2 * MARGIN)
     _scale(sheet, (right + width + MARGIN, top), height, limits)
-    legend = f"white line: map above {level:.2f}" + (", blue box: where to look" if boxes else "")
-    _write(draw, (MARGIN, top + height + 4), legend, 12, sheet.width - 2 * MARGIN)
+    _write(
+        draw, (MARGIN, top + height + 4), _legend(level, basis, marked, outlined, shown), 12, sheet.width - 2 * MARGIN
+    )
     return sheet
+
+
+def _legend(level: float, basis: str, marked: bool, outlined: bool, boxes: tuple[Box, ...]) -> str:
+    if not marked:
+        return "called good: nothing is marked"
+    above = f"above {level:.2f}" + (f" ({basis})" if basis else "")
+    line = f"white line: map {above}" if outlined else f"nothing to mark {above}"
+    return line + ("; blue box: where to look" if boxes else "")
 
 
 def _scale(sheet: Image.Image, at: tuple[int, int], height: int, limits: tuple[float, float]) -> None:
@@ -105,7 +121,8 @@ def _panel(image: Image.Image) -> Image.Image:
     return image.convert("RGB").resize(size, Image.Resampling.LANCZOS if scale < 1 else Image.Resampling.BICUBIC)
 
 
-def _at(heat: Float[np.ndarray, "h w"], size: tuple[int, int]) -> Float[np.ndarray, "height width"]:
+def resized(heat: Float[np.ndarray, "h w"], size: tuple[int, int]) -> Float[np.ndarray, "height width"]:
+    """A map at another size, (width, height)."""
     floating = Image.fromarray(np.asarray(heat, dtype=np.float32))
     return np.asarray(floating.resize(size, Image.Resampling.BILINEAR), dtype=np.float32)
 

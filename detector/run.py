@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from descriptions.files import atomic_write
 from detector.errors import OutputError
@@ -20,7 +20,7 @@ _PACKAGES = (
     "filo-forge", "torch", "open_clip_torch", "lightning-fabric", "numpy", "groundingdino-py", "transformers",
 )  # fmt: skip
 
-_COMMANDS = ("detect", "eval", "train")
+Command = Literal["detect", "eval", "train"]
 """Those that keep a record; they write files of the same names."""
 
 Status = Literal["running", "interrupted", "failed", "partial", "done"]
@@ -36,32 +36,41 @@ class Outcome:
 
 
 @contextmanager
-def recorded(folder: Path, settings: dict[str, Any]) -> Iterator[Outcome]:
+def recorded(folder: Path, settings: dict[str, Any], *, command: Command) -> Iterator[Outcome]:
     """Keep the record of a run however it ends: `interrupted` and `failed` come with the reason.
 
     Args:
         folder: of the run.
         settings: everything that decides the results, as plain JSON.
+        command: whose run it is; a folder holds the results of one.
     """
-    write_run(folder, settings, status="running")
+    write_run(folder, settings, status="running", command=command)
     outcome = Outcome()
     try:
         yield outcome
     except BaseException as error:
         status: Status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
         with suppress(OSError):  # a full disk is what ended the run; say that
-            write_run(folder, settings, status=status, reason=str(error) or type(error).__name__, **outcome.results)
+            write_run(
+                folder,
+                settings,
+                status=status,
+                command=command,
+                reason=str(error) or type(error).__name__,
+                **outcome.results,
+            )
         raise
-    write_run(folder, settings, status=outcome.status, **outcome.results)
+    write_run(folder, settings, status=outcome.status, command=command, **outcome.results)
 
 
-def write_run(folder: Path, settings: dict[str, Any], *, status: Status, **results: Any) -> None:
+def write_run(folder: Path, settings: dict[str, Any], *, status: Status, command: Command, **results: Any) -> None:
     """Write `run.json`, whole or not at all; `running` starts the clock, any other status keeps the start time.
 
     Args:
         folder: of the run.
         settings: everything that decides the results, as plain JSON.
         status: how far the run is.
+        command: whose run it is.
         results: further entries, such as the `thresholds` that an evaluation found.
 
     Raises:
@@ -69,18 +78,19 @@ def write_run(folder: Path, settings: dict[str, Any], *, status: Status, **resul
     """
     before = read_run(folder) or {}
     if status == "running":
-        _require_same_command(folder, before)
+        _require_same_command(folder, before, command)
         before = {}
     now = datetime.now(UTC).isoformat(timespec="seconds")
     record = {
         "status": status,
         "started": before.get("started", now),
         "updated": now,
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "kind": command,
+        "command": command_line(),  # for people; nothing is decided by it
         "git_commit": git_commit(),
         "python": platform.python_version(),
         "machine": platform.machine(),
-        "versions": {name: found for name in _PACKAGES if (found := _version(name))},
+        "versions": versions(),
         "settings": settings,
         **results,
     }
@@ -88,19 +98,15 @@ def write_run(folder: Path, settings: dict[str, Any], *, status: Status, **resul
     atomic_write(folder / RECORD, text.encode("utf-8", "backslashreplace"))  # file names need not be UTF-8
 
 
-def _require_same_command(folder: Path, before: dict[str, Any]) -> None:
+def _require_same_command(folder: Path, before: dict[str, Any], ours: Command) -> None:
     """Refuse a folder that holds the results of another command, which would be written over."""
-    theirs, ours = (_command(words) for words in (before.get("command"), sys.argv))
-    if theirs and ours and theirs != ours:
+    words = before.get("command")
+    typed = words[1] if isinstance(words, list) and len(words) > 1 else None  # of records without a kind
+    theirs = before.get("kind", typed)
+    if theirs in get_args(Command) and theirs != ours:
         raise OutputError(
             f"{folder} holds the results of `detector {theirs}`", expected="a folder of its own", hint="another --out"
         )
-
-
-def _command(words: object) -> str | None:
-    """`detect`, `eval` or `train`; None where this is called from a program."""
-    named = words[1] if isinstance(words, list) and len(words) > 1 else None
-    return named if named in _COMMANDS else None
 
 
 def read_run(folder: Path) -> dict[str, Any] | None:
@@ -110,6 +116,16 @@ def read_run(folder: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return record if isinstance(record, dict) else None
+
+
+def command_line() -> list[str]:
+    """The words that this process was started with, the program by its name alone."""
+    return [Path(sys.argv[0]).name, *sys.argv[1:]]
+
+
+def versions() -> dict[str, str]:
+    """Versions of this program and of what decides its numbers, as far as they are installed."""
+    return {name: installed for name in _PACKAGES if (installed := _version(name))}
 
 
 def git_commit() -> str | None:

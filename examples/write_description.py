@@ -1,18 +1,21 @@
 """A description file through the store: write version 1, correct it as version 2, see what changed, label it.
 
-python examples/write_description.py [LIBRARY]
+python write_description.py [LIBRARY], in a folder of your own
 """
 
 import sys
 from pathlib import Path
 
 from descriptions.diff import diff
+from descriptions.errors import ForgeError
 from descriptions.lint import lint
 from descriptions.schema import Anomaly, DescriptionFile
 from descriptions.store import Store
 
-library = Path(sys.argv[1] if len(sys.argv) > 1 else "descriptions")
-store = Store(library)
+try:
+    store = Store.open(Path(sys.argv[1]) if len(sys.argv) > 1 else None, writable=True)
+except ForgeError as error:  # inside a clone, ./descriptions is the library of the package
+    sys.exit(f"error: {error}")
 
 first = store.save(
     DescriptionFile(

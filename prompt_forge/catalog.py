@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from descriptions.errors import SettingsError, nearest
+from descriptions.files import decode
 from descriptions.refs import parse_ref, slug
 from descriptions.schema import DescriptionFile, State
 from descriptions.yaml_io import parse_yaml, read_bytes
@@ -93,7 +94,11 @@ def read_products(path: Path) -> dict[str, Product]:
     data = read_bytes(path)
     if path.suffix in {".yaml", ".yml"}:
         return {str(name): _product(path, str(name), entry) for name, entry in parse_yaml(data, str(path)).items()}
-    names = (line.split("#")[0].strip() for line in data.decode("utf-8-sig", errors="replace").splitlines())
+    try:
+        lines = decode(data).split("\n")
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path} is not UTF-8", hint="save it as UTF-8") from error
+    names = (line.split("#")[0].strip() for line in lines)
     return {slug(name): plain(slug(name)) for name in names if name}
 
 

@@ -5,7 +5,20 @@ from typing import Annotated, NoReturn
 import typer
 
 from descriptions.terminal import run, show_version
-from prompt_forge.commands import doctor, edit, generate, library, log, prune, review, setup, templates, transfer
+from prompt_forge.commands import (
+    doctor,
+    edit,
+    generate,
+    library,
+    log,
+    naming,
+    prune,
+    review,
+    setup,
+    show,
+    templates,
+    transfer,
+)
 
 app = typer.Typer(
     name="prompt-forge",
@@ -32,12 +45,14 @@ app.command()(setup.setup)
 app.command()(doctor.doctor)
 app.command()(log.log)
 app.command("list")(library.list_categories)
-app.command()(library.show)
+app.command()(show.show)
 app.command()(library.lint)
 app.command()(library.diff)
 app.command()(library.label)
 app.command()(library.rollback)
 app.command()(library.schema)
+app.command()(naming.copy)
+app.command()(naming.rename)
 app.command()(edit.edit)
 app.command()(review.review)
 app.command()(prune.prune)

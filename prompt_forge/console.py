@@ -21,7 +21,9 @@ WIDE = 160
 def safe(value: object) -> str:
     """One line of `value` that cannot drive a terminal; None is empty."""
     text = printable("" if value is None else str(value))
-    hidden = "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(sign) == "Cf" else sign for sign in text)
+    hidden = "".join(
+        "\N{REPLACEMENT CHARACTER}" if unicodedata.category(sign) in {"Cf", "Cs"} else sign for sign in text
+    )
     return " ".join(hidden.split())
 
 

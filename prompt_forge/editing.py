@@ -4,7 +4,7 @@ import os
 import shlex
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -12,8 +12,10 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from descriptions.errors import ForgeError, InvalidFileError, SettingsError
+from descriptions.files import read_text
 from descriptions.schema import Anomaly, DescriptionFile
 from descriptions.yaml_io import dump_description, dump_mapping, parse_description, parse_yaml, read_bytes
+from descriptions.yaml_problems import cut_in
 from prompt_forge.errors import PromptForgeError
 
 
@@ -64,9 +66,9 @@ def finish(copy: Copy) -> DescriptionFile | None:
         raise EditError(str(error), hint=keep) from error
     if edited.category != copy.original.category:
         raise EditError(f"category {edited.category!r}", expected=copy.original.category, hint=keep)
-    if copy.path.read_text(encoding="utf-8-sig") != dump_description(copy.original):
+    if read_text(copy.path) != dump_description(copy.original):
         return edited
-    discard(copy)
+    discard(copy.path)
     return None
 
 
@@ -74,26 +76,46 @@ EDITABLE = ("text", "family", "part", "note")
 """Fields of an entry that an editor shows; the others are decided by keys."""
 
 
-def edit_entry(entry: Anomaly) -> Anomaly | None:
-    """Open one entry in an editor; None when nothing was changed.
+class EntryEditor:
+    """Opens single entries in the person's editor. One that cannot be read back is opened again as it was left."""
 
-    Raises:
-        SettingsError: the editor is not there, or says that it failed.
-        InvalidFileError: what was saved is no entry; the message names line and field.
-    """
-    with tempfile.TemporaryDirectory(prefix="prompt-forge-") as folder:
-        path = Path(folder) / f"{entry.id}.yaml"
-        before = dump_mapping({name: getattr(entry, name) or "" for name in EDITABLE})
-        path.write_text(before, encoding="utf-8")
+    def __init__(self) -> None:
+        self._copies: dict[str, Path] = {}
+
+    def __call__(self, entry: Anomaly) -> Anomaly | None:
+        """The entry as the person left it; None when nothing was changed.
+
+        Raises:
+            SettingsError: the editor is not there, or says that it failed.
+            EditError: what was saved is no entry; the copy stays where the message says.
+        """
+        path = self._copies.get(entry.id) or self._copies.setdefault(entry.id, _entry_copy(entry))
         open_editor(path)
-        if path.read_text(encoding="utf-8-sig") == before:
-            return None
-        typed = parse_yaml(read_bytes(path), path.name)
+        try:
+            edited = _read_entry(path, entry)
+        except InvalidFileError as error:
+            raise EditError(str(error), hint=f"open it again, or copy it away: {path}") from error
+        discard(self._copies.pop(entry.id))
+        return None if edited == entry else edited
+
+
+def _entry_copy(entry: Anomaly) -> Path:
+    path = Path(tempfile.mkdtemp(prefix="prompt-forge-")) / f"{entry.id}.yaml"
+    path.write_text(dump_mapping({name: getattr(entry, name) or "" for name in EDITABLE}), encoding="utf-8")
+    return path
+
+
+def _read_entry(path: Path, entry: Anomaly) -> Anomaly:
+    typed = parse_yaml(read_bytes(path), path.name)
     if unknown := sorted(set(typed) - set(EDITABLE)):
         raise InvalidFileError(f"{path.name}: unknown key {unknown[0]}", expected=", ".join(EDITABLE))
-    values = {name: typed.get(name) or (None if name in ("family", "part") else "") for name in EDITABLE}
+    if cut := cut_in(typed):
+        raise InvalidFileError(
+            f"{path.name}: {cut.field}: YAML reads {cut.comment!r} as a comment", hint="put the text in quotes"
+        )
+    values = {name: typed.get(name) or Anomaly.model_fields[name].get_default() for name in EDITABLE[1:]}
     try:
-        return Anomaly.model_validate(entry.model_dump() | values)
+        return Anomaly.model_validate(entry.model_dump() | values | {"text": typed.get("text") or ""})
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         said = first["msg"].removeprefix("Value error, ")
@@ -111,11 +133,35 @@ def until_saved(copy: Copy) -> Iterator[None]:
         yield
     except (ForgeError, OSError) as error:
         raise EditError(str(error), hint=f"what you typed is in {copy.path}") from error
-    discard(copy)
+    discard(copy.path)
 
 
-def discard(copy: Copy) -> None:
-    """Remove the copy."""
-    copy.path.unlink(missing_ok=True)
-    if not any(copy.path.parent.iterdir()):  # editors may leave backups there, which are the person's
-        copy.path.parent.rmdir()
+@contextmanager
+def kept_unless_saved(description: DescriptionFile, say: Callable[[str], None]) -> Iterator[None]:
+    """Where the block, which saves what a person decided, fails, the decisions go into a file of their own.
+
+    Args:
+        description: what is to be saved.
+        say: shows one line; where no file can be written at all, it gets the decisions themselves.
+
+    Raises:
+        EditError: it was not saved; the message says how to go on.
+    """
+    try:
+        yield
+    except (ForgeError, OSError) as error:
+        try:
+            path = start(description).path
+        except OSError:  # a full disk has no room for a copy either
+            for line in dump_description(description).splitlines():
+                say(line)
+            raise EditError(str(error), hint="your decisions are above; copy them away") from error
+        again = f"EDITOR='cp {shlex.quote(str(path))}' prompt-forge edit {description.category}"
+        raise EditError(str(error), hint=f"your decisions are in {path}; to save them, type {again}") from error
+
+
+def discard(path: Path) -> None:
+    """Remove a copy."""
+    path.unlink(missing_ok=True)
+    if not any(path.parent.iterdir()):  # editors may leave backups there, which are the person's
+        path.parent.rmdir()

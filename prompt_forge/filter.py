@@ -13,6 +13,7 @@ from descriptions.schema import Anomaly, DescriptionFile
 from descriptions.words import GENERIC, PLACES, stem, words
 from prompt_forge.catalog import Product
 from prompt_forge.parse import Candidate
+from prompt_forge.templates import Example
 
 MIN_LOGPROB = -0.8
 """Answers a small model is less sure of than this (mean per token) are mostly nonsense."""
@@ -51,6 +52,21 @@ def trim(text: str, product: Product) -> str:
     cut = re.sub(rf"^(?:the\s+|a\s+|an\s+)?{name}s?\s+(?:with|has|having)\s+", "", cut)
     cut = re.sub(rf"\bof\s+{name}s?\s+", "of the ", cut)
     return re.sub(r"^(?:a|an|the)\s+", "", cut).strip()
+
+
+def copied_example(text: str, part: str | None, examples: Iterable[Example]) -> str:
+    """The example whose wording `text` repeats about another part of another product; empty where it is none.
+
+    >>> mug = Example(object_name="mug", part="wall", text="deep crack in the wall of the mug")
+    >>> copied_example("deep crack in the cap", "cap", [mug])
+    'deep crack in the wall of the mug'
+    """
+
+    def said(phrase: str, named: str) -> frozenset[str]:
+        return frozenset(stem(word) for word in words(phrase)) - {stem(word) for word in words(named)}
+
+    own = said(text, part or "")
+    return next((one.text for one in examples if own and own == said(one.text, f"{one.object_name} {one.part}")), "")
 
 
 @dataclass(frozen=True)

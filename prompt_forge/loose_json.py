@@ -1,4 +1,4 @@
-"""JSON as language models write it: fenced, surrounded by chatter, with raw line breaks, trailing commas or comments."""
+"""JSON as language models write it: fenced, inside chatter, with raw line breaks, trailing commas or comments."""
 
 import ast
 import json
@@ -112,9 +112,9 @@ def _read(text: str) -> Any:
         value = _DECODER.decode(text.strip().lstrip("\ufeff"))
     except (ValueError, RecursionError) as error:
         value = _forgiven(text, error)
-    if not isinstance(value, dict | list):
-        raise ValueError(f"it is {repr(value)[:80]}; expected an object")
-    return value
+    if isinstance(value, dict | list):
+        return value
+    raise ValueError(f"it is {repr(value)[:80]}; expected an object")
 
 
 def _forgiven(text: str, error: Exception) -> Any:

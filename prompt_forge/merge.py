@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from descriptions.schema import Anomaly, DescriptionFile
 from descriptions.words import is_near
 from prompt_forge.parse import Candidate
 
@@ -35,3 +36,12 @@ def merge(answers: Sequence[Sequence[Candidate]]) -> list[Merged]:
                 clusters.append((candidate, {voter}))
     merged = [Merged(candidate, len(voters)) for candidate, voters in clusters]
     return sorted(merged, key=lambda entry: -entry.support)
+
+
+def told_support(description: DescriptionFile, entry: Anomaly) -> str:
+    """How many models of an ensemble proposed an entry, such as `2 of 3 models`; empty outside an ensemble."""
+    if entry.support is None:
+        return ""
+    asked = len(description.provenance.model.split(" + ")) if description.provenance else 0
+    of = f" of {asked}" if asked >= entry.support else ""  # an entry may come from a larger ensemble of before
+    return f"{entry.support}{of} model{'s' * (max(asked, entry.support) > 1)}"

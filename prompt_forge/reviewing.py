@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from descriptions.lint import lint
 from descriptions.schema import Anomaly, DescriptionFile
+from prompt_forge.merge import told_support
 
 KEYS = "[a]ccept  [r]eject  [e]dit  [o]pen in editor  [l]ock  [s]kip  [b]ack  [n]ew entry  [q]uit"
 _ACTIONS = {
@@ -21,6 +22,7 @@ _ACTIONS = {
     "n": "new",
     "q": "quit",
 }
+_SYNONYMS = {"add": "new", "previous": "back", "exit": "quit"}
 _CHANGES: dict[str, dict[str, bool]] = {
     "accept": {"enabled": True},
     "reject": {"enabled": False},
@@ -78,9 +80,10 @@ class Review:
         remarks = self._remarks()
         position = 0
         while position < len(entries):
-            self._show(entries, position, remarks)
+            entry = self._decided.get(entries[position].id, entries[position])  # as it was left, when coming back
+            self._show(entry, f"{position + 1}/{len(entries)}", remarks)
             try:
-                step = self._decide(entries[position], first=position == 0)
+                step = self._decide(entry, first=position == 0)
             except (EOFError, KeyboardInterrupt) as end:
                 self._interrupted = isinstance(end, KeyboardInterrupt)
                 break
@@ -100,12 +103,11 @@ class Review:
             return unlocked
         return waiting
 
-    def _show(self, entries: list[Anomaly], position: int, remarks: dict[str, str]) -> None:
-        entry = self._decided.get(entries[position].id, entries[position])
+    def _show(self, entry: Anomaly, place: str, remarks: dict[str, str]) -> None:
         state = "" if entry.enabled else "  (off)"
-        votes = f"  (proposed by {entry.support} models)" if entry.support and entry.support > 1 else ""
+        votes = f"  (proposed by {told})" if (told := told_support(self.description, entry)) else ""
         remark = f"  {remarks[entry.id]}" if entry.id in remarks else ""
-        self.say(f"{position + 1}/{len(entries)}  {entry.text}{state}{votes}{remark}")
+        self.say(f"{place}  {entry.text}{state}{votes}{remark}")
 
     def _remarks(self) -> dict[str, str]:
         return {finding.entry: f"({finding.rule}: {finding.message})" for finding in reversed(lint(self.description))}
@@ -114,7 +116,7 @@ class Review:
         """Ask until there is a decision: entries to go on by, or None to stop."""
         while True:
             answer = self.ask(f"{KEYS} > ").strip().lower()
-            action = _ACTIONS.get(answer, answer)
+            action = _ACTIONS.get(answer, _SYNONYMS.get(answer, answer))
             if action == "quit":
                 return None
             if action not in _ACTIONS.values():
@@ -162,10 +164,10 @@ class Review:
     def _outcome(self) -> Outcome:
         entries = (*(self._decided.get(entry.id, entry) for entry in self.description.anomalies), *self._added)
         complete = all(entry.decided or entry.locked for entry in entries)
-        changed = self.description.revised(anomalies=entries)
-        refused = tuple(
-            f"{one.entry}: {one.message}".removeprefix(": ") for one in lint(changed) if one.level == "error"
-        )
-        if complete and not refused:
-            changed = changed.revised(status="reviewed")
+        errors = [one for one in lint(self.description.revised(anomalies=entries)) if one.level == "error"]
+        open_again = {one.entry for one in errors}  # the next review asks about them
+        entries = tuple(e.model_copy(update={"decided": False}) if e.id in open_again else e for e in entries)
+        status = "draft" if complete and errors else "reviewed" if complete else self.description.status
+        changed = self.description.revised(anomalies=entries, status=status)
+        refused = tuple(f"{one.entry}: {one.message}".removeprefix(": ") for one in errors)
         return Outcome(changed, len(self._decided) + len(self._added), complete, self._interrupted, refused)

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError
 
+from descriptions.files import read_text
 from descriptions.schema import DescriptionFile
 from prompt_forge.errors import PromptForgeError
 
@@ -82,7 +83,9 @@ def read_contributions(path: Path, description: DescriptionFile) -> Contribution
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ScoresError(f"{path} is too large", expected=f"at most {MAX_BYTES} bytes")
-        read = _ONE_OR_MANY.validate_json(path.read_bytes())
+        read = _ONE_OR_MANY.validate_json(read_text(path))
+    except UnicodeDecodeError as error:
+        raise ScoresError(f"{path} is not UTF-8", expected=FILE) from error
     except OSError as error:
         hint = "make it with: detector eval --contributions --out RUN"
         raise ScoresError(f"cannot read {path}: {error.strerror}", expected=FILE, hint=hint) from error

@@ -25,7 +25,7 @@ from jinja2 import meta
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from descriptions.errors import nearest
-from descriptions.files import atomic_write
+from descriptions.files import atomic_write, decode
 from descriptions.yaml_io import parse_yaml
 from prompt_forge.errors import PromptForgeError
 from prompt_forge.layers import Layer, layers
@@ -193,7 +193,7 @@ def _text(path: Path) -> str:
     if len(data) > MAX_BYTES:
         raise TemplateError(f"{path} has {len(data)} bytes", expected=f"at most {MAX_BYTES}")
     try:
-        return data.decode("utf-8-sig").replace("\r\n", "\n")
+        return decode(data)
     except UnicodeDecodeError as error:
         raise TemplateError(f"{path} is not UTF-8", hint="save it as UTF-8") from error
 

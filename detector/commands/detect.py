@@ -10,7 +10,8 @@ _EXAMPLE = """Find defects in photos.
 Example: `detector detect photos/ --category capsule --out runs/capsule`
 
 PATHS are files, folders, quoted globs, or `-` for a list on standard input. Bad files are listed and the rest is done
-(exit code 1).
+(exit code 1). Without --threshold, images are scored and get no verdict. With --fail-on anomalous the exit code is 3
+when an image is called anomalous.
 """
 
 
@@ -30,8 +31,17 @@ def detect(
     gate: Annotated[
         Literal["soft", "hard", "none"], typer.Option(help="What the map is outside the boxes of Grounding DINO.")
     ] = "soft",
-    threshold: Annotated[str, typer.Option(help="auto, a number, or from-eval:RUN.")] = "auto",
+    threshold: Annotated[
+        str | None,
+        typer.Option(help="Score from which an image is anomalous: a number, from-eval:RUN, or auto (a guess)."),
+    ] = None,
+    fail_on: Annotated[
+        Literal["anomalous"] | None, typer.Option(help="Exit with code 3 when an image has this verdict.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for pictures, tables and report.html.")] = None,
+    maps: Annotated[
+        Literal["npy", "tiff"] | None, typer.Option(help="Also save raw maps: float16 .npy, or 16-bit .tiff.")
+    ] = None,
     form: Annotated[Literal["table", "json", "csv"], typer.Option("--format", help="What goes to stdout.")] = "table",
     tile: Annotated[int | None, typer.Option(min=32, help="Cut larger images into windows of so many pixels.")] = None,
     max_size: Annotated[int, typer.Option(min=16, help="Shrink larger images to this long side.")] = 4096,
@@ -46,7 +56,8 @@ def detect(
     resume: Annotated[bool, typer.Option(help="Go on where a stopped run with the same --out ended.")] = False,
 ) -> None:
     """See `_EXAMPLE`, which is what --help shows."""
-    from detector.detect_run import DetectRequest, run_detect
+    from detector.detect_request import DetectRequest
+    from detector.detect_run import run_detect
     from detector.scoring import ScoringSettings
 
     source = ctx.get_parameter_source("dino_weights")
@@ -56,7 +67,7 @@ def detect(
         paths=tuple(paths), category=category, descriptions_dir=descriptions_dir, preset=preset,
         checkpoint=checkpoint, pretrained=pretrained,
         settings=ScoringSettings(localizer=localizer, gate=gate), dino_weights=dino_weights, dino_text=dino_text,
-        threshold=threshold, out=out, form=form, tile=tile, max_size=max_size,
+        threshold=threshold, fail_on=fail_on, out=out, maps=maps, form=form, tile=tile, max_size=max_size,
         bits=bits, max_pixels=max_pixels, device=device, precision=precision,
         batch_size=batch_size, workers=workers, resume=resume,
     )  # fmt: skip

@@ -125,13 +125,16 @@ def draw(kind: str | None, side: int, rng: np.random.Generator) -> tuple[Image.I
     return Image.fromarray(pixels.round().astype(np.uint8)), Image.fromarray((mask > 0.5).astype(np.uint8) * 255)
 
 
-def write_sample_set(out: Path, *, good: int = 8, bad: int = 3, side: int = 320, seed: int = 0) -> Path:
+def write_sample_set(
+    out: Path, *, good: int = 8, bad: int = 3, references: int = 20, side: int = 320, seed: int = 0
+) -> Path:
     """Draw a data set and return the folder of its category.
 
     Args:
         out: data set root; `capsule/` is made inside it.
         good: good test images.
         bad: images of each kind of defect.
+        references: good training images, which the test images are compared with.
         side: height and width in pixels.
         seed: equal seeds give equal files.
 
@@ -144,6 +147,9 @@ def write_sample_set(out: Path, *, good: int = 8, bad: int = 3, side: int = 320,
         raise DataError(f"{folder} exists already", expected="a new folder", hint="remove it, or name another one")
     try:
         _draw_all(folder, good, bad, side, np.random.default_rng(seed))
+        apart = np.random.default_rng((seed, 1))  # the test images stay the same, however many there are of these
+        for index in range(references):
+            _save(draw(None, side, apart)[0], folder / "train" / "good" / f"{index:03}.png")
     except OSError as error:
         raise cannot_write(folder, error, "another folder") from error
     return folder

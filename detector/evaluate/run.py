@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from descriptions.errors import nearest
 from descriptions.refs import DEFAULT, parse_ref, slug
@@ -16,10 +16,15 @@ from detector.data.names import Names, load_described, reference
 from detector.evaluate.errors import EvaluationError
 from detector.evaluate.folder import check, claim, is_scored, origin, read_failure
 from detector.evaluate.passes import Failure, Scorer, identity, score_all
-from detector.evaluate.summary import CategoryResult, best_threshold, summarise
+from detector.evaluate.summary import CategoryResult, best_threshold, no_better_than_chance, summarise
 from detector.evaluate.variants import Variant, controls, describe, leak_free, leaks
 from detector.images import bits_note
+from detector.model.filo import FiLo
 from detector.run import recorded
+from detector.seen import seen
+from detector.vocabulary import unread_note
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,8 @@ class Plan:
     """Of the bootstrap."""
     seed: int = 0
     """Of the bootstrap and of the random words."""
+    trained: frozenset[bytes] = frozenset()
+    """Content hashes of the images that the model was trained on, where its checkpoint says so."""
     shard: tuple[int, int] = (1, 1)
     """Which part of the images, of how many."""
     names: Names = field(default_factory=dict)
@@ -82,7 +89,7 @@ def evaluate(
         EvaluationError: nothing to compare, or `plan.out` holds another evaluation's records.
         ForgeError: unknown descriptions, unreadable data.
     """
-    jobs = [_job(plan, category, scorer.predictor.model.config.context_tokens) for category in plan.data.categories]
+    jobs = [_job(plan, category, scorer.predictor.model) for category in plan.data.categories]
     jobs = [job for job in jobs if job.samples]
     if not jobs:
         raise EvaluationError(f"{plan.data.root} has no test images", expected="images with the split test")
@@ -90,7 +97,7 @@ def evaluate(
     with ExitStack() as stack:
         try:
             _claim(jobs, scorer)
-            outcome = stack.enter_context(recorded(plan.out, whole))
+            outcome = stack.enter_context(recorded(plan.out, whole, command="eval"))
         except OSError as error:
             raise EvaluationError(
                 f"{plan.out} cannot be written: {error.strerror}",
@@ -103,18 +110,34 @@ def evaluate(
         found = _summarise(plan, scorer, jobs)
         outcome.status = "partial" if found.failures or found.waiting else "done"
         outcome.results["thresholds"] = _thresholds(plan, found)
+        outcome.results["thresholds_from"] = _origins(plan, found)
     return found
 
 
-def _thresholds(plan: Plan, found: Evaluation) -> dict[str, float]:
+def _thresholds(plan: Plan, evaluation: Evaluation) -> dict[str, float]:
     """By category, and by the description of a category that goes by another name, as `detect` asks for it."""
-    best = {each.category: best_threshold(each) for each in found.categories}
-    described: dict[str, list[float]] = {}
-    for name, value in best.items():
-        if value is not None:
-            described.setdefault(reference(name, plan.names).category, []).append(value)
-    alone = {name: values[0] for name, values in described.items() if len(values) == 1}
-    return alone | {slug(name): value for name, value in best.items() if value is not None}
+    best = {each.category: best_threshold(each) for each in evaluation.categories}
+    return _by_name(plan, {category: value for category, value in best.items() if value is not None})
+
+
+def _origins(plan: Plan, evaluation: Evaluation) -> dict[str, dict[str, Any]]:
+    """What stands behind each threshold, under the same names."""
+    return _by_name(
+        plan,
+        {
+            each.category: {"images": len(each.images), "no_better_than_chance": no_better_than_chance(each)}
+            for each in evaluation.categories
+        },
+    )
+
+
+def _by_name(plan: Plan, values: dict[str, T]) -> dict[str, T]:
+    """Values by category, and by the description that one category alone is read with."""
+    described: dict[str, list[T]] = {}
+    for category, value in values.items():
+        described.setdefault(reference(category, plan.names).category, []).append(value)
+    alone = {name: found[0] for name, found in described.items() if len(found) == 1}
+    return alone | {slug(category): value for category, value in values.items()}
 
 
 def _hashes(job: _Job) -> dict[str, str]:
@@ -157,7 +180,7 @@ def _summarise(plan: Plan, scorer: Scorer, jobs: Sequence[_Job]) -> Evaluation:
     return Evaluation(tuple(results) if not waiting else (), tuple(failures), tuple(warnings), waiting, bootstrap)
 
 
-def _job(plan: Plan, category: str, context_tokens: int) -> _Job:
+def _job(plan: Plan, category: str, model: FiLo) -> _Job:
     """Variants of one category: its description versions, then the controls of the first."""
     meant = reference(category, plan.names).category
     files = [_load(plan, category, text) for text in plan.descriptions or ("",)]
@@ -165,21 +188,28 @@ def _job(plan: Plan, category: str, context_tokens: int) -> _Job:
     if not chosen:
         raise EvaluationError(
             f"no description version for {category!r} among {', '.join(plan.descriptions)}",
-            hint=nearest(meant, plan.store.categories()) or f"type --descriptions {meant}",
+            hint=nearest(meant, plan.store.readable()) or f"type --descriptions {meant}",
         )
     defects, warnings = plan.data.defects(category), []
     for name, file in chosen.items():
-        if file.category != meant in plan.store.categories():
+        if unread := unread_note(model, file):
+            warnings.append(unread)
+        if file.category != meant in plan.store.readable():
             warnings.append(f"{name}: words for another product; there are some for {category}")
         if leaked := leaks(file, defects):
             action = "left out" if plan.leak_free else "a name no one knows beforehand; --leak-free leaves it out"
             warnings.append(f"{name}: {', '.join(leaked)} repeats the name of a defect in {category}: {action}")
     read = {name: leak_free(file, defects) if plan.leak_free else file for name, file in chosen.items()}
     hashes = {name: file.content_hash for name, file in chosen.items()}
-    variants = [describe(name, file, context_tokens)._replace(content_hash=hashes[name]) for name, file in read.items()]
-    against = controls(next(iter(read.values())), context_tokens, plan.seed)
+    variants = [
+        describe(name, file, model.config.context_tokens)._replace(content_hash=hashes[name])
+        for name, file in read.items()
+    ]
+    against = controls(next(iter(read.values())), model.config.context_tokens, plan.seed)
     variants += [each._replace(content_hash=variants[0].content_hash) for each in against]
     samples = plan.data.select(category=category, split="test")
+    if known := seen(plan.trained, samples):
+        warnings.append(f"{category}: {known}")
     if doubt := inverted_masks(samples):
         warnings.append(f"{category}: {doubt}")
     folder = plan.out / "images" / slug(category)

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from descriptions.store import Store
 from detector import console
 from detector.cache import DEFAULT_LIMIT, FeatureCache, default_folder
+from detector.checkpoint import CheckpointError, read_info
 from detector.data import open_data
 from detector.data.names import read_names
 from detector.evaluate.errors import EvaluationError
@@ -28,8 +29,9 @@ from detector.evaluate.tables import print_comparison, print_contributions, prin
 from detector.images import MAX_PIXELS, ReadOptions
 from detector.localize.build import BOXES, build_localizer
 from detector.predictor import MAX_SIZE, Predictor
-from detector.presets import DEFAULT
+from detector.presets import DEFAULT, WEIGHTS, resolve_preset
 from detector.scoring import ScoringSettings
+from detector.seen import unpack
 
 Form = Literal["table", "json", "csv"]
 
@@ -81,7 +83,7 @@ def run(request: Request, form: Form = "table") -> int:
     scorer = make_scorer(request)
     plan = Plan(
         data, store, request.descriptions, request.out, request.leak_free, request.draws, request.seed,
-        parse_shard(request.shard), names,
+        _trained_on(request), parse_shard(request.shard), names,
     )  # fmt: skip
     part, parts = plan.shard
     total = sum(len(data.select(split="test", category=name)[part - 1 :: parts]) for name in data.categories)
@@ -101,6 +103,15 @@ def run(request: Request, form: Form = "table") -> int:
     write_page(request.out / "report.html", found, request.out / "images", _facts(request), document["mean"])
     show(found, document, form)
     return 1 if found.failures else 0
+
+
+def _trained_on(request: Request) -> frozenset[bytes]:
+    """Content hashes of the images that the model learned from; none where its file says nothing."""
+    path = request.checkpoint or resolve_preset(request.preset) / WEIGHTS
+    try:
+        return unpack(read_info(path).images)
+    except CheckpointError:
+        return frozenset()
 
 
 def _facts(request: Request) -> dict[str, str]:

@@ -26,12 +26,10 @@ from detector.evaluate.shown import between, fraction, is_certain
 from detector.evaluate.variants import Variant
 from detector.metrics import Histogram, Metrics, image_metrics, pixel_metrics_binned
 from detector.metrics.compute import IMAGE_METRICS, PIXEL_METRICS
-from detector.metrics.ranking import rank_labels, trace
+from detector.threshold import Threshold
 
 Verdict = Literal["helps", "hurts", "no evidence"]
 Column = tuple[str, str | None]
-_ROOM = 0.01
-"""How far below the lowest score of all a threshold that takes every image looks for the next one."""
 
 
 class Contribution(NamedTuple):
@@ -148,19 +146,10 @@ def no_better_than_chance(result: CategoryResult) -> str:
 
 
 def best_threshold(result: CategoryResult) -> float | None:
-    """The image score from which the first version's F1 is best; None where F1 does not exist.
-
-    It lies midway to the next lower score, since `detector detect` does not round features as the cache does, and
-    must find the image that decided.
-    """
-    first = result.variants[0]
-    if first.metrics.values["image_f1max"] is None:
-        return None
+    """The image score from which the first version's F1 is best; None where F1 does not exist."""
     labels = np.array([sample.defective for sample in result.images], dtype=bool)
-    curve = trace(rank_labels(np.array(first.scores), labels))
-    f1 = 2 * curve.hits / (curve.positives + curve.hits + curve.alarms)
-    best = float(curve.thresholds[int(f1.argmax())])
-    return (best + max((score for score in first.scores if score < best), default=best - _ROOM)) / 2
+    threshold = Threshold.best_f1(result.variants[0].scores, labels)
+    return None if threshold is None else threshold.value
 
 
 def _measure(scores: NDArray[np.float64], labels: NDArray[np.bool_], pooled: Histogram | None) -> Metrics:

@@ -26,6 +26,12 @@ class ModelConfig(BaseModel):
     """Blocks (1-based) whose patch tokens the decoders read, ascending."""
     single_path_blocks: Annotated[int, Field(ge=0)] = 6
     """Blocks without the V-V path; levels above feed the convolutional decoders."""
+    embedding_block: Positive | None = None
+    """Block (1-based) whose CLS token becomes the image embedding; FiLo reads no later one. None: the last."""
+    context_levels: tuple[Positive, ...] | None = None
+    """Blocks (1-based) whose patch tokens are compared with other photos, ascending; None: `feature_levels`."""
+    context_size: Positive | None = None
+    """Side in pixels of the square that photos are compared at; None: `image_size`."""
     context_tokens: Positive = 12
     """Learned context tokens between the start token and the words."""
     quick_gelu: bool | None = None
@@ -37,9 +43,24 @@ class ModelConfig(BaseModel):
 
     @model_validator(mode="after")
     def _levels_ascend(self) -> "ModelConfig":
-        if list(self.feature_levels) != sorted(set(self.feature_levels)):
-            raise ValueError(f"feature_levels {self.feature_levels} must ascend, such as (6, 12, 18, 24)")
+        for name, levels in (("feature_levels", self.feature_levels), ("context_levels", self.levels_of_context)):
+            if not levels or list(levels) != sorted(set(levels)):
+                raise ValueError(f"{name} {levels} must ascend, such as (6, 12, 18, 24)")
+        if self.embedding_block is not None and self.feature_levels[-1] > self.embedding_block:
+            raise ValueError(
+                f"feature_levels {self.feature_levels} must not pass embedding_block {self.embedding_block}"
+            )
         return self
+
+    @property
+    def levels_of_context(self) -> tuple[int, ...]:
+        """Blocks whose patch tokens are compared with other photos."""
+        return self.feature_levels if self.context_levels is None else self.context_levels
+
+    @property
+    def size_of_context(self) -> int:
+        """Side in pixels of the square that photos are compared at."""
+        return self.context_size or self.image_size
 
     @property
     def conv_levels(self) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ values with themselves, computed from x and never fed back: it keeps what is loc
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -60,17 +61,22 @@ def conv_taps(config: ModelConfig, blocks: int) -> tuple[Tap, ...]:
     return tuple(Tap("vv", blocks if released else level) for level in config.conv_levels)
 
 
-def resize_positions(embedding: Float[Tensor, "tokens width"], grid: int) -> Float[Tensor, "resized width"]:
-    """A position embedding (CLS row first, then a square grid) for another grid side.
+def resize_positions(embedding: Float[Tensor, "tokens width"], grid: int | tuple[int, int]) -> Tensor:
+    """A position embedding (CLS row first, then a square grid) for another grid, [1 + rows x columns, width].
 
     Bicubic without antialiasing, as FiLo's checkpoints have it; open_clip's own resize antialiases and so differs even
     when it enlarges.
+
+    Args:
+        embedding: CLS row first, then a square grid.
+        grid: side of a square, or rows and columns.
     """
+    size = (grid, grid) if isinstance(grid, int) else grid
     side = math.isqrt(embedding.shape[0] - 1)
-    if side == grid:
+    if size == (side, side):
         return embedding
     cells = embedding[1:].T.reshape(1, -1, side, side).float()
-    resized = F.interpolate(cells, size=(grid, grid), mode="bicubic", align_corners=False, antialias=False)
+    resized = F.interpolate(cells, size=size, mode="bicubic", align_corners=False, antialias=False)
     return torch.cat([embedding[:1], resized.flatten(2)[0].T.to(embedding.dtype)])
 
 
@@ -81,9 +87,9 @@ class ImageTower(nn.Module):
         super().__init__()
         self._visual = (visual,)  # in a tuple, so that its weights are registered once, under `clip`
         self.first_vv = config.single_path_blocks + 1
-        blocks = len(visual.transformer.resblocks)
-        self.linear = linear_taps(config, blocks)
-        self.conv = conv_taps(config, blocks)
+        self.blocks = config.embedding_block or len(visual.transformer.resblocks)
+        self.linear = linear_taps(config, self.blocks)
+        self.conv = conv_taps(config, self.blocks)
 
     def forward(self, pixels: Pixels) -> ImageFeatures:
         """Both streams at every tap, without the CLS token, and the image embedding."""
@@ -101,7 +107,7 @@ class ImageTower(nn.Module):
         last_vv = max((tap.block for tap in wanted if tap.stream == "vv"), default=0)
         taps: dict[Tap, Tokens] = {}
         x = y = self._embed(pixels)
-        for number, block in enumerate(self._visual[0].transformer.resblocks, start=1):
+        for number, block in enumerate(self._visual[0].transformer.resblocks[: self.blocks], start=1):
             query, key, value = project_qkv(block.attn, block.ln_1(x))
             if self.first_vv <= number <= last_vv:
                 y = y + block.ls_1(attend(block.attn, value, value, value))
@@ -113,9 +119,29 @@ class ImageTower(nn.Module):
                     taps[tap] = tokens
         return x, taps
 
-    def _embed(self, pixels: Pixels) -> Tokens:
+    def tokens_at(
+        self, pixels: Float[Tensor, "batch 3 high wide"], levels: Sequence[int]
+    ) -> tuple[Float[Tensor, "batch patches width"], ...]:
+        """Patch tokens of the ordinary stream after some blocks, for pixels of any size.
+
+        Args:
+            pixels: height and width are multiples of the patch size.
+            levels: blocks (1-based), ascending; those beyond `embedding_block` are read here only.
+        """
+        x = self._embed(pixels)
+        tokens = []
+        for number, block in enumerate(self._visual[0].transformer.resblocks[: levels[-1]], start=1):
+            x = x + block.ls_1(attend(block.attn, *project_qkv(block.attn, block.ln_1(x))))
+            x = x + block.ls_2(block.mlp(block.ln_2(x)))
+            if number in levels:
+                tokens.append(x[:, 1:])
+        return tuple(tokens)
+
+    def _embed(self, pixels: Float[Tensor, "batch 3 high wide"]) -> Tokens:
         visual = self._visual[0]
-        patches = visual.conv1(pixels).flatten(2).transpose(1, 2)
+        cells = visual.conv1(pixels)
+        patches = cells.flatten(2).transpose(1, 2)
         cls = visual.class_embedding.to(patches.dtype).expand(pixels.shape[0], 1, -1)
-        embedded: Tensor = visual.ln_pre(torch.cat([cls, patches], dim=1) + visual.positional_embedding)
+        positions = resize_positions(visual.positional_embedding, (cells.shape[2], cells.shape[3]))
+        embedded: Tensor = visual.ln_pre(torch.cat([cls, patches], dim=1) + positions)
         return embedded

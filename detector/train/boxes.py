@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from descriptions.schema import DescriptionFile
 from detector.data import Sample, read_mask
-from detector.images import load_image
+from detector.images import image_size
 from detector.train.errors import TrainingDataError
 
 SMALLEST = 4
@@ -90,5 +90,5 @@ def _annotation(number: int, image: int, kind: int, box: PixelBox) -> dict[str, 
 def _boxed(samples: Iterable[Sample]) -> Iterator[tuple[Sample, tuple[int, int], list[PixelBox]]]:
     for sample in samples:
         if sample.has_pixel_labels:
-            size = load_image(sample.image).size
+            size = image_size(sample.image)
             yield sample, size, [] if sample.mask is None else boxes_of(read_mask(sample.mask, size))

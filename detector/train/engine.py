@@ -80,17 +80,18 @@ class Trainer:
         self.fingerprint, self.fabric, self.listener = fingerprint, fabric, listener
         self.last = folder / "last.safetensors"
 
-    def run(self, *, resume: bool = False) -> Progress:
+    def run(self, *, resume: bool = False, state: State | None = None) -> Progress:
         """Train every stage to its end.
 
         Args:
             resume: continue from `last.safetensors`; equals an uninterrupted run byte for byte on the CPU.
+            state: what `start` gave, so that gigabytes are not read twice; read here when None.
 
         Raises:
             ResumeError: see `start`.
             InterruptedTrainingError: stopped half-way; the last state is on disk.
         """
-        state = self.start(resume=resume)
+        state = state or self.start(resume=resume)
         if state and self.fabric.is_global_zero:
             truncate_log(self.folder / LOG, state.progress.stage, state.progress.step)
         start = state.progress if state else Progress(fingerprint=self.fingerprint)

@@ -23,6 +23,7 @@ from detector.images import ReadOptions
 from detector.model.filo import FiLo
 from detector.prompts import build_prompts
 from detector.run import recorded
+from detector.seen import digests, pack
 from detector.train.config import TrainConfig
 from detector.train.engine import Trainer
 from detector.train.errors import ProtocolError, TrainError, TrainingDataError
@@ -31,6 +32,7 @@ from detector.train.memo import FeatureMemo
 from detector.train.order import held_out
 from detector.train.source import FiLoSource, require_trainable
 from detector.train.stages import filo_stages
+from detector.train.state import State
 
 BEST_MODEL = "model-best.safetensors"
 """Whole checkpoint at the lowest held-out loss of the main stage, where validation ran."""
@@ -176,11 +178,17 @@ def finish(
     """
     content = {"out": str(out), "resume": resume, **summary(material, config)}
     ready = prepare(build, material, config, out, fabric=fabric, listener=listener)
-    ready.trainer.start(resume=resume)  # a refusal leaves the record of the run that is there alone
-    with recorded(out, content):
-        result = _run(ready, resume=resume)
+    state = ready.trainer.start(resume=resume)  # a refusal leaves the record of the run that is there alone
+    with recorded(out, content, command="train"):
+        result = _run(ready, resume=resume, state=state)
         path = out / TRAINED
-        save = partial(save_checkpoint, whole=True, descriptions=material.hashes, training=summary(material, config))
+        save = partial(
+            save_checkpoint,
+            whole=True,
+            descriptions=material.hashes,
+            training=summary(material, config),
+            images=pack(digests(material.samples)),
+        )
         if result.trainer.fabric.is_global_zero:
             save(result.model, path)
             if result.trainer.load_best():
@@ -209,8 +217,8 @@ def train(
     return _run(prepare(build, material, config, out, fabric=fabric, listener=listener), resume=resume)
 
 
-def _run(ready: Result, *, resume: bool) -> Result:
-    ready.trainer.run(resume=resume)
+def _run(ready: Result, *, resume: bool, state: State | None = None) -> Result:
+    ready.trainer.run(resume=resume, state=state)
     return ready._replace(model=ready.model.cpu().eval())
 
 

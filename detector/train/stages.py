@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from detector.losses import adapter_loss, dice, focal
+from detector.losses import adapter_loss, segmentation_terms
 from detector.model.filo import FiLo, Positions
 from detector.model.prompts import PromptIds
 from detector.model.vision import ImageFeatures
@@ -51,12 +51,7 @@ class MainObjective(nn.Module):
         features = _features(self.model, batch)
         text = self.model.encode_text(features.embedding, batch.prompts, batch.positions, adapt=False)
         maps = self.model.anomaly_maps(self.model.patch_embeddings(features), text)
-        mask = batch.masks
-        return {
-            "focal": torch.stack([focal(m, mask) for m in maps]).sum(),
-            "dice_abnormal": torch.stack([dice(m[:, 1], mask, rowwise=self.rowwise) for m in maps]).sum(),
-            "dice_normal": torch.stack([dice(m[:, 0], 1 - mask, rowwise=self.rowwise) for m in maps]).sum(),
-        }
+        return segmentation_terms(maps, batch.masks, rowwise=self.rowwise)
 
 
 class AdapterObjective(nn.Module):

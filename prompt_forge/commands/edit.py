@@ -24,6 +24,7 @@ def edit(ref: RefArgument, descriptions_dir: DescriptionsDir = None) -> None:
 
     store = Store.open(descriptions_dir)
     original = store.load(ref)
+    Store.open(descriptions_dir, writable=True)  # refused before the work, not after it
     copy = start(original)
     edited = _edited(copy)
     if edited is None:

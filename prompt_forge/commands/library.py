@@ -1,4 +1,4 @@
-"""Commands that look at the library: list, show, lint, diff, label, rollback, schema."""
+"""Commands that look at the library: list, lint, diff, label, rollback, schema."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,9 +10,8 @@ from prompt_forge.commands.options import AsJson, DescriptionsDir, RefArgument
 if TYPE_CHECKING:
     from descriptions.diff import Change
     from descriptions.lint import Finding
-    from descriptions.schema import Anomaly, DescriptionFile
+    from descriptions.schema import DescriptionFile
     from descriptions.store import Store
-    from prompt_forge.scores import Contribution
 
 
 def list_categories(descriptions_dir: DescriptionsDir = None, as_json: AsJson = False) -> None:
@@ -62,86 +61,6 @@ def _others(summary: dict[str, Any]) -> tuple[str, str]:
     return ", ".join(map(str, summary["versions"])), labels
 
 
-def show(
-    ref: RefArgument,
-    scores: Annotated[
-        Path | None,
-        typer.Option(metavar="RUN", help="Run folder of `detector eval`, to show what each entry is worth."),
-    ] = None,
-    descriptions_dir: DescriptionsDir = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show one version.
-
-    Example: `prompt-forge show capsule@reviewed`
-    """
-    from descriptions.store import Store
-    from prompt_forge.console import print_json, print_line, print_table, say
-    from prompt_forge.scores import read_contributions
-
-    description = Store.open(descriptions_dir).load(ref)
-    worth = read_contributions(scores, description).by_id if scores else {}
-    if as_json:
-        extra = {"scores": [one.model_dump() for one in worth.values()]} if scores else {}
-        print_json(description.model_dump(mode="json") | {"content_hash": description.content_hash} | extra)
-        return
-    for line in _head(description):
-        print_line(line)
-    voted = any(entry.support is not None for entry in description.anomalies)
-    columns = ["", "id", "text", "family", "source"]
-    columns += [*(["support"] if voted else []), "note", *(["verdict", "image AUROC", "pixel AP"] if scores else [])]
-    rows = [
-        [*_row(entry, voted=voted), *(_worth(worth.get(entry.id)) if scores else [])] for entry in description.anomalies
-    ]
-    print_table(columns, rows)
-    for line in _unread(description):
-        say(line)
-
-
-def _head(description: "DescriptionFile") -> list[str]:
-    origin = description.provenance
-    made = f" by {origin.model} ({origin.endpoint}, template {origin.template})" if origin else ""
-    parent = f", from version {description.parent}" if description.parent else ""
-    return [
-        f"{description.ref}  {description.object_name}  {description.status}{parent}",
-        f"created {description.created:%Y-%m-%d %H:%M} UTC{made}",
-        f"normal: {' | '.join(description.normal)}",
-        f"abnormal: {' | '.join(description.abnormal)}",
-    ]
-
-
-def _row(entry: "Anomaly", *, voted: bool) -> list[object]:
-    mark = ("on" if entry.enabled else "off") + (" locked" if entry.locked else "")
-    return [mark, entry.id, entry.text, entry.family, entry.source, *([entry.support] if voted else []), entry.note]
-
-
-def _unread(description: "DescriptionFile") -> list[str]:
-    """One line on the words that the bundled vision model reads as blanks."""
-    from descriptions.tokens import preset_weights, readable_tokens, unread_words
-
-    weights = preset_weights("mini")
-    readable = readable_tokens(weights) if weights else None
-    words = dict.fromkeys(word for text in description.enabled_texts for word in unread_words(text, readable))
-    if not words:
-        return []
-    return [
-        f"the bundled vision model mini cannot read: {', '.join(words)} (prompt-forge lint --model mini says where)"
-    ]
-
-
-def _worth(found: "Contribution | None") -> list[str]:
-    if found is None:
-        return ["", "", ""]
-    image = _delta(found.image_auroc_delta, found.interval)
-    return [found.verdict, image, _delta(found.pixel_ap_delta, found.pixel_ap_interval)]
-
-
-def _delta(value: float | None, interval: tuple[float, float] | None) -> str:
-    if value is None:
-        return ""
-    return f"{value:+.4f}" + (f" [{interval[0]:+.4f}, {interval[1]:+.4f}]" if interval else "")
-
-
 def lint(
     refs: Annotated[
         list[str] | None, typer.Argument(help="Versions; without: what each bare name means.", metavar="REF")
@@ -186,16 +105,19 @@ def lint(
         raise typer.Exit(1)
 
 
-def _readable(model: str) -> frozenset[int] | None:
-    """Tokens that a bundled vision model knows."""
-    from descriptions.errors import SettingsError
-    from descriptions.tokens import preset_weights, readable_tokens
+def _readable(model: str) -> "frozenset[int] | None":
+    """Tokens that a vision model knows; None for all."""
+    from descriptions.errors import SettingsError, nearest
+    from descriptions.tokens import can_tell_words, preset_weights, presets, readable_tokens
 
-    weights = Path(model) if model.endswith(".safetensors") else preset_weights(model)
-    if weights is None or not weights.is_file():
-        hint = "leave --model out for CLIP, which reads every word"
-        raise SettingsError(f"no weights of a vision model {model!r}", expected="mini, or a checkpoint file", hint=hint)
-    return readable_tokens(weights)
+    known, path = list(presets()), Path(model)
+    if model not in known and not path.is_file():
+        expected = f"one of {', '.join(known)}, or a .safetensors file"
+        raise SettingsError(f"vision model {model!r}", expected=expected, hint=nearest(model, known))
+    if not can_tell_words():
+        raise SettingsError("--model needs the word list of open_clip", hint="type: pip install open_clip_torch")
+    weights = path if model not in known else preset_weights(model)
+    return readable_tokens(weights) if weights else None  # presets without weights take CLIP's, which knows all words
 
 
 def _every_version(store: "Store", refs: list[str]) -> list[str]:

@@ -9,6 +9,8 @@ from prompt_forge.commands.options import DescriptionsDir, RefArgument
 
 if TYPE_CHECKING:
     from descriptions.schema import Anomaly
+    from prompt_forge.editing import EntryEditor
+    from prompt_forge.reviewing import Edit
 
 
 def review(
@@ -29,7 +31,7 @@ def review(
     from descriptions.store import Store
     from descriptions.terminal import INTERRUPTED
     from prompt_forge.console import print_line, say
-    from prompt_forge.editing import start, until_saved
+    from prompt_forge.editing import EntryEditor, kept_unless_saved
     from prompt_forge.reviewing import Review
     from prompt_forge.revise import remind, save_beside, successor
 
@@ -37,27 +39,29 @@ def review(
         check_label(label)
     store = Store.open(descriptions_dir)
     original = store.load(ref)
-    outcome = Review(original, _ask, say, _open_in_editor, again).run()
+    target = Store.open(descriptions_dir, writable=True)  # refused before the work, not after it
+    outcome = Review(original, _ask, say, _in_editor(EntryEditor()), again).run()
+    for problem in outcome.refused:
+        say(f"lint refuses {problem}")
     if outcome.description == original:
         say("nothing decided; no version saved")
     else:
         changed = successor(original, outcome.description)
-        with until_saved(start(changed)):  # a disk that is full must not cost an hour of decisions
+        with kept_unless_saved(changed, say):
             saved = save_beside(store, descriptions_dir, changed)
         print_line(f"saved {saved.ref} ({saved.status}, {outcome.seen} decided, {len(saved.enabled_texts)} enabled)")
-        done = outcome.complete and not outcome.refused
-        for problem in outcome.refused:
-            say(f"error: {problem}")
-        if label and done:
-            target = Store.open(descriptions_dir, writable=True).set_label(saved.ref, label)
-            print_line(f"{target} is now {saved.category}@{label}")
-        elif outcome.refused:
-            say(f"{saved.ref} stays a {saved.status}: lint refuses it; fix it with: prompt-forge edit {saved.ref}")
-        elif not outcome.complete:
+        if not outcome.complete:
             say(f"not every entry was decided; go on with: prompt-forge review {saved.ref}")
+        elif outcome.refused:
+            how = f"prompt-forge review {saved.ref}, or prompt-forge edit {saved.ref}"
+            say(f"{saved.ref} is no reviewed version yet; go on with: {how}")
+        elif label:
+            print_line(f"{target.set_label(saved.ref, label)} is now {saved.category}@{label}")
         remind(descriptions_dir, saved, say)
     if outcome.interrupted:
         raise typer.Exit(INTERRUPTED)
+    if outcome.complete and outcome.refused:
+        raise typer.Exit(1)
 
 
 def _ask(question: str) -> str:
@@ -68,13 +72,17 @@ def _ask(question: str) -> str:
     return answer.rstrip("\n")
 
 
-def _open_in_editor(entry: "Anomaly") -> "Anomaly | None":
-    from descriptions.errors import ForgeError
-    from prompt_forge.console import say
-    from prompt_forge.editing import edit_entry
+def _in_editor(edit: "EntryEditor") -> "Edit":
+    """Opens entries in an editor; what goes wrong there is said, and the question asked again."""
 
-    try:
-        return edit_entry(entry)
-    except ForgeError as error:
-        say(f"error: {error}")
-        return None
+    def opened(entry: "Anomaly") -> "Anomaly | None":
+        from descriptions.errors import ForgeError
+        from prompt_forge.console import say
+
+        try:
+            return edit(entry)
+        except ForgeError as error:
+            say(f"error: {error}")
+            return None
+
+    return opened

@@ -49,6 +49,7 @@ def show(
 
     Example: `prompt-forge templates show structured`
     """
+    from descriptions.files import read_text
     from descriptions.terminal import printable
     from prompt_forge.templates import Templates
 
@@ -57,7 +58,7 @@ def show(
         head = template.front.model_dump()
         print_json({**head, "body": template.body, "sha256": template.sha256})
     else:
-        typer.echo(printable(template.path.read_text(encoding="utf-8")), nl=False)
+        typer.echo(printable(read_text(template.path)), nl=False)
 
 
 @templates.command()

@@ -42,7 +42,7 @@ def body_of(response: Any, endpoint: str) -> dict[str, Any]:
         came = f"{endpoint} sent text that is not UTF-8 (byte 0x{sign:02x}), so no JSON; perhaps latin-1"
         raise EndpointError(came, hint="make the server or proxy send UTF-8") from None
     try:
-        body = json.loads(text, strict=False)
+        body = _writable(json.loads(text, strict=False))
     except (ValueError, RecursionError) as error:
         said = "an empty body" if not text.strip() else quoted(text[:80])
         came = f"{endpoint} sent something that is no JSON ({type(error).__name__}): {said}"
@@ -51,8 +51,8 @@ def body_of(response: Any, endpoint: str) -> dict[str, Any]:
         body = body[0]
     if not isinstance(body, dict):
         raise EndpointError(f"{endpoint} sent no chat completion but {quoted(text[:80])}", hint=ADDRESS_HINT)
-    if error := _error_in(body):
-        raise _status_error(error, body, response)
+    if told := _error_in(body):
+        raise _status_error(told, body, response)
     return body
 
 
@@ -70,6 +70,22 @@ def server_words(body: object) -> str:
                     path = ".".join(map(str, where)) if isinstance(where, list | tuple) else ""
                     return f"{path}: {words}" if path else words
     return ""
+
+
+def writable(text: str) -> str:
+    """`text` as it can be written and sent: half a surrogate becomes the replacement character."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _writable(value: Any) -> Any:
+    """The same JSON with every string `writable`."""
+    if isinstance(value, str):
+        return writable(value)
+    if isinstance(value, list):
+        return [_writable(one) for one in value]
+    if isinstance(value, dict):
+        return {writable(name): _writable(one) for name, one in value.items()}
+    return value
 
 
 def quoted(text: str) -> str:

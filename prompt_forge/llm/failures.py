@@ -7,9 +7,9 @@ from openai import APIConnectionError, APIStatusError, APITimeoutError, OpenAIEr
 
 from descriptions.terminal import printable
 from prompt_forge.errors import AuthenticationError, ContextTooLongError, EndpointError
+from prompt_forge.llm.bodies import server_words, writable
 from prompt_forge.llm.parameters import NEW_LIMIT, OLD_LIMIT, culprit
 from prompt_forge.llm.redact import Redactor
-from prompt_forge.llm.bodies import server_words
 
 _LONGEST = 300
 """Characters kept of what a server says; some answer with a page of HTML."""
@@ -77,5 +77,5 @@ def _message(error: APIStatusError) -> str:
 
 
 def _said(text: str, redact: Redactor) -> str:
-    clean = printable(" ".join(redact(text).split()))
+    clean = printable(writable(" ".join(redact(text).split())))
     return clean if len(clean) <= _LONGEST else clean[: _LONGEST - 1] + "\N{HORIZONTAL ELLIPSIS}"

@@ -77,8 +77,10 @@ def _endpoint(settings: ModelSettings) -> Finding:
     try:
         served = _served(settings, url)
     except EndpointError as error:
+        if error.status is None:
+            raise EndpointError(error.came, hint=_REACH) from None
         if error.status != 404:
-            raise EndpointError(error.came, hint=_REACH, status=error.status) if error.status is None else error
+            raise
         return _unclear(f"{endpoint} lists no models; {_versioned(settings, url)}")
     if settings.model is None:
         came = f"{endpoint} is there and no model is configured"

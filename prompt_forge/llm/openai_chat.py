@@ -14,11 +14,11 @@ from pydantic import SecretStr
 
 from prompt_forge.errors import AuthenticationError, EndpointError, IncompleteError, ModelError
 from prompt_forge.llm.address import LOOPBACK, address, check_key, with_version
+from prompt_forge.llm.bodies import ADDRESS_HINT, body_of
 from prompt_forge.llm.failures import explain, too_long, unknown_model
 from prompt_forge.llm.ladder import REFUSALS, Ladder
 from prompt_forge.llm.parameters import FORMAT, Refused, culprit, parameters, told
 from prompt_forge.llm.redact import Redactor
-from prompt_forge.llm.bodies import ADDRESS_HINT, body_of
 from prompt_forge.llm.reply import Reply, read
 from prompt_forge.llm.retry import RetryPolicy, passing
 from prompt_forge.llm.thinking import without_thinking

@@ -12,9 +12,9 @@ from typing import Any
 
 from openai import APIStatusError
 
+from prompt_forge.llm.bodies import server_words
 from prompt_forge.llm.daily import Daily
 from prompt_forge.llm.ladder import REFUSALS, messages_for, response_format
-from prompt_forge.llm.bodies import server_words
 from prompt_forge.llm.types import Message, Mode, Request
 
 SYSTEM = "system role"

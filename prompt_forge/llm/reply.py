@@ -24,6 +24,8 @@ _BROKEN = frozenset(
 )
 _CALLED = frozenset({"tool_calls", "tool_use", "function_call", "tool_call"})
 _UNSAID = frozenset({"", "null", "none", "unknown", "finish_reason_unspecified"})
+_MOST_TOKENS, _LARGEST_LOGPROB = 10**12, 10**6
+"""Larger numbers count nothing."""
 
 
 @dataclass(frozen=True)
@@ -158,8 +160,8 @@ def _flat(value: Any) -> str:
 
 
 def _words(value: Any) -> str:
-    """A string that can be written and sent; half a surrogate becomes the replacement character."""
-    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if isinstance(value, str) else ""
+    """A string, or nothing where it is something else."""
+    return value if isinstance(value, str) else ""
 
 
 def _called(calls: Any) -> str:
@@ -189,7 +191,7 @@ def _usage(counted: Any) -> Usage:
 
     def number(name: str) -> int:
         value = fields.get(name)
-        return max(0, int(value)) if isinstance(value, int | float) and value == value else 0
+        return int(value) if isinstance(value, int | float) and 0 <= value < _MOST_TOKENS else 0
 
     return Usage(prompt_tokens=number("prompt_tokens"), completion_tokens=number("completion_tokens"))
 
@@ -197,5 +199,5 @@ def _usage(counted: Any) -> Usage:
 def _mean_logprob(logprobs: Any) -> float | None:
     tokens = logprobs.get("content") if isinstance(logprobs, dict) else None
     each = [one.get("logprob") for one in tokens or () if isinstance(one, dict)] if isinstance(tokens, list) else []
-    values = [value for value in each if isinstance(value, int | float)]
+    values = [float(value) for value in each if isinstance(value, int | float) and abs(value) < _LARGEST_LOGPROB]
     return sum(values) / len(values) if values else None

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from descriptions.lint import MANY, RULES, Context, Finding, fix, lint
 from descriptions.schema import Anomaly, DescriptionFile
+from descriptions.tokens import clip_ids
 
 GOOD = ("deep crack in the shell", "blue ink smear", "missing print")
 
@@ -68,8 +69,23 @@ def test_texts_that_are_the_names_of_defect_folders_leak() -> None:
     assert broken(nut(*GOOD), Context(leaks=["scratch"])) == set()
 
 
+def test_words_that_the_model_cannot_read_are_named() -> None:
+    taught = frozenset(token for word in ("deep", "crack", "in", "the", "blue", "ink") for token in clip_ids(word))
+    context = Context(model="mini", readable=taught)
+    found = [(one.entry, one.message) for one in lint(nut(*GOOD), context) if one.rule == "unread-words"]
+    assert found == [
+        ("", "mini cannot read 'metal', 'nut' in the object name"),
+        ("a0", "mini cannot read 'shell': blanks to it"),
+        ("a1", "mini cannot read 'smear': blanks to it"),
+        ("a2", "mini cannot read 'missing', 'print': blanks to it"),
+    ]
+    quiet = nut(*GOOD).revised(anomalies=[e.model_copy(update={"enabled": False}) for e in nut(*GOOD).anomalies])
+    assert [one.entry for one in lint(quiet, context) if one.rule == "unread-words"] == [""]
+    assert "unread-words" not in broken(nut(*GOOD))
+
+
 def test_every_rule_has_an_example() -> None:
-    elsewhere = {"empty", "count", "caption-length", "label-leak"}
+    elsewhere = {"empty", "count", "caption-length", "label-leak", "cut-by-comment", "unread-words"}
     assert {rule for rule, _, _ in EXAMPLES} | elsewhere == {rule.name for rule in RULES}
 
 

@@ -5,6 +5,7 @@ import signal
 from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 from hypothesis import given, settings
@@ -192,9 +193,11 @@ def test_unknown_names_offer_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(UnknownCategoryError, match="prompt-forge generate --category zipper"):
         store.load("zipper")
     with pytest.raises(
-        UnknownCategoryError, match=r"or read the one of the package: --descriptions-dir .*descriptions"
+        UnknownCategoryError, match=rf"has one: type prompt-forge copy zipper --descriptions-dir {tmp_path}"
     ):
         store.load("zipper")
+    with pytest.raises(UnknownCategoryError, match=r"did you mean zipper of the package\?$"):
+        store.load("ziper")
     with pytest.raises(UnknownCategoryError, match=r"descriptions; did you mean capsule\?$"):
         Store.open().load("capsul")
     with pytest.raises(UnknownCategoryError, match=r"one of the 4\d that prompt-forge list shows; make it with"):
@@ -329,6 +332,80 @@ def test_where_the_library_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     (tmp_path / "file").write_text("")
     with pytest.raises(UnsafePathError, match="is a file; expected a folder"):
         Store.open(tmp_path / "file")
+
+
+def test_what_the_working_folder_lacks_is_read_from_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "package"
+    for name in ("capsule", "weld", "zipper"):
+        copytree(PACKAGED / name, package / name)
+    monkeypatch.setattr("descriptions.store.PACKAGED", package)
+    monkeypatch.chdir(tmp_path)
+    own = Store.open(writable=True)
+    own.save(capsule(category="softgel"))
+    own.save(capsule(object_name="gel capsule"))
+    store = Store.open()
+    assert (store.root, store.categories()) == (Path("descriptions"), ["capsule", "softgel"])
+    assert store.readable() == ["capsule", "softgel", "weld", "zipper"]
+    assert store.load("capsule").object_name == "gel capsule", "the own one wins"
+    assert (store.versions("capsule"), store.labels("capsule")) == ([1], {"latest": 1})
+    packaged = Store(package)
+    before = sorted(package.rglob("*"))
+    for ref in ("weld", "weld@2", "weld@reviewed", "weld@latest"):
+        assert store.load(ref) == packaged.load(ref)
+    assert store.labels("weld") == packaged.labels("weld")
+    assert store.path("weld", 2) == package / "weld" / "v2.yaml"
+    with pytest.raises(UnknownVersionError, match="weld has no version 9; expected one of: 1, 2"):
+        store.load("weld@9")
+    with pytest.raises(UnknownCategoryError, match="did you mean weld"):
+        store.load("wled")
+    assert own.versions("weld") == [], "what is going to be written has no fallback"
+    assert store.save(packaged.load("weld").revised(parent=None)).version == 1
+    with pytest.raises(UnknownCategoryError, match="has one: type prompt-forge copy zipper, or make your own"):
+        own.set_label("zipper@1", "mine")
+    with pytest.raises(ReadOnlyLibraryError, match=r"zipper is a product of the package.*prompt-forge copy zipper"):
+        store.set_label("zipper@1", "mine")
+    assert own.categories() == ["capsule", "softgel", "weld"]
+    assert sorted(package.rglob("*")) == before
+
+
+def test_a_folder_that_is_typed_stands_alone_and_one_of_the_settings_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Store(tmp_path / "mine").save(capsule(category="softgel"))
+    typed = Store.open(tmp_path / "mine")
+    assert typed.readable() == ["softgel"]
+    with pytest.raises(UnknownCategoryError, match="the package has one"):
+        typed.load("weld")
+    Path("filo-forge.toml").write_text('[library]\ndescriptions_dir = "mine"\n')
+    assert Store.open().load("weld") == Store(PACKAGED).load("weld")
+    assert Store.open(writable=True).readable() == ["softgel"]
+    Path("filo-forge.toml").write_text('[library]\ndescriptions_dir = "file"\n')
+    Path("file").write_text("")
+    with pytest.raises(UnsafePathError, match="file is a file; expected a folder"):
+        Store.open()
+
+
+def test_inside_a_clone_nothing_is_written_into_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(PACKAGED.parent)
+    assert (Store.open().root, Store.open().read_only) == (PACKAGED, True)
+    with pytest.raises(ReadOnlyLibraryError, match=r"the library of the package itself; expected a folder of your own"):
+        Store.open(writable=True)
+    asked = Store.open(Path("descriptions"), writable=True)
+    assert (asked.root, asked.read_only) == (Path("descriptions"), False), "whoever names the folder means it"
+    clone = tmp_path / "clone"
+    (clone / "descriptions").mkdir(parents=True)
+    for name in ("__init__.py", "store.py"):
+        (clone / "descriptions" / name).write_text("")
+    monkeypatch.chdir(clone)
+    with pytest.raises(ReadOnlyLibraryError, match="mkdir"):
+        Store.open(writable=True)
+    assert Store.open().root == PACKAGED
+    (clone / "work").mkdir()
+    monkeypatch.chdir(clone / "work")
+    assert Store.open(writable=True).root == Path("descriptions")
 
 
 def test_a_disk_that_refuses_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

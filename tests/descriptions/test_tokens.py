@@ -1,13 +1,18 @@
 """Token counts against the tokenizers themselves."""
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.numpy import save_file
 
 from descriptions import tokens
+from descriptions.errors import InvalidFileError
 
 TEXTS = [
     "",
@@ -43,6 +48,39 @@ def test_clip_counts_are_exact_for_any_ascii(text: str) -> None:
 
 
 _TOKENIZER = None
+
+
+@pytest.mark.parametrize("word", ["crack", "capsules", "antidisestablishmentarianism", "7", "xyzzyqq", "é"])
+def test_clip_ids_are_those_of_open_clip(tokenizer, word: str) -> None:
+    assert list(tokens.clip_ids(word)) == tokenizer.encode(word)
+
+
+def test_mini_was_taught_900_tokens_and_torch_is_not_needed_to_know() -> None:
+    code = (
+        "import sys; from descriptions.tokens import *; taught = readable_tokens(preset_weights('mini')); "
+        "print(len(taught), unread_words('Deep crack in the casing, edged casing', taught), 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "900 ['casing', 'edged'] False"
+
+
+def test_which_tokens_a_checkpoint_knows(tmp_path: Path) -> None:
+    def written(metadata: dict[str, str], **tensors: object) -> Path:
+        path = tmp_path / "x.safetensors"
+        save_file({name: np.array(values, np.int32) for name, values in tensors.items()}, path, metadata)
+        return path
+
+    assert tokens.readable_tokens(written({}, **{tokens.ROWS: [3, 7, 49408]})) == {3, 7}
+    assert tokens.readable_tokens(written({}, weight=[1])) is None
+    trained = {"contents": "trained", "config": {"backbone": "mini"}}
+    taught = tokens.readable_tokens(written({"filo-forge": json.dumps(trained)}, weight=[1]))
+    assert taught is not None
+    assert len(taught) == 900
+    trained["config"] = {"backbone": "ViT-L-14-336"}
+    assert tokens.readable_tokens(written({"filo-forge": json.dumps(trained)}, weight=[1])) is None
+    (tmp_path / "x.safetensors").write_text("no weights")
+    with pytest.raises(InvalidFileError, match=r"x\.safetensors: .*; expected a \.safetensors file"):
+        tokens.readable_tokens(tmp_path / "x.safetensors")
 
 
 @pytest.mark.parametrize("text", TEXTS)

@@ -10,9 +10,9 @@ from descriptions.store import Store
 from detector.checkpoint import save_checkpoint
 from detector.cluster import COLUMNS, DetectBatch, detect_dataset
 from detector.detect import Detector
-from detector.detect_run import DetectRequest
-from detector.detections import ThresholdError
+from detector.detect_request import DetectRequest
 from detector.errors import DetectorError
+from detector.threshold import ThresholdError
 from tests.support.clip import tiny_filo
 
 

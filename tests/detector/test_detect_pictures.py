@@ -1,72 +1,11 @@
-"""Tiling and pictures: pure functions on arrays."""
+"""Pictures of results: colours, scale, lines, boxes and legend, as they come out in pixels."""
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 from detector.localize.boxes import Box
-from detector.render import CAPTION, PANEL, STRIP, colours, contour, picture, stretched
-from detector.tiling import Blend, windows
-
-
-@pytest.mark.parametrize("size", [(4000, 3000), (100, 100), (257, 64), (1, 1)])
-def test_windows_cover_the_image_and_stay_inside(size):
-    width, height = size
-    covered = np.zeros((height, width), bool)
-    for window in windows(width, height, 256):
-        assert window.left >= 0
-        assert window.right <= width
-        assert window.right - window.left == min(256, width)
-        covered[window.top : window.bottom, window.left : window.right] = True
-    assert covered.all()
-
-
-def brightness(cuts, _):
-    return [np.asarray(cut.convert("L"), dtype=np.float32) / 255 for cut in cuts]
-
-
-def blended(image, side, score):
-    """A map of the whole image from the windows', one after the other."""
-    blend = Blend(image.size)
-    for window in windows(*image.size, side):
-        blend.add(window, score([image.crop(window)], [window]))
-    return blend.maps()[0]
-
-
-def test_tiled_equals_untiled_where_the_score_is_local():
-    rows, columns = np.mgrid[:3000, :4000]
-    field = (np.sin(rows / 150) * np.cos(columns / 200) * 127 + 128).astype(np.uint8)
-    tiled = blended(Image.fromarray(field), 512, brightness)
-    assert tiled.shape == (3000, 4000)
-    assert np.abs(tiled - field / 255).max() < 1e-5
-
-
-def test_maps_smaller_than_their_window_are_enlarged():
-    image = Image.new("L", (300, 200), 51)
-    tiled = blended(image, 128, lambda cuts, _: [np.full((7, 7), 0.2, np.float32) for _ in cuts])
-    assert np.allclose(tiled, 0.2)
-
-
-@settings(deadline=None, max_examples=50)
-@given(width=st.integers(1, 300), height=st.integers(1, 300), side=st.integers(8, 200), limit=st.integers(1, 400))
-def test_a_blended_map_has_no_gap_and_stays_in_range(width, height, side, limit):
-    blend = Blend((width, height), limit)
-    for window in windows(width, height, side):
-        blend.add(window, [np.full((3, 3), 0.5, np.float32), np.ones((3, 3), np.float32)])
-    half, one = blend.maps()
-    assert half.shape == one.shape
-    assert max(one.shape) == min(limit, max(width, height))
-    assert np.allclose(half, 0.5)
-    assert np.allclose(one, 1)
-
-
-def test_seams_are_blended():
-    """Windows that disagree meet in a slope, not in a step."""
-    image = Image.new("L", (448, 256))
-    tiled = blended(image, 256, lambda cuts, where: [np.full((4, 4), float(w.left > 0), np.float32) for w in where])
-    assert np.abs(np.diff(tiled[128])).max() < 0.1
+from detector.render import BOX, CAPTION, LINE, PANEL, STRIP, colours, contour, picture, stretched
 
 
 def test_colours_rise_in_brightness():
@@ -134,3 +73,59 @@ def test_labels_of_boxes_stay_on_the_panel(box):
     plain = plain.copy()
     plain[STRIP + 8 : STRIP + 8 + PANEL, 8 : 8 + PANEL] = 255
     assert np.array_equal(outside, plain)
+
+
+LEFT = (slice(STRIP + 8, STRIP + 8 + PANEL), slice(8, 8 + PANEL))
+"""The panel with lines and boxes of a square picture."""
+
+
+def hot_corner(peak: float = 0.9) -> np.ndarray:
+    heat = np.full((64, 64), 0.1, np.float32)
+    heat[8:24, 8:24] = peak
+    return heat
+
+
+def of_colour(sheet: Image.Image, colour: tuple[int, int, int]) -> np.ndarray:
+    """Where the left panel has a colour, as (row, column) in shares of the panel."""
+    return np.argwhere((np.asarray(sheet)[LEFT] == colour).all(-1)) / PANEL
+
+
+def test_line_and_box_lie_around_what_exceeds_the_level():
+    photo, box = Image.new("RGB", (300, 300), (90, 90, 90)), Box(0.1, 0.1, 0.4, 0.4)
+    line = of_colour(picture(photo, hot_corner(), title="t", level=0.5), LINE)
+    frame = of_colour(picture(photo, hot_corner(), title="t", boxes=(box,), level=0.5), BOX)
+    assert line.min(0) == pytest.approx([8 / 64] * 2, abs=0.03)
+    assert line.max(0) == pytest.approx([24 / 64] * 2, abs=0.03)
+    assert frame.min(0) == pytest.approx([0.1] * 2, abs=0.01)
+    assert frame.max(0) == pytest.approx([0.4] * 2, abs=0.01)
+
+
+@pytest.mark.parametrize("change", [{"marked": False}, {"level": 0.95, "boxes": ()}])
+def test_nothing_is_marked_on_a_good_photo_or_below_the_level(change):
+    photo = Image.new("RGB", (300, 300), (90, 90, 90))
+    options = {"boxes": (Box(0.1, 0.1, 0.4, 0.4),), "level": 0.5, **change}
+    panel = np.asarray(picture(photo, hot_corner(), title="t", **options))[LEFT]
+    assert (panel == 90).all()
+
+
+def test_colours_mean_the_same_in_every_picture():
+    """Two photos whose maps end at different heights: equal values have equal colours, the lower one stays darker."""
+    photo, at = Image.new("RGB", (300, 300), (90, 90, 90)), (STRIP + 8 + PANEL // 4, 16 + PANEL + PANEL // 4)
+    weak, strong = (
+        np.asarray(picture(photo, hot_corner(peak), title="t", limits=(0.1, 1.0), level=0.5)).astype(int)
+        for peak in (0.3, 0.9)
+    )
+    corner = STRIP + 8 + PANEL - 5, 16 + 2 * PANEL - 5
+    assert (weak[corner] == strong[corner]).all()
+    assert weak[at].sum() < strong[at].sum() - 100
+
+
+def test_the_legend_says_what_the_line_is():
+    photo = Image.new("RGB", (300, 300))
+    sheets = [
+        picture(photo, hot_corner(), title="t", level=level, basis="more than good ones reach", marked=marked)
+        for level, marked in ((0.5, True), (0.95, True), (0.5, False))
+    ]
+    legends = [np.asarray(sheet.crop((0, sheet.height - CAPTION - 4, sheet.width, sheet.height))) for sheet in sheets]
+    assert len({legend.tobytes() for legend in legends}) == 3
+    assert all((legend.min(-1) < 100).any() for legend in legends)

@@ -12,9 +12,11 @@ from descriptions.schema import Anomaly, DescriptionFile
 from descriptions.store import Store
 from detector.checkpoint import save_checkpoint
 from detector.cli import app
+from detector.data import open_data
 from detector.evaluate.errors import EvaluationError
 from detector.evaluate.report import compare, read_results
 from detector.evaluate.session import parse_shard
+from detector.seen import digests, pack, unpack
 from tests.support.clip import tiny_filo
 from tests.support.dataset import make_dataset
 
@@ -113,6 +115,20 @@ def test_ablations_and_no_cache(place):
     rows, notes = compare(document, json.loads(done.stdout))
     assert "no intervals" in notes[0]
     assert [row["variant"] for row in rows] == ["gear@1", "generic", "winclip", "random"]
+
+
+def test_a_checkpoint_that_saw_the_images_is_named(place):
+    root, _ = place
+    samples = [sample for sample in open_data(root / "data").samples if sample.split == "test"]
+    known = pack(digests(samples[:2]))
+    save_checkpoint(tiny_filo(), root / "trained.safetensors", whole=True, images=known)
+    assert unpack(known) == digests(samples[:2])
+    done = invoke(root, "seen", "--checkpoint", str(root / "trained.safetensors"), "--no-contributions")
+    said = f"gear: the checkpoint was trained on 2 of these {len(samples)} images; their scores are not zero-shot"
+    assert said in " ".join(done.stderr.split())
+    assert said in json.loads((root / "seen" / "results.json").read_text())["warnings"]
+    assert unpack("no base64!") == frozenset()
+    assert "trained on" not in invoke(root, "run").stderr
 
 
 @pytest.mark.parametrize("form", ["table", "json", "csv"])

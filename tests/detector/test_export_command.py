@@ -15,9 +15,9 @@ from detector.checkpoint import save_checkpoint
 from detector.cli import app
 from detector.data.sample_set import write_sample_set
 from detector.detect import Detector
-from detector.detections import ThresholdError
 from detector.export import METADATA, ExportError
 from detector.localize.regions import REGIONS
+from detector.threshold import ThresholdError
 from tests.support.clip import tiny_filo
 from tests.support.console import ROOT
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from descriptions.store import Store
-from detector import detect_run
+from detector import detect_request
 from detector.checkpoint import save_checkpoint
 from detector.detect import Detector
 from detector.evaluate import session
@@ -33,10 +33,10 @@ def test_both_commands_accept_boxes_by_the_rules_of_the_model(golden: Path, dino
     checkpoint = tmp_path / "m.safetensors"
     save_checkpoint(tiny_filo(variant=variant), checkpoint, whole=True)
     words = {"checkpoint": checkpoint, "dino_weights": dino, "dino_text": str(golden / "bert_tiny"), "device": "cpu"}
-    asked = detect_run.DetectRequest(paths=(), category="gear", settings=DINO, **words)
+    asked = detect_request.DetectRequest(paths=(), category="gear", settings=DINO, **words)
     evaluation = session.Request(data=tmp_path, out=tmp_path, scoring=DINO, cache=False, **words)
     built = [
-        detect_run.make_detector(asked, Store(tmp_path)).localizer,
+        detect_request.make_detector(asked, Store(tmp_path)).localizer,
         session.make_scorer(evaluation).predictor.localizer,
     ]
     for localizer in built:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageFile
 
 from detector.data import open_data
 from detector.images import ImageError, ReadOptions
@@ -79,12 +79,25 @@ def test_position_comes_from_the_largest_defect(tmp_path):
     assert data.batch([0], 0).positions == [(REGIONS.index("right"),)]
 
 
-def test_kept_features_give_the_same_losses_and_open_no_image_again(samples, monkeypatch):
+def test_kept_features_give_the_same_losses_and_decode_no_image_again(samples, monkeypatch):
+    decoded: list[str] = []
+    load = ImageFile.ImageFile.load
+
+    def counting(picture):
+        decoded.append(Path(picture.filename).parts[-3])  # `test` for photos, `ground_truth` for masks
+        return load(picture)
+
     model = tiny_filo()
     memo = FeatureMemo(model.encode_image)
     plain, kept = source(samples), source(samples, memo=memo)
     objective = MainObjective(model, rowwise=False)
-    first, again = (kept.batch([0, 1, 2], epoch) for epoch in (0, 1))
+    monkeypatch.setattr(ImageFile.ImageFile, "load", counting)
+    first = kept.batch([0, 1, 2], 0)
+    assert "test" in decoded
+    decoded.clear()
+    again = kept.batch([0, 1, 2], 1)
+    assert "test" not in decoded, "photos are kept as features; only masks are read again"
+    monkeypatch.undo()
     assert first.pixels is None
     assert len(memo) == 3
     losses = [objective(batch) for batch in (plain.batch([0, 1, 2], 0), first, again)]

@@ -230,6 +230,17 @@ def test_a_phrase_that_never_succeeds_does_not_fail_the_category(store: Store, b
     assert store.load("gear").enabled_texts == ("small hole in the tooth",)
 
 
+def test_wording_that_is_copied_from_an_example_says_so(store: Store) -> None:
+    product = Product(category="gear", object_name="gear", parts=("tooth", "hub"), families=("crack", "hole"))
+    answers = ["deep crack in the tooth", "small round hole in the hub with a jagged rim"]
+    list(Run([Asker(Scripted(answers), recipe("family-fewshot", count=2))], store).over([product]))
+    notes = {entry.text: entry.note for entry in store.load("gear").anomalies}
+    assert notes == {
+        answers[0]: "wording of the template's example: deep crack in the wall of the mug",
+        answers[1]: "",
+    }
+
+
 def test_nothing_but_cut_phrases_fail_with_the_reason() -> None:
     product = Product(category="gear", object_name="gear", parts=("tooth",), families=("crack",))
     cut = [IncompleteError("the answer was cut at 24 tokens")] * (1 + RESAMPLES)

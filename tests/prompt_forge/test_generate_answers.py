@@ -1,4 +1,4 @@
-"""`prompt-forge generate` against servers that answer as people report it: what is saved, what is said, what is kept."""
+"""`prompt-forge generate` against servers that answer as people report it: what is saved and what is said."""
 
 import json
 import os

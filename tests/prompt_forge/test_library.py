@@ -13,9 +13,15 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from descriptions.errors import BadReferenceError, ForgeError, UnknownCategoryError
+from descriptions.errors import (
+    BadReferenceError,
+    ExistingCategoryError,
+    ForgeError,
+    SettingsError,
+    UnknownCategoryError,
+)
 from descriptions.schema import Anomaly, DescriptionFile, Provenance
-from descriptions.store import Store
+from descriptions.store import PACKAGED, Store
 from prompt_forge.cli import app
 from prompt_forge.scores import ScoresError, read_contributions
 
@@ -74,6 +80,92 @@ def test_what_changes_the_packaged_library_is_saved_in_the_working_folder(
     assert result.exit_code == 0, result.exception
     assert Store(work / "descriptions").load("capsule@1").parent is None
     assert store.versions("capsule") == [1]
+
+
+def in_folder(*words: str, fails: int = 0):
+    """Run without `--descriptions-dir`; the working folder is the caller's business."""
+    result = CliRunner().invoke(app, [*words])
+    if isinstance(result.exception, ForgeError):
+        raise result.exception
+    assert result.exit_code == fails, result.output
+    return result
+
+
+def test_a_first_description_of_ones_own_hides_no_product_of_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Store(tmp_path / "descriptions").save(CAPSULE.revised(category="softgel"))
+    listed = json.loads(in_folder("list", "--json").stdout)
+    where = {one["category"]: one["library"] for one in listed}
+    assert where.pop("softgel") == "descriptions"
+    assert set(where) == set(Store(PACKAGED).categories())
+    assert set(where.values()) == {"packaged"}
+    table = in_folder("list").stdout
+    assert re.search(r"softgel .* descriptions", table)
+    assert re.search(r"weld .* packaged", table)
+    assert "weld@1" in in_folder("show", "weld").stdout
+    assert "0 errors" in in_folder("lint", "weld").stdout
+    assert "weld@1 -> weld@2" in in_folder("diff", "weld@1").stdout
+    refs = {one["ref"] for one in json.loads(in_folder("lint", "--json").stdout)}
+    assert refs <= {"softgel@1"}, "without a name, one's own are linted"
+    assert "weld@1 is weld@2 again" in in_folder("rollback", "weld@2").stdout
+    assert Store(tmp_path / "descriptions").load("weld@1").parent is None
+    assert Store(PACKAGED).versions("weld") == [1, 2]
+    with pytest.raises(UnknownCategoryError, match="type prompt-forge copy zipper"):
+        in_folder("label", "zipper@1", "mine")
+
+
+def test_copy_and_rename(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = prompt_forge(store, "copy", "capsule", "softgel", "--object-name", "gel capsule").stdout
+    assert said == "softgel@1 is a copy of capsule@1\n"
+    assert store.load("softgel").object_name == "gel capsule"
+    assert prompt_forge(store, "copy", "weld").stdout == "weld@1 is a copy of the packaged weld@1\n"
+    store.save(CAPSULE)
+    store.set_label("capsule@1", "reviewed")
+    assert prompt_forge(store, "rename", "capsule", "gel").stdout == "renamed capsule to gel: versions 1, 2\n"
+    assert store.categories() == ["gel", "softgel", "weld"]
+    assert store.labels("gel") == {"latest": 2, "reviewed": 1}
+    with pytest.raises(ExistingCategoryError, match="has a category 'weld' already"):
+        prompt_forge(store, "copy", "gel", "weld")
+    with pytest.raises(UnknownCategoryError, match="the package has one: type prompt-forge copy zipper"):
+        prompt_forge(store, "rename", "zipper", "zip")
+    monkeypatch.chdir(tmp_path)
+    in_folder("copy", "weld", "welding")
+    assert Store(tmp_path / "descriptions").categories() == ["welding"]
+
+
+def test_a_folder_that_is_called_otherwise_leads_to_the_product(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for typed, near in (("welding", "weld"), ("capsul", "capsule"), ("metalnut", "metal_nut"), ("zippers", "zipper")):
+        with pytest.raises(UnknownCategoryError, match=rf"did you mean {near}\?$"):
+            in_folder("show", typed)
+    Store(tmp_path / "descriptions").save(CAPSULE.revised(category="softgel"))
+    for typed, near in (("welding", "weld"), ("soft_gel", "softgel")):
+        with pytest.raises(UnknownCategoryError, match=rf"did you mean {near}\?$"):
+            in_folder("show", typed)
+
+
+def test_words_that_the_bundled_model_cannot_read_are_named(store: Store) -> None:
+    entries = (Anomaly(id="a", text="deep crack"), Anomaly(id="b", text="zxqvy casing"), Anomaly(id="c", text="dent"))
+    store.save(CAPSULE.revised(anomalies=entries))
+    shown = prompt_forge(store, "show", "capsule").stdout
+    assert "mini cannot read" in shown
+    assert re.search(r"b +zxqvy casing .*zxqvy, casing", shown)
+    assert json.loads(prompt_forge(store, "show", "capsule", "--json").stdout)["unread_words"] == {
+        "mini": {"b": ["zxqvy", "casing"]}
+    }
+    found = json.loads(prompt_forge(store, "lint", "capsule", "--model", "mini", "--json").stdout)
+    assert [(one["entry"], one["message"]) for one in found if one["rule"] == "unread-words"] == [
+        ("b", "mini cannot read 'zxqvy', 'casing': blanks to it")
+    ]
+    for model in ((), ("--model", "vitl")):
+        assert "unread-words" not in prompt_forge(store, "lint", "capsule", *model).stdout
+    with pytest.raises(SettingsError, match=r"vision model 'mimi'; expected one of mini, vitl, or .* mean mini\?"):
+        prompt_forge(store, "lint", "capsule", "--model", "mimi")
+    assert "mini cannot read" not in prompt_forge(store, "show", "capsule@1").stdout
 
 
 def test_list_goes_on_past_a_broken_file(store: Store) -> None:

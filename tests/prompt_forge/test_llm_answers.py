@@ -2,8 +2,11 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from descriptions.errors import SettingsError
@@ -23,6 +26,7 @@ from prompt_forge.llm.openai_chat import OpenAIChat
 from prompt_forge.llm.parameters import Refused
 from prompt_forge.llm.redact import Redactor
 from prompt_forge.llm.replay import Replay
+from prompt_forge.llm.reply import read
 from prompt_forge.llm.retry import RetryPolicy
 from prompt_forge.llm.types import Message, Request, Sampling
 from tests.support.answers import GOOD
@@ -154,6 +158,22 @@ def test_the_categories_of_a_content_filter_are_named():
     body = message("content_filter", content=None).body
     body["choices"][0]["content_filter_results"] = {"violence": {"filtered": True, "severity": "high"}, "hate": {}}
     assert "'violence high'" in told(Reply(body=body))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["text", "type", "content"]), inner),
+    max_leaves=6,
+)
+FIELDS = st.sampled_from(["content", "refusal", "reasoning", "tool_calls", "function_call", "thinking"])
+CHOICE = st.fixed_dictionaries({"message": st.dictionaries(FIELDS, JSON) | JSON}, optional={"finish_reason": JSON})
+
+
+@given(CHOICE | JSON, JSON, JSON, st.booleans())
+def test_whatever_a_server_puts_where_ends_as_an_answer_or_one_of_our_errors(choice, usage, filtered, schema):
+    body = {"choices": [choice], "usage": {"completion_tokens": usage}, "prompt_filter_results": filtered}
+    with suppress(ModelError):
+        assert read(body, "http://h/v1", request(schema)).text
 
 
 # errors inside HTTP 200

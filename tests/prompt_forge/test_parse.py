@@ -1,6 +1,7 @@
 """Answers are data: cleaned, bounded, and told why when they do not fit."""
 
 import json
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -89,12 +90,12 @@ TWO = json.dumps([entry(), entry(text="a dent", family=None, part=None)])
     [
         TWO,
         TWO[1:-1].replace("}, {", "}\n{"),
-        '{"anomalies": %s,}' % TWO.replace("}]", "},]"),
-        '{"anomalies": %s}' % TWO.replace("deep crack", "deep\ncrack"),
-        '// two of them\n{"anomalies": [ /* first */ %s}' % TWO[1:],
+        f'{{"anomalies": {TWO.replace("}]", "},]")},}}',
+        f'{{"anomalies": {TWO.replace("deep crack", "deep" + chr(10) + "crack")}}}',
+        f'// two of them\n{{"anomalies": [ /* first */ {TWO[1:]}}}',
         str({"anomalies": json.loads(TWO)}),
-        '```json\n{"anomalies": []}\n```\nNow for real:\n```json\n{"anomalies": %s}\n```' % TWO,
-        'The schema is {anomalies}: see [1]. {"anomalies": %s} {done}' % TWO,
+        f'```json\n{{"anomalies": []}}\n```\nNow for real:\n```json\n{{"anomalies": {TWO}}}\n```',
+        f'The schema is {{anomalies}}: see [1]. {{"anomalies": {TWO}}} {{done}}',
         "\ufeff" + TWO,
         '["deep crack in the cap", "a dent"]',
     ],
@@ -161,3 +162,34 @@ def test_lines_that_are_no_entries_are_named() -> None:
 def test_an_excuse_is_no_list() -> None:
     with pytest.raises(ValueError, match="no list"):
         from_lines("I'm sorry, I can't assist with that, really")
+
+
+PIECES = [
+    "{",
+    "}",
+    "[",
+    "]",
+    '"',
+    ",",
+    ":",
+    "anomalies",
+    "text",
+    "<think>",
+    "</think>",
+    "\n",
+    "- ",
+    "```",
+    "a crack",
+    "//",
+]
+
+
+@given(
+    st.lists(
+        st.sampled_from([*PIECES, "null", "1", "\\", "\\ud800", "'", "assistantfinal", "<|message|>"]), max_size=40
+    )
+)
+def test_no_text_raises_anything_but_a_reason(pieces: list[str]) -> None:
+    for read in (read_json, read_lines, one_phrase):
+        with suppress(ValueError):
+            read("".join(pieces))

@@ -1,0 +1,125 @@
+"""What `detector detect` was asked for, and the detector that goes with it."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from descriptions.store import Store
+from detector.cache import fingerprint
+from detector.detect import Detector
+from detector.device import resolve_device
+from detector.errors import DetectorError
+from detector.images import MAX_PIXELS, ReadOptions
+from detector.localize.build import build_localizer
+from detector.map_files import MapForm
+from detector.presets import load_model
+from detector.scoring import ScoringSettings
+
+
+class DetectRequest(BaseModel):
+    """The command line as one value."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    paths: tuple[str, ...]
+    """Files, folders, globs, or `-`."""
+    category: str
+    """Reference to a description version."""
+    descriptions_dir: Path | None = None
+    """Library."""
+    preset: str | None = None
+    """Model by name."""
+    checkpoint: Path | None = None
+    """Model by file."""
+    pretrained: str | None = None
+    """CLIP weights where the model brings none."""
+    settings: ScoringSettings = ScoringSettings()
+    """How to score."""
+    dino_weights: Path | None = None
+    """Grounding DINO checkpoint."""
+    dino_text: str = "bert-base-uncased"
+    """Its vocabulary."""
+    threshold: str | None = None
+    """See `read_threshold`; without one, images are ranked and get no verdicts."""
+    out: Path | None = None
+    """Folder for results."""
+    maps: MapForm | None = None
+    """Format of raw anomaly maps beside the pictures."""
+    form: Literal["table", "json", "csv"] = "table"
+    """What goes to stdout."""
+    fail_on: Literal["anomalous"] | None = None
+    """Verdict that makes the exit code 3."""
+    tile: int | None = None
+    """Window side in pixels."""
+    bits: int | None = None
+    """Of the values in 16-bit files."""
+    max_pixels: int = MAX_PIXELS
+    """Larger pictures are refused."""
+    max_size: int = 4096
+    """Long side images are shrunk to."""
+    device: str = "auto"
+    """Processor."""
+    precision: str = "auto"
+    """Number format."""
+    batch_size: str = "auto"
+    """Images per step."""
+    workers: int = 2
+    """Threads that read images."""
+    resume: bool = False
+    """Skip images done before."""
+
+
+def make_detector(request: DetectRequest, store: Store) -> Detector:
+    """Model, localizer and options, as asked for.
+
+    Raises:
+        ForgeError: what was asked for is not there, or does not go together.
+    """
+    require_sense(request)
+    model = load_model(request.preset, request.checkpoint, request.pretrained)
+    localizer = build_localizer(
+        request.settings.localizer, model.config.variant, request.dino_weights, request.dino_text,
+        device=str(resolve_device(request.device)),
+    )  # fmt: skip
+    options: dict[str, Any] = {
+        "store": store,
+        "settings": request.settings,
+        "localizer": localizer,
+        "reading": ReadOptions(request.bits, request.max_pixels),
+        "batch_size": None if request.batch_size == "auto" else int(request.batch_size),
+    }
+    options |= request.model_dump(include={"device", "precision", "tile", "max_size", "workers"})
+    return Detector(model, **options)
+
+
+def require_sense(request: DetectRequest) -> None:
+    """Refuse options that would do nothing.
+
+    Raises:
+        DetectorError: one of them.
+    """
+    if request.batch_size != "auto" and not (request.batch_size.isdigit() and int(request.batch_size)):
+        raise DetectorError(f"batch size {request.batch_size!r}", expected="auto or a number from 1")
+    if request.resume and request.out is None:
+        raise DetectorError("--resume without --out", expected="the folder of the stopped run", hint="type --out DIR")
+    if request.maps and request.out is None:
+        raise DetectorError("--maps without --out", expected="a folder for the maps", hint="type --out DIR")
+    if request.fail_on and request.threshold is None:
+        raise DetectorError(
+            "--fail-on without --threshold: no image would get a verdict",
+            expected="a threshold",
+            hint="type --threshold NUMBER or --threshold from-eval:RUN",
+        )
+    if request.dino_weights is not None and request.settings.localizer != "grounding-dino":
+        raise DetectorError(
+            f"--dino-weights with the localizer {request.settings.localizer}", hint="type --localizer grounding-dino"
+        )
+
+
+def identity(request: DetectRequest, detector: Detector) -> dict[str, Any]:
+    """Everything but the descriptions that decides a row: options, weights by content, localizer."""
+    return request.model_dump(mode="json", include={"settings", "tile", "max_size", "bits"}) | {
+        "model": fingerprint(detector.model),
+        "localizer": detector.localizer.fingerprint if detector.localizer else None,
+    }
