@@ -103,9 +103,9 @@ def uncalibrated_guess(good: Sequence[float]) -> float:
 def odd_ones(good: Sequence[float]) -> list[tuple[int, float]]:
     """Which good photos score unlike the others, the oddest first, with robust deviations from their median.
 
-    The deviation is the median absolute one times 1.4826, and at least a twentieth of the median, so that photos that
-    are nearly equal are not told apart by nothing. Few photos give a poor idea of the spread: from n, `ODD` is raised by
-    4 in n. Fewer than three name none: either could be the odd one.
+    The deviation is the median absolute one times 1.4826, and at least a twentieth of the median, so that nearly equal
+    photos are not told apart by nothing. Few photos give a poor idea of the spread: from n, `ODD` is raised by 4 in n.
+    Fewer than three name none: either could be the odd one.
     """
     if len(good) < 3:
         return []
