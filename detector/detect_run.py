@@ -171,4 +171,5 @@ def _exit_code(request: DetectRequest, results: Results) -> int:
     verdicts: Sequence[Any] = [row["verdict"] for row in results.rows]
     if request.fail_on and request.fail_on in verdicts:
         return DEFECT_FOUND
-    return 1 if results.failed else 0
+    unjudged = request.fail_on and results.threshold is None  # a gate that could not look must not pass
+    return 1 if results.failed or unjudged else 0
