@@ -27,7 +27,8 @@ Tick = Callable[[str], None]
 RESAMPLES = 3
 """Further draws while every phrase was rejected."""
 SAMPLES = 2
-"""Further draws while every accepted phrase repeats an example or says too little; the most specific one is kept."""
+"""Further draws while every accepted phrase repeats an example or says too little; the most specific one is kept.
+A product gets as many of them as entries are wanted: about twice the calls of a single draw, at most."""
 RESAMPLE_TEMPERATURE = 0.7
 ROUNDS = 3
 """Times each kind of defect is asked for at most, each time about another part."""
@@ -78,8 +79,8 @@ class Outcome(NamedTuple):
 class _Tally:
     """Collects completions and verdicts while a strategy runs."""
 
-    def __init__(self, rules: Filter) -> None:
-        self.rules = rules
+    def __init__(self, rules: Filter, spare: int = 0) -> None:
+        self.rules, self.spare = rules, spare
         self.accepted: list[Candidate] = []
         self.rejected: list[tuple[str, str]] = []
         self.requests: list[str] = []
@@ -247,7 +248,7 @@ def _phrase_request(model: str, recipe: Recipe, product: Product, question: Ask,
 
 def _phrases(model: LanguageModel, recipe: Recipe, product: Product, tick: Tick) -> Outcome:
     rules = Filter(product, strict=True, foreign=_foreign(recipe.template, product), own=unsolved(recipe, product))
-    tally = _Tally(rules)
+    tally = _Tally(rules, spare=recipe.count)
     for question in asks(recipe, product):
         if len(tally.accepted) >= recipe.count:
             break
@@ -261,8 +262,11 @@ def _draws(model: LanguageModel, recipe: Recipe, product: Product, question: Ask
     """The usable ones of the greedy answer and of warmer ones, drawn until one is specific in words of its own."""
     usable: list[Candidate] = []
     for draw in range(1 + RESAMPLES):
-        if usable and (draw > SAMPLES or _worth(recipe.template, product, usable[-1])[0] == _BEST):
-            break
+        if usable:
+            enough = draw > SAMPLES or _worth(recipe.template, product, usable[-1])[0] == _BEST
+            if enough or not tally.spare:
+                break
+            tally.spare -= 1
         request = _phrase_request(model.model, recipe, product, question, draw)
         try:
             completion = model.complete(request)

@@ -42,14 +42,8 @@ def asked(*answers: str, product: Product = GEAR, model: type[Scripted] = Script
 
 
 def test_what_is_specific() -> None:
-    assert [
-        specificity(text, ["wheel rim"]) for text in ("dent", "dented rims", "long dent", "long dent in a wheel")
-    ] == [
-        0,
-        1,
-        1,
-        2,
-    ]
+    texts = ("dent", "dented rims", "long dent", "long dent in a wheel")
+    assert [specificity(text, ["wheel rim"]) for text in texts] == [0, 1, 1, 2]
     assert look_words("Long, dark scratch") == {"long", "dark"}
     assert not look_words("bent and cracked")
     assert not names_part("dented hub", ["rim"])
@@ -80,6 +74,15 @@ def test_an_accepted_question_costs_no_more_than_its_samples() -> None:
     outcome, model = asked(*[COPIED] * (1 + SAMPLES), model=Surer)
     assert (len(model.requests), [one.text for one in outcome.candidates]) == (1 + SAMPLES, [COPIED])
     assert outcome.rejected == ()
+
+
+def test_a_product_gets_as_many_further_draws_as_entries_are_wanted() -> None:
+    product = GEAR.model_copy(update={"families": ("crack", "rust", "hole")})
+    copies = [COPIED, COPIED, COPIED, "brown rust spots on the tooth", "brown rust spots on the tooth"]
+    model = Scripted([*copies, "tiny hole in the tooth"])
+    outcome = propose(model, Recipe(template=TEMPLATE, count=3), product, lambda _: None)
+    assert [one.text for one in outcome.candidates] == [COPIED, copies[3], "tiny hole in the tooth"]
+    assert len(model.requests) == 3 + 3
 
 
 def test_answers_that_were_kept_are_enough_where_nobody_can_be_asked() -> None:
