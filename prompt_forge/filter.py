@@ -37,7 +37,10 @@ _VISIBLE = re.compile(
     r"|wrinkl|cut|tear|torn|slit|rip|fray|thread|loose|tangle|burn|burnt|char|scorch|melt|sag|rust|corro|bubbl|blister|lump|bump"
     r"|swell|swollen|bulg|worn|smudg|blur|misprint|leak|cluster|gap|fold|crease"
 )
-_JUNK = re.compile(r"^(?:cracking|breaking|missing) (?:the|a)\b|\b(?:where|or|was|that|which)\b")
+_JUNK = re.compile(
+    r"^(?:cracking|breaking|missing) (?:the|a)\b|\b(?:where|or|was|that|which)\b"
+    r"|\b(?:stain|crack|scratch|mark|spot|dent|chip|hole|tear|burn)(?:s|es)? (?:the|a)\b"
+)
 
 
 def trim(text: str, product: Product) -> str:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from descriptions.errors import SettingsError
 from descriptions.words import is_near, words
-from prompt_forge.catalog import DEFAULT_FAMILIES, DEFAULT_PARTS, Product
+from prompt_forge.catalog import DEFAULT_FAMILIES, Product
 from prompt_forge.errors import IncompleteError, OfflineError, RecordingError, RejectedAnswerError
 from prompt_forge.filter import Filter, copied_example
 from prompt_forge.llm.reask import ask
@@ -33,7 +33,7 @@ RESAMPLE_TEMPERATURE = 0.7
 ROUNDS = 3
 """Times each kind of defect is asked for at most, each time about another part."""
 _BEST = 3
-"""Worth of a phrase that names a part, says a look, and copies nothing."""
+"""Worth of a phrase that names the part, says a look, and copies nothing."""
 _REASONS = 4
 """Reasons that the error of a useless answer shows."""
 _PHRASE_TOKENS = 32
@@ -254,7 +254,7 @@ def _phrases(model: LanguageModel, recipe: Recipe, product: Product, tick: Tick)
             break
         tick(question.family)
         if usable := _draws(model, recipe, product, question, tally):
-            tally.choose(max(usable, key=lambda one: _worth(recipe.template, product, one)), usable)
+            tally.choose(max(usable, key=lambda one: _worth(recipe.template, question, one)), usable)
     return tally.outcome(recipe.count)
 
 
@@ -263,7 +263,7 @@ def _draws(model: LanguageModel, recipe: Recipe, product: Product, question: Ask
     usable: list[Candidate] = []
     for draw in range(1 + RESAMPLES):
         if usable:
-            enough = draw > SAMPLES or _worth(recipe.template, product, usable[-1])[0] == _BEST
+            enough = draw > SAMPLES or _worth(recipe.template, question, usable[-1])[0] == _BEST
             if enough or not tally.spare:
                 break
             tally.spare -= 1
@@ -285,13 +285,13 @@ def _draws(model: LanguageModel, recipe: Recipe, product: Product, question: Ask
     return usable
 
 
-def _worth(template: Template, product: Product, candidate: Candidate) -> tuple[int, int, float]:
+def _worth(template: Template, question: Ask, candidate: Candidate) -> tuple[int, int, float]:
     """What decides between usable answers to one question.
 
-    Own words count as much as the name of a part or a word for the look; then what is specific goes before what is
-    merely no copy (`thin crack in the cap` before `crack in the cap`), and then what the model is surer of.
+    Own words count as much as the name of the part asked about or a word for the look. Then what is specific goes
+    before what is merely no copy (`thin crack in the cap` before `crack in the cap`), then what the model is surer of.
     """
-    specific = specificity(candidate.text, product.parts or DEFAULT_PARTS)
+    specific = specificity(candidate.text, [question.part])
     own = not copied_example(candidate.text, candidate.part, template.examples)
     sure = -math.inf if candidate.mean_logprob is None else candidate.mean_logprob
     return specific + own, specific, sure

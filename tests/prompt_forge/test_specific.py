@@ -70,6 +70,14 @@ def test_the_most_specific_answer_in_own_words_is_kept(answers: tuple[str, ...],
     assert [request.sampling.temperature > 0 for request in model.requests] == [False] + [True] * (len(answers) - 1)
 
 
+def test_the_part_that_was_asked_about_counts() -> None:
+    nut = Product(category="nut", object_name="nut", parts=("edge", "thread"), families=("dirt or foreign object",))
+    copied = "loose hair stuck to the edge"
+    model = Scripted([copied, "loose thread stuck", copied])
+    outcome = propose(model, Recipe(template=TEMPLATE, count=1), nut, lambda _: None)
+    assert [one.text for one in outcome.candidates] == [copied]
+
+
 def test_an_accepted_question_costs_no_more_than_its_samples() -> None:
     outcome, model = asked(*[COPIED] * (1 + SAMPLES), model=Surer)
     assert (len(model.requests), [one.text for one in outcome.candidates]) == (1 + SAMPLES, [COPIED])
