@@ -23,8 +23,7 @@ def save_bank(bank: Bank, path: Path) -> None:
         BankError: the name does not end with `.refs.safetensors`.
         OutputError: the file cannot be written.
     """
-    if not path.name.endswith(SUFFIX):
-        raise BankError(f"{path}", expected=f"a name that ends with {SUFFIX}", hint=f"type --out NAME{SUFFIX}")
+    require_name(path)
     tensors = {"maps": torch.from_numpy(np.ascontiguousarray(bank.maps))}
     for level in range(len(bank.tokens[0])):
         tensors[f"lengths.{level}"] = torch.tensor([len(each[level]) for each in bank.tokens])
@@ -34,6 +33,16 @@ def save_bank(bank: Bank, path: Path) -> None:
             save_file(tensors, part, metadata={_INFO: bank.info.model_dump_json()})
     except OSError as error:
         raise cannot_write(path, error) from error
+
+
+def require_name(path: Path) -> None:
+    """Refuse a name that no bank has.
+
+    Raises:
+        BankError: it does not end with `.refs.safetensors`.
+    """
+    if not path.name.endswith(SUFFIX):
+        raise BankError(f"{path}", expected=f"a name that ends with {SUFFIX}", hint=f"type --out NAME{SUFFIX}")
 
 
 def load_bank(path: Path) -> Bank:
