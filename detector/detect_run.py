@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from descriptions.schema import DescriptionFile
@@ -9,12 +10,13 @@ from descriptions.store import Store
 from descriptions.terminal import INTERRUPTED
 from detector import console
 from detector.context.references import ReferenceScorer
+from detector.context.storage import SUFFIX, load_bank
 from detector.detect import Detector, Failure
 from detector.detect_output import about, print_results, write_results
 from detector.detect_pictures import draw
 from detector.detect_request import DetectRequest, identity, make_detector, parse_rate
 from detector.detections import Results, Row, judged, to_row, with_boxes_that_count
-from detector.errors import cannot_write
+from detector.errors import DetectorError, cannot_write
 from detector.finding import find_images
 from detector.images import bits_note, unremarkable
 from detector.journal import Journal
@@ -108,7 +110,13 @@ def _references(request: DetectRequest, detector: Detector, description: Descrip
         parse_rate(request.false_alarms)
     if not request.references:
         return None
-    photos = [str(path) for path in find_images(request.references).photos]
+    kept = [Path(name) for name in request.references if name.endswith(SUFFIX)]
+    if kept and len(request.references) > 1:
+        raise DetectorError(
+            f"{kept[0]} with other --references", expected="one file of references, or photos",
+            hint="type detector references add to put photos into the file",
+        )  # fmt: skip
+    photos = load_bank(kept[0]) if kept else [str(path) for path in find_images(request.references).photos]
     return ReferenceScorer(detector.predictor, detector.prompts(description), photos, description.category)
 
 

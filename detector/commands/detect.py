@@ -37,7 +37,7 @@ def detect(
     ] = None,
     references: Annotated[
         list[str] | None,
-        typer.Option(help="Good photos to compare with: files, folders or globs; may be repeated."),
+        typer.Option(help="Good photos to compare with: files, folders, globs, or one .refs.safetensors."),
     ] = None,
     false_alarms: Annotated[
         str | None, typer.Option(help="Share of good photos that may be called anomalous, such as 5%.")

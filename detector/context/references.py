@@ -35,16 +35,23 @@ class ReferenceScorer:
     Args:
         predictor: reads the words on every photo, reference or not.
         prompts: of the description version.
-        photos: paths of good photos.
+        photos: paths of good photos, or a bank of them; the words are read on the photos themselves.
         category: product.
 
     Raises:
-        BankError: no usable photo.
+        BankError: no usable photo, or a bank of another model or product.
+        ImageError: a photo of the bank is not where it was.
     """
 
-    def __init__(self, predictor: Predictor, prompts: PromptSet, photos: Sequence[Any], category: str = "") -> None:
+    def __init__(
+        self, predictor: Predictor, prompts: PromptSet, photos: "Sequence[Any] | Bank", category: str = ""
+    ) -> None:
         self.predictor, self.prompts = predictor, prompts
-        self.bank = Bank.from_images(predictor.model, photos, category=category, cache=predictor.cache)
+        if isinstance(photos, Bank):
+            photos.require(predictor.model, category)
+            self.bank = photos
+        else:
+            self.bank = Bank.from_images(predictor.model, photos, category=category, cache=predictor.cache)
         self.reader = ContextReader(predictor.model, predictor.cache, self.bank.info.size)
         side = math.isqrt(self.bank.maps.shape[1])
         self.grid = (side, side)

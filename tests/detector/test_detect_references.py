@@ -59,6 +59,19 @@ def test_a_reference_is_not_compared_with_itself(home, tmp_path):
     assert found["images"][0]["score"] > 0, "at distance 0 to itself it would score below the mean of good photos"
 
 
+def test_kept_references_are_read_as_the_photos_they_were_built_from(home, tmp_path):
+    model = ["--checkpoint", str(home / "tiny.safetensors"), "--device", "cpu"]
+    kept = tmp_path / "gear.refs.safetensors"
+    run(["references", "build", str(home / "good"), "--category", "gear", "--out", str(kept), *model])
+    photos, _ = document(home)
+    again = json.loads(run(command(home, "--format", "json", "--references", str(kept), photos="judged")).stdout)
+    assert [image["score"] for image in again["images"]] == pytest.approx(
+        [image["score"] for image in photos["images"]], rel=0.02
+    )
+    with pytest.raises(DetectorError, match="with other --references; expected one file of references, or photos"):
+        run(command(home, "--references", str(kept), "--references", str(home / "good"), photos="judged"))
+
+
 def test_a_promise_that_so_few_photos_cannot_keep_is_refused(home):
     with pytest.raises(FalseAlarmError, match="expected at least 19"):
         run(command(home, "--references", str(home / "good"), "--false-alarms", "5%", photos="judged"))
