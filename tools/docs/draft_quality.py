@@ -5,8 +5,8 @@
 
 Without options the packaged `v2` drafts of all products are counted. `--fresh` generates drafts with the embedded model
 into a temporary folder and sets them beside the packaged ones of the same products: those named with `--category`, or
-every eighth product in alphabetical order (`--every`). Answers come from the cache where it has them. Each of the two writes its
-own table and leaves the other.
+every eighth product in alphabetical order (`--every`). Answers come from the cache where it has them. Each of the two
+writes its own table and leaves the other.
 
 What is counted, of the entries of a draft:
 
