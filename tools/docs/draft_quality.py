@@ -1,12 +1,12 @@
 """Counts how good the embedded model's drafts are, and writes the table into docs/generate.md.
 
     python -m tools.docs.draft_quality
-    python -m tools.docs.draft_quality --fresh [--category NAME]...
+    python -m tools.docs.draft_quality --fresh [--every N] [--category NAME]...
 
 Without options the packaged `v2` drafts of all products are counted. `--fresh` generates drafts with the embedded model
 into a temporary folder and sets them beside the packaged ones of the same products: those named with `--category`, or
-every fourth product in alphabetical order. Answers come from the cache where it has them. Each of the two writes its
-own table and leaves the other.
+every eighth product in alphabetical order (`--every`). Answers come from the cache where it has them. Each of the two
+writes its own table and leaves the other.
 
 What is counted, of the entries of a draft:
 
@@ -43,7 +43,7 @@ TARGET = Path(__file__).resolve().parents[2] / "docs" / "generate.md"
 TEMPLATE = "family-fewshot"
 LIBRARY, FRESH = "quality of the packaged drafts", "quality of fresh drafts"
 """Names of the markers in the page."""
-EVERY = 4
+EVERY = 8
 """`--fresh` takes one of so many products."""
 HEAD = (
     "drafts",
@@ -153,10 +153,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fresh", action="store_true", help="generate drafts now; slow")
     parser.add_argument("--category", action="append", help="product of --fresh; repeat for several")
+    parser.add_argument("--every", type=int, default=EVERY, help="one of so many products, by name")
     args = parser.parse_args(arguments)
     examples, names = Templates.find().get(TEMPLATE).examples, sorted(load_catalog())
     if args.fresh:
-        names = args.category or names[::EVERY]
+        names = args.category or names[:: args.every]
         with tempfile.TemporaryDirectory() as folder:
             now = total(fresh(names, Path(folder)), examples)
         rows = [total(packaged(names), examples).row("packaged `v2`"), now.row("generated now")]
