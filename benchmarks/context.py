@@ -3,7 +3,9 @@
     python -m benchmarks.context --data DATA                         # all development sets, hours on two cores
     python -m benchmarks.context --data DATA --sets mpdd/metal_plate --references 1 --references 8 --draws 2 --every 4
 
-Rows are `plain` (nearest neighbour and mean of the highest 1 %, as AnomalyDINO, on the same tokens) and `ours` (as `detector.context` scores). Features are kept in a temporary folder, so that a photo is looked at once.
+Rows are `plain` (nearest neighbour and mean of the highest 1 %, as AnomalyDINO, on the same tokens) and `ours`
+(as `detector.context` scores). Features are kept in a temporary folder, so that a photo is looked at
+once.
 """
 
 import argparse

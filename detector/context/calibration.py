@@ -19,8 +19,8 @@ TOP = 0.01
 """Share of the highest patches that an image score averages (AnomalyDINO, WACV 2025)."""
 COARSE = 1.0
 """Standard deviation, in patches, of the blur before the coarse half of a photo's score."""
-ODD = 3.5
-"""Robust deviations from the other references beyond which one looks odd (Iglewicz and Hoaglin, 1993)."""
+ODD = 2.5
+"""Robust deviations from the other references beyond which one looks odd (after Iglewicz and Hoaglin, 1993)."""
 
 
 class FalseAlarmError(DetectorError):
