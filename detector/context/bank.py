@@ -7,6 +7,7 @@ DetectorError
 +-- BankError       references that are empty, or that belong to another model, size or category
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,7 +22,7 @@ from torch import Tensor
 from detector.cache import FeatureCache
 from detector.context import calibration
 from detector.context.calibration import Scale, top_mean
-from detector.context.distances import BLOCK, core_set, reference_distances
+from detector.context.distances import BLOCK, core_set, nearest, reference_distances
 from detector.context.tokens import (
     ContextReader,
     Levels,
@@ -93,6 +94,7 @@ class Bank:
     Args:
         info: what they are of.
         tokens: of each reference, level by level, unit length and in half precision; all on the CPU.
+        spreads: of every token, its distance to the other references.
         maps: leave-one-out distances of every reference's patches.
         notes: photos that were refused or deserve a word, one line each.
     """
@@ -101,10 +103,12 @@ class Bank:
         self,
         info: BankInfo,
         tokens: Sequence[Levels],
+        spreads: Sequence[Levels],
         maps: Float[np.ndarray, "references patches"],
         notes: Sequence[str] = (),
     ) -> None:
-        self.info, self.tokens, self.maps, self.notes = info, list(tokens), maps, tuple(notes)
+        self.info, self.tokens, self.spreads, self.notes = info, list(tokens), list(spreads), tuple(notes)
+        self.maps = maps
 
     @classmethod
     def from_images(
@@ -170,7 +174,7 @@ class Bank:
             raise BankError(f"{len(stay)} reference left", expected="at least 2", hint="build a bank of other photos")
         info = self.info.model_copy(update={"references": tuple(self.info.references[index] for index in stay)})
         tokens = [self.tokens[index] for index in stay]
-        return Bank(info, tokens, _leave_one_out(tokens, [_own(each, info) for each in tokens]))
+        return Bank(info, tokens, *_leave_one_out(tokens, [_own(each, info) for each in tokens]))
 
     def _named(self, name: str) -> int:
         known = self.info.references
@@ -225,7 +229,8 @@ class Bank:
             raise BankError("tokens of another model", expected="the model the references were read with")
         if len(photo[0]) != self.maps.shape[1]:
             raise BankError(f"a photo of {len(photo[0])} patches", expected=f"{self.maps.shape[1]}, as the references")
-        values = reference_distances(photo, [self.tokens[i] for i in others], block)
+        references, spreads = ([kept[i] for i in others] for kept in (self.tokens, self.spreads))
+        values = reference_distances(photo, references, spreads, block)
         return values.cpu().numpy(), len(others) < len(self.tokens)
 
     @property
@@ -234,13 +239,24 @@ class Bank:
         return Scale.of(self.maps)
 
     @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of a map."""
+        side = math.isqrt(self.maps.shape[1])
+        return side, side
+
+    def score(self, distances: Float[np.ndarray, " patches"]) -> float:
+        """Score of a photo from its distances; 1 is an ordinary good photo (see `calibration.photo_score`)."""
+        pairs = [calibration.fine_and_coarse(each, self.grid) for each in self.maps]
+        fine, coarse = (float(np.mean(values)) for values in zip(*pairs, strict=True))
+        return calibration.photo_score(distances, self.grid, (fine, coarse))
+
+    @property
     def scores(self) -> list[float]:
-        """What every reference scores against the others, in deviations of a good patch."""
-        scale = self.scale
-        return [top_mean(scale.deviations(each)) for each in self.maps]
+        """What every reference scores against the others."""
+        return [self.score(each) for each in self.maps]
 
     def threshold(self, false_alarms: float) -> float:
-        """The score in deviations above which a photo is anomalous, at a promised rate of false alarms.
+        """The score above which a photo is anomalous, at a promised rate of false alarms.
 
         Raises:
             FalseAlarmError: fewer references than the rate asks for; one that is calibrated by itself promises nothing.
@@ -281,12 +297,15 @@ def _made(
         raise BankError(f"no usable reference photo{why}", expected="at least one good photo of the product")
     single = len(references) == 1
     if single:
-        versions = reader.read(own_versions(photos[0].picture, reader.size))
-        maps = reference_distances(_floats(own[0]), [_floats(each, "cpu") for each in versions]).numpy()[None]
+        versions = [_floats(each) for each in reader.read(own_versions(photos[0].picture, reader.size))]
+        maps = reference_distances(_floats(own[0]), versions).numpy()[None]
     tokens = _reduced(tokens, info.max_patches)
-    if not single:
-        maps = _leave_one_out(tokens, own, reader.device)
-    return Bank(info.model_copy(update={"references": tuple(references), "by_itself": single}), tokens, maps, notes)
+    if single:  # what a photo says of itself is no spread
+        spreads = [tuple(level.new_zeros(len(level)) for level in each) for each in tokens]
+    else:
+        spreads, maps = _leave_one_out(tokens, own, reader.device)
+    info = info.model_copy(update={"references": tuple(references), "by_itself": single})
+    return Bank(info, tokens, spreads, maps, notes)
 
 
 def _floats(levels: Levels, device: torch.device | str = "cpu") -> Levels:
@@ -300,13 +319,25 @@ def _own(tokens: Levels, info: BankInfo) -> Levels:
 
 def _leave_one_out(
     tokens: Sequence[Levels], own: Sequence[Levels], device: torch.device | str = "cpu"
-) -> NDArray[np.float32]:
-    """Distances of every reference's patches to the other references."""
-    maps = []
+) -> tuple[list[Levels], NDArray[np.float32]]:
+    """Of every token its distance to the other references, and from these, the map of every reference."""
+    spreads, maps = [], []
+    for index, photo in enumerate(tokens):
+        far = [
+            torch.stack(
+                [nearest(level.float().to(device), other[at].float().to(device)) for other in _but(tokens, index)]
+            )
+            for at, level in enumerate(photo)
+        ]
+        spreads.append(tuple(level.amin(0).half().cpu() for level in far))
     for index, photo in enumerate(own):
-        others = [each for other, each in enumerate(tokens) if other != index]
-        maps.append(reference_distances(_floats(photo, device), others).cpu().numpy())
-    return np.stack(maps)
+        values = reference_distances(_floats(photo, device), _but(tokens, index), _but(spreads, index))
+        maps.append(values.cpu().numpy())
+    return spreads, np.stack(maps)
+
+
+def _but(values: Sequence[Levels], index: int) -> list[Levels]:
+    return [each for other, each in enumerate(values) if other != index]
 
 
 def _reduced(tokens: Sequence[Levels], keep: int | None) -> list[Levels]:

@@ -11,13 +11,16 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from detector.errors import DetectorError
 
 TOP = 0.01
 """Share of the highest patches that an image score averages (AnomalyDINO, WACV 2025)."""
-ODD = 3.5
-"""Robust deviations from the other references beyond which one looks odd (Iglewicz and Hoaglin, 1993)."""
+COARSE = 1.0
+"""Standard deviation, in patches, of the blur before the coarse half of a photo's score."""
+ODD = 2.5
+"""Robust deviations from the other references beyond which one looks odd (after Iglewicz and Hoaglin, 1993)."""
 
 
 class FalseAlarmError(DetectorError):
@@ -45,6 +48,28 @@ def top_mean(patches: Float[np.ndarray, "..."], share: float = TOP) -> float:
     values = np.asarray(patches).ravel()
     count = max(1, math.ceil(share * values.size))
     return float(np.partition(values, values.size - count)[-count:].mean())
+
+
+def photo_score(patches: Float[np.ndarray, " patches"], grid: tuple[int, int], good: tuple[float, float]) -> float:
+    """The score of a photo at two scales: small defects show in one patch, large ones in many.
+
+    The highest patch, and the mean of the highest 1 % of the map blurred by one patch, each as a multiple of what good
+    photos have, averaged: 1 is an ordinary good photo. Neither alone serves both small and large defects (measured in
+    `docs/context.md`).
+
+    Args:
+        patches: distances, row-major over the grid.
+        grid: rows and columns.
+        good: mean over good photos of `fine_and_coarse`, one number a scale.
+    """
+    fine, coarse = fine_and_coarse(patches, grid)
+    return (fine / max(good[0], 1e-6) + coarse / max(good[1], 1e-6)) / 2
+
+
+def fine_and_coarse(patches: Float[np.ndarray, " patches"], grid: tuple[int, int]) -> tuple[float, float]:
+    """The highest patch, and the mean of the highest 1 % after a blur of one patch."""
+    blurred = ndimage.gaussian_filter(np.asarray(patches, np.float64).reshape(grid), COARSE)
+    return float(np.max(patches)), top_mean(blurred)
 
 
 def p_value(score: float, good: Sequence[float]) -> float:
@@ -103,7 +128,7 @@ def uncalibrated_guess(good: Sequence[float]) -> float:
 def odd_ones(good: Sequence[float]) -> list[tuple[int, float]]:
     """Which good photos score unlike the others, the oddest first, with robust deviations from their median.
 
-    The deviation is the median absolute one times 1.4826, and at least a twentieth of the median, so that nearly equal
+    The deviation is the median absolute one times 1.4826, and at least a fifth of the median, so that nearly equal
     photos are not told apart by nothing. Few photos give a poor idea of the spread: from n, `ODD` is raised by 4 in n.
     Fewer than three name none: either could be the odd one.
     """
@@ -111,6 +136,6 @@ def odd_ones(good: Sequence[float]) -> list[tuple[int, float]]:
         return []
     scores = np.asarray(good)
     middle = float(np.median(scores))
-    spread = max(1.4826 * float(np.median(np.abs(scores - middle))), 0.05 * abs(middle), 1e-9)
+    spread = max(1.4826 * float(np.median(np.abs(scores - middle))), 0.2 * abs(middle), 1e-9)
     far = (scores - middle) / spread
     return [(int(index), float(far[index])) for index in np.argsort(-far) if far[index] > ODD * (1 + 4 / len(good))]

@@ -27,6 +27,8 @@ FRACTION = 0.3
 """Share of the other photos, the nearest ones for each patch, whose distances are averaged (MuSc, section 3.3)."""
 PROJECTED = 128
 """Width that tokens are projected to while a core set is chosen (PatchCore, section 3.2; Johnson-Lindenstrauss)."""
+SPREAD = 0.5
+"""Share of the nearest reference token's own distance to other references that a distance is reduced by."""
 FEW_TOGETHER = 8
 """Photos below which photos among each other say little."""
 
@@ -47,19 +49,32 @@ def nearest(
     """
     if not len(bank):  # a reference that a core set kept nothing of
         return queries.new_full((len(queries),), 2.0, dtype=torch.float32)
+    return nearest_with_index(queries, bank, block)[0]
+
+
+def nearest_with_index(
+    queries: Float[Tensor, "queries width"], bank: Float[Tensor, "bank width"], block: int = BLOCK
+) -> tuple[Float[Tensor, " queries"], Int[Tensor, " queries"]]:
+    """As `nearest`, for a bank that is not empty, and which token of the bank it is; the first among equals."""
     best = queries.new_full((len(queries),), -2.0, dtype=torch.float32)
+    index = torch.zeros(len(queries), dtype=torch.long, device=queries.device)
     columns = max(1, min(len(bank), block // max(1, min(len(queries), 1024))))
     rows = max(1, block // columns)
     for start in range(0, len(queries), rows):
         part = queries[start : start + rows]
         for first in range(0, len(bank), columns):
             other = bank[first : first + columns]
-            here = best[start : start + rows]
-            torch.maximum(here, (part @ other.T).amax(1).float(), out=here)
-    return (1 - best).clamp_min_(0)
+            here, at = best[start : start + rows], index[start : start + rows]
+            highest, which = (part @ other.T).max(1)
+            better = highest.float() > here
+            here[better] = highest.float()[better]
+            at[better] = which[better] + first
+    return (1 - best).clamp_min_(0), index
 
 
-def reference_distances(photo: Levels, references: Sequence[Levels], block: int = BLOCK) -> Float[Tensor, " patches"]:
+def reference_distances(
+    photo: Levels, references: Sequence[Levels], spreads: Sequence[Levels] | None = None, block: int = BLOCK
+) -> Float[Tensor, " patches"]:
     """d_ref: distance of every patch to the nearest patch of any reference, averaged over levels.
 
     PatchCore (CVPR 2022), WinCLIP+ (CVPR 2023), AnomalyDINO (WACV 2025). References are gone through one by one, so
@@ -68,9 +83,22 @@ def reference_distances(photo: Levels, references: Sequence[Levels], block: int 
     Args:
         photo: tokens of one photo.
         references: tokens of each reference; at least one token a level in all.
+        spreads: how far each of those tokens lies from the other references. `SPREAD` times the spread of the nearest
+            token is taken off: what good photos do not agree on counts for less, as in PatchCore's re-weighting
+            (section 3.3). Values below 0 are then possible.
         block: see `nearest`.
     """
-    return distances_by_photo(photo, references, block).amin(1).mean(0)
+    if spreads is None:
+        return distances_by_photo(photo, references, block).amin(1).mean(0)
+    levels = []
+    for level, one in enumerate(photo):
+        best = one.new_full((len(one),), math.inf, dtype=torch.float32)
+        for reference, spread in zip(references, spreads, strict=True):
+            if len(reference[level]):
+                far, index = nearest_with_index(one, reference[level].to(one), block)
+                torch.minimum(best, far - SPREAD * spread[level].to(far)[index], out=best)
+        levels.append(best)
+    return torch.stack(levels).mean(0)
 
 
 def distances_by_photo(

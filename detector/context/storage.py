@@ -28,6 +28,7 @@ def save_bank(bank: Bank, path: Path) -> None:
     for level in range(len(bank.tokens[0])):
         tensors[f"lengths.{level}"] = torch.tensor([len(each[level]) for each in bank.tokens])
         tensors[f"tokens.{level}"] = torch.cat([each[level] for each in bank.tokens])
+        tensors[f"spreads.{level}"] = torch.cat([each[level] for each in bank.spreads])
     try:
         with staged(path) as part:
             save_file(tensors, part, metadata={_INFO: bank.info.model_dump_json()})
@@ -57,10 +58,11 @@ def load_bank(path: Path) -> Bank:
         with safe_open(path, framework="pt") as file:
             info = BankInfo.model_validate_json((file.metadata() or {})[_INFO])
             stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dictionary
-        levels = [
-            stored[f"tokens.{level}"].split(stored[f"lengths.{level}"].tolist())
-            for level in range(sum(name.startswith("tokens.") for name in stored))
-        ]
+        count = sum(name.startswith("tokens.") for name in stored)
+        levels, spread = (
+            [stored[f"{name}.{at}"].split(stored[f"lengths.{at}"].tolist()) for at in range(count)]
+            for name in ("tokens", "spreads")
+        )
         maps = stored["maps"]
     except (SafetensorError, ValidationError, KeyError, RuntimeError, OSError) as error:
         raise BankError(
@@ -76,4 +78,4 @@ def load_bank(path: Path) -> Bank:
             f"{path} holds {len(tokens)} photos and says {len(info.references)}", expected="at least one and as many",
             hint="build it again",
         )  # fmt: skip
-    return Bank(info, tokens, maps.numpy())
+    return Bank(info, tokens, [tuple(level) for level in zip(*spread, strict=True)], maps.numpy())

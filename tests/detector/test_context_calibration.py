@@ -6,8 +6,10 @@ import pytest
 from detector.context.calibration import (
     FalseAlarmError,
     Scale,
+    fine_and_coarse,
     odd_ones,
     p_value,
+    photo_score,
     promise,
     smallest_rate,
     threshold,
@@ -60,6 +62,17 @@ def test_the_score_is_the_mean_of_the_highest_hundredth():
     values = np.arange(400.0).reshape(20, 20)
     assert top_mean(values) == np.mean([396, 397, 398, 399])
     assert top_mean(np.array([1.0, 7.0])) == 7
+
+
+def test_a_photo_scores_at_two_scales_as_multiples_of_good():
+    flat = np.full(400, 2.0)
+    assert fine_and_coarse(flat, (20, 20)) == pytest.approx((2, 2))
+    assert photo_score(flat, (20, 20), (1, 4)) == pytest.approx((2 + 0.5) / 2)
+    point, area = flat.copy(), flat.copy()
+    point[210] = 8
+    area.reshape(20, 20)[6:12, 6:12] = 4
+    assert fine_and_coarse(point, (20, 20))[0] > fine_and_coarse(area, (20, 20))[0]
+    assert fine_and_coarse(point, (20, 20))[1] < fine_and_coarse(area, (20, 20))[1]
 
 
 def test_a_scale_gives_deviations_and_survives_equal_values():
