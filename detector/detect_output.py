@@ -15,7 +15,7 @@ from detector import console
 from detector.detect_request import DetectRequest
 from detector.detections import Results, Row, about_threshold, to_csv, to_document
 from detector.presets import DEFAULT
-from detector.report.detections import write_html
+from detector.report.detections import write_detections
 from detector.run import command_line, versions
 from detector.threshold import GUESS_IMAGES, Threshold
 from detector.threshold_source import GUESS
@@ -48,7 +48,7 @@ def write_results(request: DetectRequest, description: DescriptionFile, results:
     text = json.dumps(document, indent=2, ensure_ascii=False)
     atomic_write(out / "results.json", console.encodable(text) + "\n")
     atomic_write(out / "results.csv", to_csv(results.rows, results.threshold))
-    write_html(out / "report.html", results.rows, results.failed, facts(request, description, results))
+    write_detections(out / "report.html", results.rows, results.failed, facts(request, description, results))
 
 
 def facts(request: DetectRequest, description: DescriptionFile, results: Results) -> dict[str, Any]:

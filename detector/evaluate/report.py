@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from descriptions.files import atomic_write
 from descriptions.refs import parse_ref
+from detector.console import encodable
 from detector.evaluate.errors import EvaluationError
 from detector.evaluate.resample import Interval, interval
 from detector.evaluate.run import Evaluation
@@ -120,13 +121,13 @@ def to_csv(document: dict[str, Any]) -> str:
     """The table as a file; a category that a spreadsheet would take for a formula has an apostrophe in front."""
     frame = to_frame(document)
     frame["category"] = frame["category"].map(lambda name: f"'{name}" if name.startswith(_FORMULA) else name)
-    return frame.to_csv(index=False)
+    return encodable(frame.to_csv(index=False))
 
 
 def write_results(out: Path, document: dict[str, Any], evaluation: Evaluation) -> None:
     """Write `results.json`, `results.csv` and `draws.npz`."""
     write_draws(out, evaluation)
-    atomic_write(out / RESULTS, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    atomic_write(out / RESULTS, encodable(json.dumps(document, indent=2, ensure_ascii=False)) + "\n")
     atomic_write(out / "results.csv", to_csv(document))
 
 

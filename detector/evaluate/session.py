@@ -12,7 +12,6 @@ from detector.checkpoint import CheckpointError, read_info
 from detector.data import open_data
 from detector.data.names import read_names
 from detector.evaluate.errors import EvaluationError
-from detector.evaluate.page import write_page
 from detector.evaluate.passes import Scorer
 from detector.evaluate.report import (
     compare,
@@ -30,6 +29,7 @@ from detector.images import MAX_PIXELS, ReadOptions
 from detector.localize.build import BOXES, build_localizer
 from detector.predictor import MAX_SIZE, Predictor
 from detector.presets import DEFAULT, WEIGHTS, resolve_preset
+from detector.report.evaluation import write_evaluation
 from detector.scoring import ScoringSettings
 from detector.seen import unpack
 
@@ -100,7 +100,7 @@ def run(request: Request, form: Form = "table") -> int:
     document = to_document(found)
     write_results(request.out, document, found)
     write_contributions(request.out, found)
-    write_page(request.out / "report.html", found, request.out / "images", _facts(request), document["mean"])
+    write_evaluation(request.out / "report.html", found, request.out / "images", _facts(request), document["mean"])
     show(found, document, form)
     return 1 if found.failures else 0
 

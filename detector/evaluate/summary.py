@@ -105,7 +105,7 @@ def summarise(
     images, paths = tuple(sample for sample, _, _ in scored), [path for _, path, _ in scored]
     labels = np.array([sample.defective for sample in images], dtype=bool)
     table = np.array([head.scores for _, _, head in scored], dtype=np.float64).reshape(len(scored), len(columns))
-    chosen = draw_images(labels, draws, (seed, *category.encode()))
+    chosen = draw_images(labels, draws, (seed, *category.encode("utf-8", "surrogateescape")))
     results: list[VariantResult] = []
     first: _Drawn | None = None
     for index, variant in enumerate(variants):

@@ -1,1 +1,1 @@
-"""Pages that people look through, made from templates; nothing in them comes from elsewhere."""
+"""What people look at: the pages of `detector detect` and `detector eval`, from templates, with charts as SVG."""

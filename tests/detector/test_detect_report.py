@@ -1,42 +1,18 @@
-"""The page of `detector detect`, as a parser and a browser see it."""
+"""The page of `detector detect`, parsed."""
 
 import json
 import os
-from html.parser import HTMLParser
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from detector.detect import Failure
-from detector.report import detections
+from detector.report.detections import write_detections
 from tests.support.detecting import command, make_workplace, row_of, run
-
-
-class Page(HTMLParser):
-    """Tags with their attributes, and the text between them."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self._silent = False
-        self.feed(path.read_text(encoding="utf-8"))
-        self.text = " ".join(self.text.split())
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        self._silent = tag in ("style", "script")
-
-    def handle_endtag(self, tag):
-        self._silent = False
-
-    def handle_data(self, data):
-        if not self._silent:
-            self.text += data
-
-    def all(self, tag: str, name: str = "") -> list[dict[str, str | None]]:
-        """Attributes of every tag that has the class `name`."""
-        return [found for each, found in self.tags if each == tag and name in [*(found.get("class") or "").split(), ""]]
+from tests.support.page import read_page
 
 
 @pytest.fixture(scope="module")
@@ -44,51 +20,118 @@ def home(tmp_path_factory):
     return make_workplace(tmp_path_factory.mktemp("home"))
 
 
+def facts_of(page):
+    return dict(zip((e.text for e in page.find("dt")), (e.text for e in page.find("dd")), strict=True))
+
+
 def test_output_folder(home, tmp_path):
     out = tmp_path / "run"
     assert run(command(home, "--out", str(out))).exit_code == 0
     document = json.loads((out / "results.json").read_text())
-    page = Page(out / "report.html")
-    cards = page.all("article")
-    scores = sorted((each["score"] for each in document["images"]), reverse=True)
-    assert [float(card["data-score"]) for card in cards] == scores
-    shown = {image["src"] for image in page.all("img") if image.get("loading") == "lazy"}
-    assert shown == {row["heatmap"] for row in document["images"]}
-    assert all((out / name).is_file() for name in shown), "pictures are found beside the page, wherever it is moved to"
-    assert len(page.all("path", "tick")) == 12
-    assert "rust <b>stains</b>" in page.text, "what looks like markup in a description is text"
-    assert "12 images: no verdicts" in page.text
-    for fact in ("model", "descriptions", "date", "command", "versions", "threshold from", "map colours"):
-        assert fact in page.text, fact
-    assert "http" not in (out / "report.html").read_text()
+    assert all((out / row["heatmap"]).is_file() for row in document["images"])
     assert len((out / "results.csv").read_text().splitlines()) == 13
     assert not list(out.rglob("*.part"))
+    shutil.move(out, tmp_path / "moved")
+    cards = read_page(tmp_path / "moved" / "report.html").find("article")
+    ranked = sorted(document["images"], key=lambda row: -row["score"])
+    assert [card.attributes["data-name"] for card in cards] == [row["path"] for row in ranked]
+    for card in cards:
+        (picture,) = card.find("img")
+        assert (tmp_path / "moved" / picture.attributes["src"]).is_file(), "the folder moves as a whole"
+        assert picture.attributes["loading"] == "lazy"
+    assert any("rust <b>stains</b>" in card.text for card in cards)
+    assert not read_page(tmp_path / "moved" / "report.html").find("main")[0].find("b")
 
 
-def test_the_report_says_who_is_good_and_where_the_threshold_lies(home, tmp_path):
+def test_the_page_says_who_is_good_and_where_the_threshold_lies(home, tmp_path):
     run(command(home, "--out", str(tmp_path), "--threshold", "-9"))
-    page = Page(tmp_path / "report.html")
-    assert len(page.all("article", "anomalous")) == 12
-    assert "12 images: 12 anomalous 0 good" in page.text
-    assert "threshold -9.000" in page.text
+    page = read_page(tmp_path / "report.html")
+    assert [item.text for item in page.find("li")[:4]] == ["12 photos", "12 anomalous", "0 good", "0 failed"]
+    assert len(page.find("span", klass="badge")) == 12
+    (chart,) = page.find("svg", klass="chart")
+    assert "threshold -9.000" in chart.text
+    assert {radio.attributes["value"] for radio in page.find("input", name="verdict")} == {"", "anomalous", "good"}
     run([*command(home, "--out", str(tmp_path / "one"), photos="photos/00.png")])
-    page = Page(tmp_path / "one" / "report.html")
-    assert "1 images: no verdicts" in page.text
-    assert not page.all("svg")
+    page = read_page(tmp_path / "one" / "report.html")
+    assert [item.text for item in page.find("li")[:2]] == ["1 photo", "no verdicts"]
+    assert not page.find("svg", klass="chart")
+    assert not page.find("input", name="verdict")
 
 
-def test_names_that_need_escaping_and_images_beyond_the_page(tmp_path, monkeypatch):
-    monkeypatch.setattr(detections, "MOST", 1)
-    name = 'maps/50% "a" <b> ü#.png'
-    odd = os.fsdecode(b"caf\xe9<script>.png")
-    row = row_of(heatmap=name, path=odd)
-    detections.write_html(
-        tmp_path / "r.html", [row, row], [Failure("y", "y is <empty>")], {"title": "t <i>", "n": None}
-    )
-    page = Page(tmp_path / "r.html")
-    assert "1 more images are in results.csv" in page.text
-    assert "failed: y is <empty>" in page.text
-    assert r"caf\udce9<script>.png" in page.text
-    (image,) = [each for each in page.all("img") if each.get("loading")]
-    assert image["src"] == "maps/50%25%20%22a%22%20%3Cb%3E%20%C3%BC%23.png"
-    assert len(page.all("script")) == 1
+def test_the_page_says_how_it_was_made(home, tmp_path):
+    run(command(home, "--out", str(tmp_path), "--threshold", "0.4"))
+    facts = facts_of(read_page(tmp_path / "report.html"))
+    assert facts["Threshold"].startswith("0.4000, as given")
+    assert facts["Descriptions"].startswith("gear@1, content ")
+    assert facts["Model"].endswith("tiny.safetensors")
+    assert {"Date", "Command", "Versions", "Map colours"} <= facts.keys()
+
+
+def test_facts_are_printed_as_they_come(tmp_path):
+    write_detections(tmp_path / "r.html", [], [], {"made_by": "<i>", "missing": None, "threshold": 0.5})
+    assert facts_of(read_page(tmp_path / "r.html")) == {"Made by": "<i>", "Threshold": "0.5000"}
+    write_detections(tmp_path / "r.html", [], [], {})
+    page = read_page(tmp_path / "r.html")
+    assert facts_of(page) == {}
+    assert page.find("title")[0].text == "Detections"
+
+
+def test_names_of_all_kinds_are_text_and_find_their_pictures(tmp_path):
+    attack = "<script>alert(1)</script>"
+    names = ['"><img src=x onerror=alert(1)>', "a#b?c%41.png", "$x^2$", os.fsdecode(b"caf\xe9"), "日本.png", attack]
+    rows = []
+    (tmp_path / "maps").mkdir()
+    for number, name in enumerate(names):
+        picture = f"maps/{number}#%41?.png"
+        Image.new("RGB", (4, 4)).save(tmp_path / picture)
+        near = [{"text": f"near {name}", "similarity": 0.5}]
+        rows.append(row_of(f"{attack}/{number}/{name}", number / 10, heatmap=picture, descriptions=near))
+    write_detections(tmp_path / "r.html", rows, [Failure("y", f"y is {attack}")], {"title": attack, attack: attack})
+    page = read_page(tmp_path / "r.html")
+    assert len(page.find("script")) == 1
+    assert page.find("h1")[0].text == page.find("title")[0].text == attack
+    shown = [card.find("h2")[0].text for card in page.find("article")]
+    assert shown == [r"script>", "日本.png", r"caf\udce9", "$x^2$", "a#b?c%41.png", names[0]]
+    assert not [e for e in page.find("img") if "onerror" in e.attributes]
+    assert [e.attributes["src"] for e in page.find("article")[0].find("img")] == ["maps/5%23%2541%3F.png"]
+    assert f"y is {attack}" in page.find("section", klass="failures")[0].text
+
+
+def test_pictures_that_have_gone(tmp_path):
+    write_detections(tmp_path / "r.html", [row_of(heatmap="gone.png"), row_of()], [], {})
+    page = read_page(tmp_path / "r.html")
+    assert len(page.find("p", klass="missing")) == 2
+    assert not page.find("article")[0].find("img")
+
+
+def test_folders_and_nearest_descriptions_can_be_chosen(tmp_path):
+    near = [[{"text": text, "similarity": 0.5}] for text in ("dent", "crack", "dent")]
+    paths = ("in/a/1.png", "in/b/2.png", "in/3.png")
+    rows = [row_of(path, descriptions=each) for path, each in zip(paths, near, strict=True)]
+    write_detections(tmp_path / "r.html", rows, [], {})
+    page = read_page(tmp_path / "r.html")
+    chosen = {
+        select.attributes["name"]: [option.attributes["value"] for option in select.find("option")]
+        for select in page.find("select")
+    }
+    assert chosen["folder"] == ["", "a", "b"]
+    assert chosen["phrase"] == ["", "crack", "dent"]
+    assert {card.attributes["data-folder"] for card in page.find("article")} == {"a", "b", ""}
+
+
+def test_the_page_asks_nobody_for_anything(tmp_path):
+    write_detections(tmp_path / "r.html", [row_of(), row_of("y", 0.1)], [], {"threshold": 0.2})
+    page = read_page(tmp_path / "r.html")
+    (policy,) = [e for e in page.find("meta") if e.attributes.get("http-equiv") == "Content-Security-Policy"]
+    assert policy.attributes["content"].startswith("default-src 'none'; ")
+    pending = [page]
+    while pending:
+        element = pending.pop()
+        pending += [child for child in element.children if not isinstance(child, str)]
+        assert not [name for name in element.attributes if name.startswith("on")]
+        assert not [v for n, v in element.attributes.items() if n in ("src", "href") and "//" in v]
+
+
+def test_the_script_is_short():
+    script = Path(sys.modules[write_detections.__module__].__file__).parent / "templates" / "page.js"
+    assert len(script.read_text().splitlines()) < 300

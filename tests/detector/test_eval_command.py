@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import shutil
 
 import pytest
@@ -16,9 +17,12 @@ from detector.data import open_data
 from detector.evaluate.errors import EvaluationError
 from detector.evaluate.report import compare, read_results
 from detector.evaluate.session import parse_shard
+from detector.evaluate.shown import between, fraction
+from detector.metrics.compute import METRICS
 from detector.seen import digests, pack, unpack
 from tests.support.clip import tiny_filo
 from tests.support.dataset import make_dataset
+from tests.support.page import read_page
 
 runner = CliRunner()
 
@@ -82,13 +86,82 @@ def test_the_run_folder_holds_what_others_read(place):
     )
     assert worth["content_hash"] == Store(root / "library").load("gear@1").content_hash
     assert (root / "run" / "contributions" / "gear-v2.json").is_file()
-    page = (root / "run" / "report.html").read_text()
-    assert all(words in page for words in ("gear@2", "PRO (pixel", "broken tooth", "data:image/jpeg", "(control)"))
-    assert all(words in page for words in ("Difference to gear@1", "tiny.safetensors", "10 draws over images"))
     rows = list(csv.DictReader(io.StringIO((root / "run" / "results.csv").read_text())))
     assert {row["category"] for row in rows} == {"gear", "mean"}
     low, value, high = (float(rows[0][f"image_ap{end}"]) for end in ("_low", "", "_high"))
     assert low <= value <= high
+
+
+def cells_of(table):
+    """Names of the rows, and what else stands in each."""
+    return {row.find("td")[0].text: [cell.text for cell in row.find("td")[1:]] for row in table.find("tr")[1:]}
+
+
+def test_the_page_shows_the_numbers_of_the_document(place):
+    root, document = place
+    page = read_page(root / "run" / "report.html")
+    variants = document["categories"]["gear"]["variants"]
+    (values,), (differences,) = page.find("table", klass="values"), page.find("table", klass="differences")
+    names = [name + (" (control)" if each["control"] else "") for name, each in variants.items()]
+    assert list(cells_of(values)) == names
+    assert list(cells_of(differences)) == names[1:]
+    for name, each in variants.items():
+        shown = cells_of(values)[name + (" (control)" if each["control"] else "")]
+        for metric, text in zip(METRICS, shown, strict=True):
+            assert text.startswith(fraction(each[metric])), metric
+            assert text.endswith(between(each[f"{metric}_interval"])), metric
+    first = differences.find("tr")[1].find("td")[1]
+    assert float(first.attributes["data-value"]) == variants["gear@2"]["image_auroc_difference"]
+
+
+def test_the_page_shows_curves_contributions_and_misses(place):
+    root, document = place
+    page = read_page(root / "run" / "report.html")
+    facts = dict(zip((e.text for e in page.find("dt")), (e.text for e in page.find("dd")), strict=True))
+    assert facts["Bootstrap"].startswith("10 draws over images")
+    assert facts["Model"].endswith("tiny.safetensors")
+    captions = [figure.find("figcaption")[0].text for figure in page.find("div", klass="plots")[0].find("figure")]
+    assert captions == [
+        "image ROC",
+        "image precision-recall",
+        "pixel precision-recall",
+        "PRO (pixel overlap by region)",
+    ]
+    worth = cells_of(page.find("table", klass="contributions")[0])
+    assert {text: cells[0] for text, cells in worth.items()} == {
+        each["text"]: each["verdict"] for each in document["categories"]["gear"]["variants"]["gear@1"]["contributions"]
+    }
+    pictures = page.find("div", klass="misses")
+    assert [len(kind.find("img")) for kind in pictures] == [2, 3], "two defects and three good images"
+    assert all(e.attributes["src"].startswith("data:image/jpeg;base64,") for e in pictures[0].find("img"))
+    assert "Difference to gear@1" in [heading.text for heading in page.find("h3")]
+
+
+def rename_to_bytes(path, name):
+    """Give a file a name that is no UTF-8."""
+    path.rename(os.fsdecode(os.fsencode(path.parent) + b"/" + name))
+
+
+def test_names_that_are_no_utf8_among_misses_and_failures(place, tmp_path):
+    root, _ = place
+    make_dataset(tmp_path / "data", good=2, bad=1)
+    good = tmp_path / "data" / "gear" / "test" / "good"
+    tooth = next(folder for folder in sorted(good.parent.iterdir()) if folder != good)
+    rename_to_bytes(good / "001.png", b"caf\xe9.png")
+    rename_to_bytes(tooth / "000.png", b"\xff\xfe.png")
+    rename_to_bytes(tmp_path / "data" / "gear" / "ground_truth" / tooth.name / "000_mask.png", b"\xff\xfe_mask.png")
+    (good / "000.png").write_bytes(b"")
+    rename_to_bytes(good / "000.png", b"sick\xe9.png")
+    for form in ("json", "csv", "table"):
+        done = invoke(root, "odd", "--data", str(tmp_path / "data"), "--format", form)
+        assert (done.exit_code, type(done.exception)) == (1, SystemExit), done.output
+    page = read_page(root / "odd" / "report.html")
+    captions = [caption.text for kind in page.find("div", klass="misses") for caption in kind.find("figcaption")]
+    assert any(text.endswith(r"good/caf\udce9.png") for text in captions)
+    assert any(text.endswith(r"/\udcff\udcfe.png") for text in captions)
+    assert r"sick\udce9.png" in page.find("section", klass="failures")[0].text
+    document = json.loads((root / "odd" / "results.json").read_text())
+    assert os.fsencode(document["failed"][0]["path"]).endswith(b"sick\xe9.png")
 
 
 def test_table_and_csv(place):
@@ -198,7 +271,9 @@ def test_a_bad_image_costs_exit_code_one(place, tmp_path):
     done = invoke(root, "bad", "--data", str(tmp_path / "data"), "--format", "json")
     assert done.exit_code == 1
     assert json.loads(done.stdout)["failed"][0]["path"].endswith("000.png")
-    assert "Images that could not be used" in (root / "bad" / "report.html").read_text()
+    (failures,) = read_page(root / "bad" / "report.html").find("section", klass="failures")
+    assert failures.find("h2")[0].text == "Images that could not be used"
+    assert "000.png: " in failures.find("li")[0].text
 
 
 @pytest.mark.parametrize("text", ["", "2", "0/3", "4/3", "a/b"])

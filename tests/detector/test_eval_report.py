@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from detector.evaluate.page import _outlined
 from detector.evaluate.records import Record, gather, pack_counts, write_record
 from detector.evaluate.report import other_data, to_csv, to_document
 from detector.evaluate.resample import COARSE_BINS, draw_images, group_bins, interval, spread
@@ -17,6 +16,7 @@ from detector.evaluate.summary import CategoryResult, VariantResult, _draw_pixel
 from detector.metrics import Histogram, Metrics, pixel_metrics_binned
 from detector.metrics.compute import METRICS, PIXEL_METRICS
 from detector.metrics.pixels import count_pixels
+from detector.report.pictures import OUTLINE, outlined
 
 
 def write_maps(folder, low, width, images=12):
@@ -80,14 +80,14 @@ def test_groups_of_no_pixel_at_all():
 def test_a_thin_defect_keeps_its_outline(thin):
     mask = np.zeros((4000, 3000), dtype=bool)
     mask[thin] = True
-    drawn = np.asarray(_outlined(Image.new("RGB", (128, 170)), mask))
-    assert (drawn == (217, 48, 37)).all(axis=-1).any()
+    drawn = np.asarray(outlined(Image.new("RGB", (128, 170)), mask))
+    assert (drawn == OUTLINE).all(axis=-1).any()
 
 
 def test_an_outline_at_full_size_is_around_the_mask():
     mask = np.zeros((20, 30), dtype=bool)
     mask[8:12, 10:20] = True
-    red = (np.asarray(_outlined(Image.new("RGB", (30, 20)), mask)) == (217, 48, 37)).all(axis=-1)
+    red = (np.asarray(outlined(Image.new("RGB", (30, 20)), mask)) == OUTLINE).all(axis=-1)
     assert red[7, 12]
     assert not red[mask].any()
 

@@ -1,155 +1,230 @@
-"""The reports in a real browser: sorting, filtering, pages, themes, keys, and nothing from elsewhere."""
+"""Both pages in a real browser: opened as files, sorted, filtered, paged, enlarged, dark, printed, attacked."""
 
-from pathlib import Path
-
+import numpy as np
 import pytest
 from PIL import Image
 
-from detector.report.detections import write_html
-from tests.support.browser import chromium
+from detector.data import Sample
+from detector.evaluate.report import to_document
+from detector.evaluate.resample import interval
+from detector.evaluate.run import Evaluation
+from detector.evaluate.summary import CategoryResult, Contribution, VariantResult
+from detector.metrics import Metrics
+from detector.metrics.compute import METRICS
+from detector.report.detections import write_detections
+from detector.report.evaluation import write_evaluation
+from tests.support.browser import Visit, chromium
 from tests.support.detecting import row_of
 
-pytestmark = pytest.mark.slow
-EVIL = '<img src=x onerror="window.evil=1"><script>window.evil=1</script>'
-COUNT = 1203
+ATTACK = "<img src=x onerror=alert(1)><script>alert(2)</script>$\\frac$"
+PHOTOS = 2300
 
 
 @pytest.fixture(scope="module")
 def browser():
-    with chromium() as found:
-        yield found
+    with chromium() as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    out = tmp_path_factory.mktemp("run")
-    Image.new("RGB", (80, 40), "teal").save(out / "map.png")
-    rows = [
-        {
-            **row_of(heatmap="map.png", path=f"shots/{'a' if index % 2 else 'b'}/part {index}.png"),
-            "score": index / COUNT,
-            "verdict": "anomalous" if index >= 1200 else "good",
-            "descriptions": [{"id": "d", "text": EVIL if index == 5 else f"dent {index % 3}", "similarity": 0.1}],
-        }
-        for index in range(COUNT)
-    ]
-    write_html(out / "report.html", rows, [], {"title": "Detections, gear@1", "threshold": 0.5, "command": EVIL})
-    return out
+def detections(tmp_path_factory):
+    """A page of 2,300 photos in three folders: even numbers are good, the last one is named like an attack."""
+    folder = tmp_path_factory.mktemp("detections")
+    (folder / "maps").mkdir()
+    Image.new("RGB", (300, 120), "teal").save(folder / "maps" / "one.png")
+    rows = []
+    for number in range(PHOTOS):
+        name = ATTACK.replace("/", "") if number == PHOTOS - 1 else f"photo {number}.png"
+        near = [{"text": "dent" if number % 5 else ATTACK, "similarity": 0.5}]
+        verdict = "anomalous" if number % 2 else "good"
+        picture = "maps/one.png" if number < 2000 else None
+        path = f"in/{number % 3}/{name}"
+        rows.append(row_of(path, number / PHOTOS, verdict=verdict, heatmap=picture, descriptions=near))
+    write_detections(folder / "report.html", rows, [], {"title": "Many", "threshold": 0.5, "note": ATTACK})
+    return folder / "report.html"
 
 
-@pytest.fixture
-def page(browser, folder):
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    page = context.new_page()
-    page.complaints, page.asked = [], []
-    page.on("console", lambda message: page.complaints.append(message.text))
-    page.on("pageerror", lambda error: page.complaints.append(str(error)))
-    page.on("request", lambda request: page.asked.append(request.url))
-    page.goto((folder / "report.html").as_uri())
-    yield page
-    assert page.complaints == []
-    assert all(url.startswith("file:") for url in page.asked), "the page asks nobody for anything"
-    context.close()
+@pytest.fixture(scope="module")
+def evaluation(tmp_path_factory):
+    """A page of one category with two variants, contributions and misses."""
+    folder = tmp_path_factory.mktemp("evaluation")
+    Image.new("RGB", (64, 48), "olive").save(folder / "000.png")
+    samples = tuple(
+        Sample("gear", "test", defect, folder / "000.png") for defect in ("good",) * 6 + (ATTACK.replace("/", ""),) * 6
+    )
+    worth = tuple(
+        Contribution(f"a{number}", text, verdict, value, (value - 0.01, value + 0.02), value / 2, (-0.01, 0.02))
+        for number, (text, verdict, value) in enumerate(
+            [("dent", "helps", 0.05), (ATTACK, "hurts", -0.04), ("crack", "no evidence", 0.0)]
+        )
+    )
+    variants = []
+    for number, name in enumerate(("gear@1", ATTACK)):
+        values = dict.fromkeys(METRICS, 0.9 - 0.1 * number)
+        draws = {metric: value + np.linspace(-0.01, 0.01, 5) for metric, value in values.items()}
+        ranges = {metric: interval(each) for metric, each in draws.items()}
+        more = dict.fromkeys(METRICS, (-0.1, (-0.2, -0.05))) if number else {}
+        scores = tuple(np.linspace(0, 1, 12) ** (1 + number))
+        variants.append(
+            VariantResult(name, False, None, "hash", Metrics(values), ranges, more, scores, worth * (not number), draws)
+        )
+    found = Evaluation((CategoryResult("gear", samples, tuple(variants), "data"),), (), (ATTACK,), 0, {})
+    write_evaluation(folder / "report.html", found, folder / "images", {"Model": "mini"}, to_document(found)["mean"])
+    return folder / "report.html"
 
 
-def names(page) -> list[str]:
-    return page.eval_on_selector_all("article h2", "all => all.map(each => each.textContent)")
+def names(visit):
+    return visit.page.eval_on_selector_all(
+        "article:not([hidden])", "cards => cards.map(card => card.querySelector('h2').textContent)"
+    )
 
 
-def test_images_come_a_thousand_at_a_time_highest_first(page):
-    assert page.inner_text("output") == "1203 of 1203 shown"
-    assert len(names(page)) == 1000
-    assert names(page)[0] == "part 1202.png"
-    page.click("#pages button:has-text('Next')")
-    assert len(names(page)) == 203
-    assert page.inner_text("#pages span") == "page 2 of 2"
+def count(visit):
+    return visit.page.locator("[data-count]").text_content()
 
 
-def test_sorting(page):
-    page.select_option("select[name=sort]", "path")
-    assert names(page)[:3] == ["part 1.png", "part 3.png", "part 5.png"], "numbers count as numbers, folder a first"
-    page.select_option("select[name=sort]", "-score")
-    assert names(page)[0] == "part 0.png"
+def test_photos_come_in_pages_of_a_thousand(browser, detections):
+    visit = Visit(browser, detections)
+    assert len(names(visit)) == 1000
+    assert visit.shown("[data-place]") == ["page 1 of 3"]
+    next_page = visit.page.get_by_role("button", name="Next →")
+    next_page.click()
+    assert names(visit)[0] == f"photo {PHOTOS - 1001}.png"
+    next_page.click()
+    assert len(names(visit)) == 300
+    assert next_page.is_disabled()
+    loaded = [url for url in visit.requests if url.endswith(".png")]
+    assert len(set(loaded)) == 1
+    visit.require_quiet()
 
 
-def test_filters(page):
-    page.check("input[value=anomalous]")
-    assert names(page) == ["part 1202.png", "part 1201.png", "part 1200.png"]
-    page.select_option("select[name=folder]", "shots/a")
-    assert names(page) == ["part 1201.png"]
-    page.check("input[name=show][value='']")
-    page.select_option("select[name=folder]", "")
-    page.select_option("select[name=nearest]", "dent 1")
-    assert page.inner_text("output").startswith("400 of") or page.inner_text("output").startswith("401 of")
-    page.select_option("select[name=nearest]", "")
-    page.fill("input[name=part]", "part 777.")
-    assert names(page) == ["part 777.png"]
+def test_photos_are_sorted_and_filtered(browser, detections):
+    visit = Visit(browser, detections)
+    assert names(visit)[1:3] == ["photo 2298.png", "photo 2297.png"], "the highest score first"
+    visit.page.select_option("[name=sort]", "score-up")
+    assert names(visit)[:2] == ["photo 0.png", "photo 1.png"]
+    visit.page.select_option("[name=sort]", "name")
+    assert names(visit)[:3] == ["photo 0.png", "photo 3.png", "photo 6.png"], "by folder, then by number"
+    visit.page.select_option("[name=sort]", "verdict")
+    assert names(visit)[1] == "photo 2297.png"
+    visit.page.check("[name=verdict][value=good]")
+    assert count(visit) == "1150 of 2300"
+    assert visit.shown("[data-place]") == ["page 1 of 2"]
+    visit.page.select_option("[name=folder]", "2")
+    assert count(visit) == "383 of 2300"
+    assert not visit.page.locator("[data-pager]").is_visible()
+    visit.page.select_option("[name=phrase]", ATTACK)
+    assert count(visit) == "76 of 2300"
+    visit.page.fill("[name=text]", "PHOTO 110")
+    assert names(visit) == ["photo 110.png"]
+    visit.page.fill("[name=text]", "nothing like this")
+    assert (names(visit), count(visit)) == ([], "0 of 2300")
+    visit.require_quiet()
 
 
-def test_markup_in_descriptions_is_text(page):
-    page.fill("input[name=part]", "part 5.png")
-    assert EVIL in page.inner_text("article tbody")
-    page.click("summary")
-    assert EVIL in page.inner_text("dl")
-    assert page.evaluate("window.evil") is None
+def test_pictures_are_enlarged_by_mouse_and_keys(browser, detections):
+    visit = Visit(browser, detections)
+    visit.page.keyboard.press("/")
+    visit.page.keyboard.type("photo 19")
+    assert names(visit)[:2] == ["photo 1999.png", "photo 1998.png"]
+    dialog = visit.page.locator("[data-zoom-dialog]")
+    visit.page.locator("article a").first.click()
+    assert dialog.is_visible()
+    assert "photo 1999.png · 0.869 · anomalous" in dialog.inner_text()
+    visit.page.keyboard.press("ArrowRight")
+    assert "photo 1998.png" in dialog.inner_text()
+    visit.page.keyboard.press("ArrowLeft")
+    visit.page.keyboard.press("ArrowLeft")
+    assert "photo 19.png" in dialog.inner_text(), "from the first back to the last"
+    assert (
+        visit.page.eval_on_selector("[data-zoom-image]", "picture => picture.complete && picture.naturalWidth") == 300
+    )
+    visit.page.keyboard.press("Escape")
+    assert not dialog.is_visible()
+    assert visit.page.evaluate("document.activeElement.closest('article').dataset.name") == "in/1/photo 19.png"
+    visit.require_quiet()
 
 
-def test_an_image_is_enlarged_and_keys_move_on(page):
-    page.check("input[value=anomalous]")
-    page.click("article img >> nth=0")
-    assert page.inner_text("dialog p").startswith("part 1202.png")
-    page.keyboard.press("ArrowRight")
-    assert page.inner_text("dialog p").startswith("part 1201.png")
-    page.keyboard.press("Escape")
-    assert not page.evaluate("document.querySelector('dialog').open")
-    page.focus("article >> nth=1")
-    page.keyboard.press("Enter")
-    assert page.inner_text("dialog p").startswith("part 1201.png")
+def test_names_and_words_are_text(browser, detections, evaluation):
+    for path in (detections, evaluation):
+        visit = Visit(browser, path)
+        assert ATTACK in visit.page.evaluate("document.body.textContent")
+        assert visit.page.locator("img[onerror]").count() == 0
+        visit.page.wait_for_timeout(100)
+        visit.require_quiet()
 
 
-def background(page) -> str:
-    return page.evaluate("getComputedStyle(document.body).backgroundColor")
+def background(visit):
+    return visit.page.evaluate("getComputedStyle(document.body).backgroundColor")
 
 
-def test_dark_and_light(page):
-    light = background(page)
-    page.emulate_media(color_scheme="dark")
-    dark = background(page)
-    assert light == "rgb(255, 255, 255)"
-    assert dark != light
-    page.click("#theme")  # light, whatever the system says
-    assert background(page) == light
-    page.click("#theme")
-    assert background(page) == dark
+def test_light_dark_and_paper(browser, detections, evaluation):
+    light, dark = "rgb(255, 255, 255)", "rgb(14, 18, 22)"
+    for path in (detections, evaluation):
+        visit = Visit(browser, path)
+        assert background(visit) == light
+        visit.page.click("[data-theme-toggle]")
+        assert background(visit) == dark
+        ink = "text => getComputedStyle(text).fill"
+        assert visit.page.eval_on_selector(".chart text", ink) == "rgb(232, 237, 242)", "charts follow"
+        visit.page.emulate_media(media="print")
+        assert background(visit) == light
+        assert visit.shown(".theme, .controls, .pager") == []
+        visit.require_quiet()
+        visit = Visit(browser, path, color_scheme="dark")
+        assert background(visit) == dark
+        visit.require_quiet()
 
 
-def contrast(first: str, second: str) -> float:
-    """WCAG 2 contrast ratio of two `rgb(r, g, b)`."""
+def test_tables_are_sorted(browser, evaluation):
+    visit = Visit(browser, evaluation)
+    visit.page.click("summary:has-text('as a table')")
+    table = visit.page.locator("table.contributions")
 
-    def luminance(colour: str) -> float:
-        channels = [int(part) / 255 for part in colour.removeprefix("rgb(").rstrip(")").split(",")]
-        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    def column():
+        return [row.locator("td").first.inner_text() for row in table.locator("tbody tr").all()]
 
-    bright, dim = sorted((luminance(first), luminance(second)), reverse=True)
-    return (bright + 0.05) / (dim + 0.05)
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("place", ["body", ".note", "article h2", ".badge.anomalous", ".badge.good", "th", "output"])
-def test_every_text_has_enough_contrast(page, scheme, place):
-    page.emulate_media(color_scheme=scheme)
-    script = """place => {
-        const here = document.querySelector(place);
-        let box = here;
-        while (getComputedStyle(box).backgroundColor === "rgba(0, 0, 0, 0)") box = box.parentElement;
-        return [getComputedStyle(here).color, getComputedStyle(box).backgroundColor];
-    }"""
-    assert contrast(*page.evaluate(script, place)) >= 4.5
+    heading = table.get_by_role("button", name="image AUROC")
+    heading.click()
+    assert column() == ["dent", "crack", ATTACK]
+    heading.click()
+    assert column() == [ATTACK, "crack", "dent"]
+    assert table.locator("th[aria-sort]").get_attribute("aria-sort") == "ascending"
+    table.get_by_role("button", name="description").click()
+    table.get_by_role("button", name="description").click()
+    assert column() == [ATTACK, "crack", "dent"], "names from A to Z"
+    visit.require_quiet()
 
 
-def test_printing_shows_the_images_and_no_controls(page):
-    page.emulate_media(media="print")
-    assert not page.is_visible("form")
-    assert not page.is_visible("#theme")
-    assert page.is_visible("article >> nth=0")
+def test_pages_are_readable_without_a_script(browser, detections):
+    visit = Visit(browser, detections, java_script_enabled=False)
+    assert visit.page.locator("article").count() == PHOTOS
+    assert not visit.page.locator("[data-controls]").is_visible()
+    assert visit.page.locator("article a").nth(300).get_attribute("href") == "maps/one.png"
+
+
+def luminance(colour):
+    parts = [part / 255 for part in colour]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_every_colour_of_text_has_the_contrast_of_wcag_aa(browser, evaluation):
+    for scheme in ("light", "dark"):
+        visit = Visit(browser, evaluation, color_scheme=scheme)
+
+        def colour(name, page=visit.page):
+            script = (
+                "name => {document.body.style.color = `var(--${name})`; return getComputedStyle(document.body).color}"
+            )
+            return [int(part) for part in page.evaluate(script, name)[4:-1].split(",")]
+
+        grounds = [colour("paper"), colour("panel")]
+        for name in ("ink", "muted", "link", "good", "anomalous", *(f"series-{number}" for number in range(8))):
+            for ground in grounds:
+                low, high = sorted((luminance(colour(name)), luminance(ground)))
+                assert (high + 0.05) / (low + 0.05) >= 4.5, (scheme, name)
+        for name in ("good", "anomalous"):
+            low, high = sorted((luminance(colour(name)), luminance(colour("on-badge"))))
+            assert (high + 0.05) / (low + 0.05) >= 4.5, (scheme, name)
+        visit.require_quiet()
