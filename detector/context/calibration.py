@@ -19,7 +19,7 @@ TOP = 0.01
 """Share of the highest patches that an image score averages (AnomalyDINO, WACV 2025)."""
 COARSE = 1.0
 """Standard deviation, in patches, of the blur before the coarse half of a photo's score."""
-ODD = 2.5
+ODD = 3.0
 """Robust deviations from the other references beyond which one looks odd (after Iglewicz and Hoaglin, 1993)."""
 
 
