@@ -94,7 +94,8 @@ class ReferenceScorer:
         """
         good = [] if self.bank.info.by_itself else self.good
         value = threshold(good, false_alarms)
-        return Threshold(float(np.nextafter(value, np.inf)), "references", promise(good, false_alarms), len(good))
+        promised = "that " + promise(good, false_alarms).partition(": ")[2]
+        return Threshold(float(np.nextafter(value, np.inf)), "references", promised, len(good))
 
 
 def squashed(deviations: Float[np.ndarray, "height width"]) -> Float[np.ndarray, "height width"]:
