@@ -37,7 +37,7 @@ COLUMNS = 150
 """Columns in which the marks of a strip pile up."""
 WIDE = 12.0
 """Width in inches of the charts that take the whole width of a page."""
-STRIP, ROW = 0.6, 0.26
+STRIP, ROW = 0.5, 0.26
 """Height in inches of one row of a strip chart and of a forest plot."""
 
 _VARIABLES = {1: "ink", 2: "muted", 3: "line", 4: "good", 5: "anomalous"} | {

@@ -115,7 +115,7 @@ def test_photos_are_sorted_and_filtered(browser, detections):
     assert not visit.page.locator("[data-pager]").is_visible()
     visit.page.select_option("[name=phrase]", ATTACK)
     assert count(visit) == "76 of 2300"
-    visit.page.fill("[name=text]", "PHOTO 110")
+    visit.page.fill("[name=text]", "PHOTO 110.")
     assert names(visit) == ["photo 110.png"]
     visit.page.fill("[name=text]", "nothing like this")
     assert (names(visit), count(visit)) == ([], "0 of 2300")
