@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -130,6 +131,12 @@ def test_the_page_asks_nobody_for_anything(tmp_path):
         pending += [child for child in element.children if not isinstance(child, str)]
         assert not [name for name in element.attributes if name.startswith("on")]
         assert not [v for n, v in element.attributes.items() if n in ("src", "href") and "//" in v]
+
+
+def test_no_markup_stands_in_python():
+    root = Path(sys.modules["detector"].__file__).parent
+    markup = re.compile(r"</\w+>|<(?:div|span|p|table|td|tr|li|img|svg|path|html|h[1-6]|script|style)[ >]")
+    assert [str(path) for path in root.rglob("*.py") if markup.search(path.read_text())] == []
 
 
 def test_the_script_is_short():

@@ -203,6 +203,16 @@ def test_pages_are_readable_without_a_script(browser, detections):
     assert visit.page.locator("article a").nth(300).get_attribute("href") == "maps/one.png"
 
 
+def test_without_a_browser_there_is_one_line(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("CI", "false")
+    with pytest.raises(pytest.skip.Exception, match=r"^no chromium; install it with `apt-get install chromium`$"):
+        chromium().__enter__()
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match="no chromium"):
+        chromium().__enter__()
+
+
 def luminance(colour):
     parts = [part / 255 for part in colour]
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]

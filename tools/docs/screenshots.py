@@ -36,15 +36,14 @@ def make_reports(folder: Path) -> None:
 
 def shoot(browser: Browser, page: Path, target: Path, *, scheme: str, start: str) -> None:
     """Photographs one window of a page, from the element `start` on."""
-    tab = browser.new_page(color_scheme=scheme, viewport={"width": SIZE[0], "height": SIZE[1]})  # type: ignore[arg-type]
+    tab = browser.new_page(color_scheme=scheme, viewport={"width": SIZE[0], "height": SIZE[1]})
     tab.goto(page.as_uri())
     tab.locator(start).first.evaluate("element => element.scrollIntoView()")
     tab.wait_for_load_state("networkidle")
     tab.wait_for_timeout(500)  # lazily loaded pictures
     with Image.open(io.BytesIO(tab.screenshot())) as seen:
-        seen.convert("RGB").quantize(COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(
-            target, optimize=True
-        )
+        few = seen.convert("RGB").quantize(COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    few.save(target, optimize=True)
     tab.close()
 
 
