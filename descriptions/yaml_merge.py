@@ -1,5 +1,6 @@
 """How a description changes the YAML document it was read from: only where they differ."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -40,7 +41,17 @@ def merge_map(node: CommentedMap, wanted: Mapping[str, Any]) -> None:
     for key in [key for key in node if key not in wanted and not _is_default(key, node[key])]:
         del node[key]
     for key, value in wanted.items():
+        if isinstance(value, str) and key in node and node[key] != value:
+            _drop_cut_comment(node, key)
         node[key] = _merged(node.get(key), value)
+
+
+def _drop_cut_comment(node: CommentedMap, key: str) -> None:
+    """Take away the rest of a text that YAML reads as a comment (`text: dent #2`), now that another text is there."""
+    for token in node.ca.items.get(key) or ():
+        if token is not None and not isinstance(token, list) and re.match(r"#\S", token.value):
+            _, newline, further = token.value.partition("\n")
+            token.value = newline + further
 
 
 def _is_default(key: str, value: Any) -> bool:

@@ -6,7 +6,7 @@ import typer
 from typer.core import TyperGroup
 
 from descriptions.terminal import run, show_version
-from detector.commands import data, data_boxes, detect, doctor, export, import_checkpoint, train
+from detector.commands import data, data_boxes, detect, doctor, export, import_checkpoint, references, train
 from detector.commands import eval as eval_command
 
 
@@ -17,7 +17,7 @@ class _WithSettings(TyperGroup):
         if "--help" not in args:
             from detector.settings import COMMANDS, option_defaults  # pydantic costs --help a tenth of a second
 
-            ctx.default_map = option_defaults(args) if args[0] in COMMANDS else None
+            ctx.default_map = option_defaults(args) if args[0] in (*COMMANDS, "references") else None
         return super().resolve_command(ctx, args)
 
 
@@ -45,6 +45,7 @@ app.command()(detect.detect)
 app.command()(doctor.doctor)
 app.command()(export.export)
 app.add_typer(data.app, name="data")
+app.add_typer(references.app, name="references")
 app.command("eval")(eval_command.evaluate)
 data.app.command()(data_boxes.boxes)
 app.command()(train.train)

@@ -78,7 +78,7 @@ def print_results(request: DetectRequest, description: DescriptionFile, results:
     stderr = console.stderr()
     if results.threshold is not None:
         stderr.print(f"threshold {results.threshold.describe()}", soft_wrap=True)
-    elif results.rows and request.form == "table":
+    elif results.rows and (request.form == "table" or request.threshold):
         stderr.print(no_verdicts(request, len(results.rows)), soft_wrap=True)
     for each in results.failed:
         stderr.print(f"[red]failed:[/] {console.safe(each.error)}", soft_wrap=True)

@@ -1,5 +1,6 @@
 """What `detector detect` was asked for, and the detector that goes with it."""
 
+import math
 from pathlib import Path
 from typing import Any, Literal
 
@@ -40,6 +41,10 @@ class DetectRequest(BaseModel):
     """Grounding DINO checkpoint."""
     dino_text: str = "bert-base-uncased"
     """Its vocabulary."""
+    references: tuple[str, ...] = ()
+    """Good photos: files, folders or globs."""
+    false_alarms: str | None = None
+    """Rate that a threshold from the references promises, such as `5%` or `0.05`."""
     threshold: str | None = None
     """See `read_threshold`; without one, images are ranked and get no verdicts."""
     out: Path | None = None
@@ -105,11 +110,17 @@ def require_sense(request: DetectRequest) -> None:
         raise DetectorError("--resume without --out", expected="the folder of the stopped run", hint="type --out DIR")
     if request.maps and request.out is None:
         raise DetectorError("--maps without --out", expected="a folder for the maps", hint="type --out DIR")
-    if request.fail_on and request.threshold is None:
+    if request.false_alarms and not request.references:
+        raise DetectorError("--false-alarms without --references", expected="good photos to find the threshold from")
+    if request.false_alarms and request.threshold is not None:
+        raise DetectorError("both --false-alarms and --threshold", expected="one of them")
+    if request.references and request.tile is not None:
+        raise DetectorError("--references with --tile", expected="one of them", hint="leave out --tile")
+    if request.fail_on and request.threshold is None and request.false_alarms is None:
         raise DetectorError(
             "--fail-on without --threshold: no image would get a verdict",
             expected="a threshold",
-            hint="type --threshold NUMBER or --threshold from-eval:RUN",
+            hint="type --threshold NUMBER, --threshold from-eval:RUN, or --references GOOD --false-alarms 5%",
         )
     if request.dino_weights is not None and request.settings.localizer != "grounding-dino":
         raise DetectorError(
@@ -123,3 +134,18 @@ def identity(request: DetectRequest, detector: Detector) -> dict[str, Any]:
         "model": fingerprint(detector.model),
         "localizer": detector.localizer.fingerprint if detector.localizer else None,
     }
+
+
+def parse_rate(text: str) -> float:
+    """`5%` or `0.05` as a fraction.
+
+    Raises:
+        DetectorError: neither.
+    """
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < 1:
+        raise DetectorError(f"--false-alarms {text}", expected="a share of good photos, such as 5% or 0.05")
+    return value

@@ -2,18 +2,21 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from descriptions.schema import DescriptionFile
 from descriptions.store import Store
 from descriptions.terminal import INTERRUPTED
 from detector import console
+from detector.context.references import ReferenceScorer
+from detector.context.storage import SUFFIX, load_bank
 from detector.detect import Detector, Failure
 from detector.detect_output import about, print_results, write_results
 from detector.detect_pictures import draw
-from detector.detect_request import DetectRequest, identity, make_detector
+from detector.detect_request import DetectRequest, identity, make_detector, parse_rate
 from detector.detections import Results, Row, judged, to_row, with_boxes_that_count
-from detector.errors import cannot_write
+from detector.errors import DetectorError, cannot_write
 from detector.finding import find_images
 from detector.images import bits_note, unremarkable
 from detector.journal import Journal
@@ -39,6 +42,8 @@ class Job(NamedTuple):
     threshold: Threshold | None
     """As far as it is known before an image is scored."""
     detector: Detector
+    references: ReferenceScorer | None
+    """Where good photos are given."""
     map_files: MapFiles | None
     """Where `--out` is given."""
 
@@ -81,15 +86,38 @@ def _prepare(request: DetectRequest) -> Job:
     description = store.load(request.category)
     threshold = read_threshold(request.threshold, request.category)  # before the run's own record is written
     notes = [listing.left_out(), *(bits_note(listing.photos) if request.bits is None else ())]
-    if threshold is not None and threshold.value > 1:
+    if threshold is not None and threshold.value > 1 and not request.references:
         notes.append(f"threshold {threshold.value:g} calls everything good: scores lie below 1")
+    if threshold is not None and request.references:
+        notes.append("--threshold with --references: scores are deviations from good photos, not those of eval")
     notes.append(other_origin(request.threshold, description, request.model_dump(mode="json")))
     detector = make_detector(request, store)
     notes.append(unread_note(detector.model, description))
+    references = _references(request, detector, description)
+    if references is not None:
+        notes += references.bank.notes
+        if request.false_alarms is not None:
+            threshold = references.threshold(parse_rate(request.false_alarms))
     for line in filter(None, notes):
         console.warn(line)
     map_files = MapFiles(request.out, request.maps) if request.out else None
-    return Job(request, [str(path) for path in listing.photos], description, threshold, detector, map_files)
+    return Job(request, [str(path) for path in listing.photos], description, threshold, detector, references, map_files)
+
+
+def _references(request: DetectRequest, detector: Detector, description: DescriptionFile) -> ReferenceScorer | None:
+    """Good photos, read and calibrated; a rate that makes no sense is refused before."""
+    if request.false_alarms is not None:
+        parse_rate(request.false_alarms)
+    if not request.references:
+        return None
+    kept = [Path(name) for name in request.references if name.endswith(SUFFIX)]
+    if kept and len(request.references) > 1:
+        raise DetectorError(
+            f"{kept[0]} with other --references", expected="one file of references, or photos",
+            hint="type detector references add to put photos into the file",
+        )  # fmt: skip
+    photos = load_bank(kept[0]) if kept else [str(path) for path in find_images(request.references).photos]
+    return ReferenceScorer(detector.predictor, detector.prompts(description), photos, description.category)
 
 
 @contextmanager
@@ -100,6 +128,8 @@ def _recorded(job: Job) -> Iterator[tuple[Journal | None, Outcome]]:
         yield None, Outcome()
         return
     key = identity(request, job.detector) | {"content_hash": job.description.content_hash}
+    if job.references is not None:
+        key["references"] = [each.content for each in job.references.bank.info.references]
     journal = Journal(out, key, job.files, resume=request.resume, whole=job.map_files.has)
     if journal.unused and (read_run(out) or {}).get("status") in ("running", "interrupted", "failed"):
         console.warn(f"{out} holds {journal.unused} of these images from a stopped run; --resume skips them")
@@ -127,6 +157,8 @@ def _collect(job: Job, journal: Journal | None) -> Collected:
                 else:
                     if doubt := unremarkable(detection.image):
                         console.warn(f"{detection.path}: {doubt}; its score means nothing")
+                    if job.references is not None:
+                        detection = job.references.rescored(detection)
                     row, summary = to_row(detection), summarise(detection.heat, detection.boxes)
                     if journal is not None and job.map_files is not None:
                         job.map_files.keep(detection.path, detection.heat)
@@ -171,4 +203,5 @@ def _exit_code(request: DetectRequest, results: Results) -> int:
     verdicts: Sequence[Any] = [row["verdict"] for row in results.rows]
     if request.fail_on and request.fail_on in verdicts:
         return DEFECT_FOUND
-    return 1 if results.failed else 0
+    unjudged = request.fail_on and results.threshold is None  # a gate that could not look must not pass
+    return 1 if results.failed or unjudged else 0

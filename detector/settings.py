@@ -77,4 +77,5 @@ def option_defaults(typed: Sequence[str] = ()) -> dict[str, Any]:
     if options & {f"--{name}" for name in MODEL}:
         chosen = {name: value for name, value in chosen.items() if name not in MODEL}
     device = {name: value for name, value in chosen.items() if name == "device"}
-    return {**dict.fromkeys(COMMANDS, chosen), "train": device}  # what a model learns from is typed
+    kept = dict.fromkeys(("build", "add"), chosen)
+    return {**dict.fromkeys(COMMANDS, chosen), "train": device, "references": kept}  # what a model learns from is typed

@@ -16,7 +16,7 @@ from detector.errors import DetectorError
 from detector.metrics.ranking import rank_labels, trace
 
 Verdict = Literal["good", "anomalous"]
-How = Literal["given", "guessed", "evaluation"]
+How = Literal["given", "guessed", "evaluation", "references"]
 
 GUESS_IMAGES = 8
 """Images that a guess needs at least."""
@@ -116,6 +116,7 @@ class Threshold:
             "given": "as given",
             "guessed": f"guessed from these {self.n} images",
             "evaluation": "from an evaluation",
+            "references": f"from {self.n} good photos alone",
         }[self.how]
         return f"{self.value:.4f}, {origin}" + ("" if self.how == "given" else f"; it promises {self.promises}")
 

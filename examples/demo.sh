@@ -20,9 +20,10 @@ run prompt-forge lint capsule
 run prompt-forge diff capsule@1 capsule@2
 run prompt-forge label capsule@2 reviewed
 
-say "3. The detector looks for what the descriptions say, on pictures drawn for the purpose"
+say "3. The detector looks for what the descriptions say, beside twenty good photos, on pictures drawn for the purpose"
 run detector data sample data
-run detector detect data/capsule/test --category capsule@reviewed --out detected
+run detector detect data/capsule/test --category capsule@reviewed \
+    --references data/capsule/train/good --false-alarms 5% --out detected
 
 say "4. Which version is better, and by how much?"
 run detector eval --data data --category capsule --descriptions capsule@1 --descriptions capsule@2 --out compared

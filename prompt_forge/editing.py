@@ -137,11 +137,12 @@ def until_saved(copy: Copy) -> Iterator[None]:
 
 
 @contextmanager
-def kept_unless_saved(description: DescriptionFile, say: Callable[[str], None]) -> Iterator[None]:
+def kept_unless_saved(description: DescriptionFile, folder: Path | None, say: Callable[[str], None]) -> Iterator[None]:
     """Where the block, which saves what a person decided, fails, the decisions go into a file of their own.
 
     Args:
         description: what is to be saved.
+        folder: the value of `--descriptions-dir`.
         say: shows one line; where no file can be written at all, it gets the decisions themselves.
 
     Raises:
@@ -156,7 +157,8 @@ def kept_unless_saved(description: DescriptionFile, say: Callable[[str], None]) 
             for line in dump_description(description).splitlines():
                 say(line)
             raise EditError(str(error), hint="your decisions are above; copy them away") from error
-        again = f"EDITOR='cp {shlex.quote(str(path))}' prompt-forge edit {description.category}"
+        here = f" --descriptions-dir {shlex.quote(str(folder))}" if folder else ""
+        again = f"EDITOR={shlex.quote(f'cp {shlex.quote(str(path))}')} prompt-forge edit {description.category}{here}"
         raise EditError(str(error), hint=f"your decisions are in {path}; to save them, type {again}") from error
 
 

@@ -19,6 +19,8 @@ MIN_LOGPROB = -0.8
 """Answers a small model is less sure of than this (mean per token) are mostly nonsense."""
 MAX_WORDS = 10
 _LONGEST_WORD = 24
+_BEGINNING = 4
+"""Letters that words for one kind of defect share."""
 
 _SHAPE = re.compile(r"[a-z0-9][a-z0-9 '/-]*")
 _LINTED = frozenset({"not-visible", "generic", "clip-length", "separator", "names-category", "names-position", "ascii"})
@@ -35,7 +37,10 @@ _VISIBLE = re.compile(
     r"|wrinkl|cut|tear|torn|slit|rip|fray|thread|loose|tangle|burn|burnt|char|scorch|melt|sag|rust|corro|bubbl|blister|lump|bump"
     r"|swell|swollen|bulg|worn|smudg|blur|misprint|leak|cluster|gap|fold|crease"
 )
-_JUNK = re.compile(r"^(?:cracking|breaking|missing) (?:the|a)\b|\b(?:where|or|was|that|which)\b")
+_JUNK = re.compile(
+    r"^(?:cracking|breaking|missing) (?:the|a)\b|\b(?:where|or|was|that|which)\b"
+    r"|\b(?:stain|crack|scratch|mark|spot|dent|chip|hole|tear|burn)(?:s|es)? (?:the|a)\b"
+)
 
 
 def trim(text: str, product: Product) -> str:
@@ -69,6 +74,12 @@ def copied_example(text: str, part: str | None, examples: Iterable[Example]) -> 
     return next((one.text for one in examples if own and own == said(one.text, f"{one.object_name} {one.part}")), "")
 
 
+def _alike(said: Iterable[str], wanted: Iterable[str]) -> bool:
+    """Whether a word of the one begins as a word of the other does: `porous` is about `porosity`."""
+    begins = {word[:_BEGINNING] for word in wanted}
+    return any(word[:_BEGINNING] in begins for word in said)
+
+
 @dataclass(frozen=True)
 class Filter:
     """The rules for one product."""
@@ -78,6 +89,8 @@ class Filter:
     """Apply the rules for small models as well."""
     foreign: frozenset[str] = field(default_factory=frozenset)
     """Nouns of the examples, which a small model copies."""
+    own: tuple[str, ...] = ()
+    """Kinds of defect without examples: an answer must name them, or it is about the kind of an example."""
 
     def apply(self, candidate: Candidate) -> tuple[Candidate, str]:
         """The candidate with its text trimmed, and why it is rejected (empty when it is not)."""
@@ -128,7 +141,10 @@ class Filter:
             return "broken grammar"
         if found := set(content) & self.foreign - self._own_words():
             return f"copied from an example: {min(found)}"
-        if not _VISIBLE.search(text):
+        if candidate.family in self.own:
+            if not _alike(content, words(candidate.family)):
+                return f"not about {candidate.family}"
+        elif not _VISIBLE.search(text):
             return "no visible defect"
         parts = {stem(word) for word in self._own_words()}
         return "" if not parts or parts.intersection(stems) else "names no part"

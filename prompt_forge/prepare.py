@@ -15,7 +15,7 @@ from prompt_forge.llm.budget import estimate
 from prompt_forge.llm.open import Resources, open_model, resources
 from prompt_forge.llm.settings import EMBEDDED, REPLAY, ModelSettings
 from prompt_forge.llm.types import Usage
-from prompt_forge.strategies import Recipe, Strategy, families, first_requests
+from prompt_forge.strategies import Recipe, Strategy, first_requests, unsolved
 from prompt_forge.templates import Template, Templates
 
 _BY_STRATEGY = {"structured": "structured", "family": "family-fewshot"}
@@ -86,16 +86,24 @@ def remarks(products: Sequence[Product]) -> Iterator[str]:
             yield f"{product.category}: not in the catalog, so its parts and kinds of defect are guessed; {hint}"
 
 
-def check_products(askers: Sequence[Asker], products: Sequence[Product]) -> None:
-    """Refuse, before anyone is asked, what the chosen template cannot ask about.
+def check_products(askers: Sequence[Asker], products: Sequence[Product]) -> list[str]:
+    """One line for each kind of defect that a template has no examples for.
 
     Raises:
-        SettingsError: a kind of defect without examples.
+        SettingsError: a kind of defect that cannot be asked about.
     """
+    lines = []
     for product in products:
         for _, recipe in askers:
             if recipe.template.front.answer == "phrase":
-                families(recipe, product)
+                lines += [_without_examples(recipe.template, family) for family in unsolved(recipe, product)]
+    return list(dict.fromkeys(lines))
+
+
+def _without_examples(template: Template, family: str) -> str:
+    line = f"{family}: no examples of its own in template {template.id}, so it is asked with those of other kinds"
+    hint = nearest(family, list(template.front.families))
+    return f"{line}; {hint}" if hint else line
 
 
 def pick_template(settings: GenerateSettings, *, embedded: bool) -> Template:

@@ -3,19 +3,21 @@
 The template decides (its `answer`), so a template of one's own brings its strategy along.
 """
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterable
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from descriptions.errors import SettingsError, nearest
+from descriptions.errors import SettingsError
 from descriptions.words import is_near, words
 from prompt_forge.catalog import DEFAULT_FAMILIES, Product
-from prompt_forge.errors import IncompleteError, RejectedAnswerError
-from prompt_forge.filter import Filter
+from prompt_forge.errors import IncompleteError, OfflineError, RecordingError, RejectedAnswerError
+from prompt_forge.filter import Filter, copied_example
 from prompt_forge.llm.reask import ask
 from prompt_forge.llm.types import Completion, LanguageModel, Mode, Request, Sampling, Usage
 from prompt_forge.parse import Candidate, answer_schema, one_phrase, read_json, read_lines
+from prompt_forge.specific import specificity
 from prompt_forge.templates import Template
 
 Strategy = Literal["auto", "structured", "family"]
@@ -23,10 +25,15 @@ Tick = Callable[[str], None]
 """Called with the kind of defect that is about to be asked for."""
 
 RESAMPLES = 3
-"""Further draws after a rejected phrase."""
+"""Further draws while every phrase was rejected."""
+SAMPLES = 2
+"""Further draws while every accepted phrase repeats an example or says too little; the most specific one is kept.
+A product gets as many of them as entries are wanted: about twice the calls of a single draw, at most."""
 RESAMPLE_TEMPERATURE = 0.7
 ROUNDS = 3
 """Times each kind of defect is asked for at most, each time about another part."""
+_BEST = 3
+"""Worth of a phrase that names the part, says a look, and copies nothing."""
 _REASONS = 4
 """Reasons that the error of a useless answer shows."""
 _PHRASE_TOKENS = 32
@@ -72,8 +79,8 @@ class Outcome(NamedTuple):
 class _Tally:
     """Collects completions and verdicts while a strategy runs."""
 
-    def __init__(self, rules: Filter) -> None:
-        self.rules = rules
+    def __init__(self, rules: Filter, spare: int = 0) -> None:
+        self.rules, self.spare = rules, spare
         self.accepted: list[Candidate] = []
         self.rejected: list[tuple[str, str]] = []
         self.requests: list[str] = []
@@ -98,15 +105,26 @@ class _Tally:
 
     def judge(self, candidate: Candidate) -> bool:
         """Accept or reject one candidate."""
+        usable = self.usable(candidate)
+        if usable:
+            self.accepted.append(usable)
+        return usable is not None
+
+    def usable(self, candidate: Candidate) -> Candidate | None:
+        """The candidate as it may be accepted, or None for one that is rejected, which is noted."""
         trimmed, problem = self.rules.apply(candidate)
         near = (entry.text for entry in self.accepted if is_near(trimmed.text, [entry.text]))
         if not problem and (twin := next(near, None)):
             problem = f"near-duplicate of {twin!r}"
         if problem:
             self.rejected.append((trimmed.text, problem))
-        else:
-            self.accepted.append(trimmed)
-        return not problem
+        return None if problem else trimmed
+
+    def choose(self, best: Candidate, others: Iterable[Candidate]) -> None:
+        """Accept `best`, and note why the `others` are left out."""
+        self.accepted.append(best)
+        left = dict.fromkeys(other.text for other in others if other.text != best.text)
+        self.rejected.extend((text, f"another answer is more specific: {best.text!r}") for text in left)
 
     def outcome(self, count: int) -> Outcome:
         """The sum of it."""
@@ -128,15 +146,19 @@ def families(recipe: Recipe, product: Product) -> tuple[str, ...]:
     """The kinds of defect asked for.
 
     Raises:
-        SettingsError: the template has no examples for one of them.
+        SettingsError: one of them is no word that can be asked about.
     """
     wanted = product.families or DEFAULT_FAMILIES
-    known = recipe.template.front.families
-    if missing := [family for family in wanted if family not in known]:
-        came = f"{product.category}: template {recipe.template.id} has no examples for the family {missing[0]!r}"
-        hint = nearest(missing[0], list(known)) or "name others with --families, or use --template structured"
-        raise SettingsError(came, expected=f"one of: {', '.join(known)}", hint=hint)
+    if wordless := next((family for family in wanted if not words(family)), None):
+        came = f"{product.category}: the kind of defect {wordless!r}"
+        hint = f"such as those of template {recipe.template.id}: {', '.join(recipe.template.front.families)}"
+        raise SettingsError(came, expected="English words", hint=hint)
     return wanted
+
+
+def unsolved(recipe: Recipe, product: Product) -> tuple[str, ...]:
+    """The kinds of defect that the template has no examples for: asked with examples of other kinds."""
+    return tuple(family for family in families(recipe, product) if family not in recipe.template.front.families)
 
 
 def asks(recipe: Recipe, product: Product) -> list[Ask]:
@@ -225,35 +247,57 @@ def _phrase_request(model: str, recipe: Recipe, product: Product, question: Ask,
 
 
 def _phrases(model: LanguageModel, recipe: Recipe, product: Product, tick: Tick) -> Outcome:
-    tally = _Tally(Filter(product, strict=True, foreign=_foreign(recipe.template, product)))
+    rules = Filter(product, strict=True, foreign=_foreign(recipe.template, product), own=unsolved(recipe, product))
+    tally = _Tally(rules, spare=recipe.count)
     for question in asks(recipe, product):
         if len(tally.accepted) >= recipe.count:
             break
         tick(question.family)
-        for candidate in _draws(model, recipe, product, question, tally):
-            if tally.judge(candidate):
-                break
+        if usable := _draws(model, recipe, product, question, tally):
+            tally.choose(max(usable, key=lambda one: _worth(recipe.template, question, one)), usable)
     return tally.outcome(recipe.count)
 
 
-def _draws(model: LanguageModel, recipe: Recipe, product: Product, question: Ask, tally: _Tally) -> Iterator[Candidate]:
-    """The greedy answer, then warmer ones, for as long as the caller rejects them."""
+def _draws(model: LanguageModel, recipe: Recipe, product: Product, question: Ask, tally: _Tally) -> list[Candidate]:
+    """The usable ones of the greedy answer and of warmer ones, drawn until one is specific in words of its own."""
+    usable: list[Candidate] = []
     for draw in range(1 + RESAMPLES):
+        if usable:
+            enough = draw > SAMPLES or _worth(recipe.template, question, usable[-1])[0] == _BEST
+            if enough or not tally.spare:
+                break
+            tally.spare -= 1
         request = _phrase_request(model.model, recipe, product, question, draw)
         try:
             completion = model.complete(request)
         except IncompleteError as error:  # it rambled; the next draw may not
             tally.cut_short(request, error)
             continue
+        except (OfflineError, RecordingError):  # nobody can be asked; what was answered earlier may be enough
+            if usable:
+                break
+            raise
         tally.count(request, completion)
         text = one_phrase(completion.text)
         part = question.part if question.part in text else None
-        yield Candidate(text, question.family, part, completion.mean_logprob)
+        if one := tally.usable(Candidate(text, question.family, part, completion.mean_logprob)):
+            usable.append(one)
+    return usable
+
+
+def _worth(template: Template, question: Ask, candidate: Candidate) -> tuple[int, int, float]:
+    """What decides between usable answers to one question.
+
+    Own words count as much as the name of the part asked about or a word for the look. Then what is specific goes
+    before what is merely no copy (`thin crack in the cap` before `crack in the cap`), then what the model is surer of.
+    """
+    specific = specificity(candidate.text, [question.part])
+    own = not copied_example(candidate.text, candidate.part, template.examples)
+    sure = -math.inf if candidate.mean_logprob is None else candidate.mean_logprob
+    return specific + own, specific, sure
 
 
 def _foreign(template: Template, product: Product) -> frozenset[str]:
     """Nouns of the examples: their products and parts, less the neutral ones that any product has."""
-    shown = [f"{one.object_name} {one.part or ''}" for examples in template.front.families.values() for one in examples]
-    return (
-        frozenset(words(" ".join(shown))) - {"surface", "edge", "rim", "seam", "face"} - set(words(product.object_name))
-    )
+    shown = " ".join(f"{one.object_name} {one.part or ''}" for one in template.examples)
+    return frozenset(words(shown)) - {"surface", "edge", "rim", "seam", "face"} - set(words(product.object_name))

@@ -33,6 +33,8 @@ from prompt_forge.llm.types import Message
 from prompt_forge.sandbox import ENVIRONMENT, bounded_range
 
 SUFFIX = ".j2"
+NEUTRAL = 5
+"""Examples that lead a question about a family that has none of its own."""
 MAX_BYTES = 200_000
 """Largest template file; a prompt is a few kilobytes."""
 
@@ -48,7 +50,7 @@ VARIABLES: Mapping[str, Any] = {
 """Every variable a template may use, with the sample value that `templates check` renders it with."""
 
 _ID = r"[a-z0-9][a-z0-9-]{0,63}"
-_FRONT = re.compile(r"\A---\r?\n(?P<front>.*?)^---[ \t]*\r?\n(?P<body>.*)\Z", re.DOTALL | re.MULTILINE)
+_FRONT = re.compile(r"\A\s*---[ \t]*\r?\n(?P<front>.*?)^---[ \t]*\r?\n(?P<body>.*)\Z", re.DOTALL | re.MULTILINE)
 
 
 def _reason(error: BaseException) -> str:
@@ -119,6 +121,22 @@ class Template:
     def _compiled(self) -> jinja2.Template:
         return ENVIRONMENT.from_string(self.body)
 
+    @cached_property
+    def examples(self) -> tuple[Example, ...]:
+        """The solved examples of all families."""
+        return tuple(one for solved in self.front.families.values() for one in solved)
+
+    def solved(self, family: str) -> list[tuple[str, Example]]:
+        """The examples that lead a question about `family`, each with its own family.
+
+        A family without examples gets those of families spread over the whole template, so that none of them leads.
+        """
+        known = self.front.families
+        if family in known:
+            return [(family, example) for example in known[family]]
+        spread = list(known)[:: max(1, len(known) // NEUTRAL)][:NEUTRAL]
+        return [(name, known[name][place % len(known[name])]) for place, name in enumerate(spread)]
+
     def turn(self, block: str, variables: Mapping[str, Any]) -> str:
         """Render one block; only the declared variables are visible to it.
 
@@ -140,17 +158,17 @@ class Template:
         return (*self._system(variables), question)
 
     def few_shot(self, variables: Mapping[str, Any], *, rotate: int = 0) -> tuple[Message, ...]:
-        """The conversation with the solved examples of `variables["family"]` before the question.
+        """The conversation with the solved examples for `variables["family"]` before the question.
 
         Args:
             variables: what is asked.
             rotate: which example comes first; models lean on the last one, so another order gives another answer.
         """
-        examples = self.front.families[str(variables["family"])]
+        examples = self.solved(str(variables["family"]))
         cut = rotate % len(examples)
         turns: list[Message] = []
-        for example in examples[cut:] + examples[:cut]:
-            asked = {**variables, "object_name": example.object_name, "part": example.part}
+        for family, example in examples[cut:] + examples[:cut]:
+            asked = {**variables, "family": family, "object_name": example.object_name, "part": example.part}
             turns.append(Message(role="user", content=self.turn("user", asked)))
             turns.append(Message(role="assistant", content=example.text))
         *system, question = self.messages(variables)

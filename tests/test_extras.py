@@ -13,6 +13,7 @@ from prompt_forge.cli import app as prompt_forge_app
 from tests.support.environment import DefaultInstall, closure
 
 PICTURE = "pictures/capsule/test/cracked/000.png"
+REFERENCES = " ".join(f"pictures/capsule/train/good/{index:03}.png" for index in range(3))
 ARGUMENTS = {
     "detector data boxes": "--data pictures --out boxes.json --caption capsule",
     "detector data check": "pictures",
@@ -24,6 +25,11 @@ ARGUMENTS = {
     "detector eval": "--data pictures --category capsule --no-contributions --out compared",
     "detector export": f"capsule.onnx --category capsule --reference {PICTURE}",
     "detector import-checkpoint": "missing.pth --out imported.safetensors",
+    "detector references build": f"{REFERENCES} --category capsule --out kept.refs.safetensors",
+    "detector references add": "kept.refs.safetensors pictures/capsule/train/good/003.png",
+    "detector references check": "kept.refs.safetensors",
+    "detector references remove": "kept.refs.safetensors 000.png",
+    "detector references show": "kept.refs.safetensors",
     "detector train": "--data pictures --split test --out trained",
     "prompt-forge copy": "capsule",
     "prompt-forge diff": "capsule@1 capsule@2",

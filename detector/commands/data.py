@@ -14,7 +14,18 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdou
 
 
 @app.command()
-def check(root: Root, category: Category = None, as_json: AsJson = False) -> None:
+def check(
+    root: Root,
+    category: Category = None,
+    as_json: AsJson = False,
+    bits: Annotated[
+        int | None, typer.Option(min=8, max=16, help="Bits used in 16-bit files; by default found out per folder.")
+    ] = None,
+    max_pixels: Annotated[
+        int | None,
+        typer.Option(min=1, help="Refuse larger pictures before decoding them; 100 million by default."),
+    ] = None,
+) -> None:
     """Open every file and name each bad one. Exit code 1 when anything would spoil a run."""
     from descriptions.settings import load
     from detector.console import encodable
@@ -25,7 +36,7 @@ def check(root: Root, category: Category = None, as_json: AsJson = False) -> Non
 
     settings = load(DetectorSettings, SECTION)
     data = open_data(root, category or ())
-    problems = list(find_problems(data, ReadOptions(settings.bits, settings.max_pixels)))
+    problems = list(find_problems(data, ReadOptions(bits or settings.bits, max_pixels or settings.max_pixels)))
     severe = sum(problem.severe for problem in problems)
     if as_json:
         typer.echo(json.dumps({"samples": len(data.samples), "problems": [problem._asdict() for problem in problems]}))

@@ -10,8 +10,8 @@ _EXAMPLE = """Find defects in photos.
 Example: `detector detect photos/ --category capsule --out runs/capsule`
 
 PATHS are files, folders, quoted globs, or `-` for a list on standard input. Bad files are listed and the rest is done
-(exit code 1). Without --threshold, images are scored and get no verdict. With --fail-on anomalous the exit code is 3
-when an image is called anomalous.
+(exit code 1). Without --threshold, images are scored and get no verdict. With --references and --false-alarms the
+threshold comes from good photos alone. With --fail-on anomalous the exit code is 3 when an image is called anomalous.
 """
 
 
@@ -34,6 +34,13 @@ def detect(
     threshold: Annotated[
         str | None,
         typer.Option(help="Score from which an image is anomalous: a number, from-eval:RUN, or auto (a guess)."),
+    ] = None,
+    references: Annotated[
+        list[str] | None,
+        typer.Option(help="Good photos to compare with: files, folders, globs, or one .refs.safetensors."),
+    ] = None,
+    false_alarms: Annotated[
+        str | None, typer.Option(help="Share of good photos that may be called anomalous, such as 5%.")
     ] = None,
     fail_on: Annotated[
         Literal["anomalous"] | None, typer.Option(help="Exit with code 3 when an image has this verdict.")
@@ -67,6 +74,7 @@ def detect(
         paths=tuple(paths), category=category, descriptions_dir=descriptions_dir, preset=preset,
         checkpoint=checkpoint, pretrained=pretrained,
         settings=ScoringSettings(localizer=localizer, gate=gate), dino_weights=dino_weights, dino_text=dino_text,
+        references=tuple(references or ()), false_alarms=false_alarms,
         threshold=threshold, fail_on=fail_on, out=out, maps=maps, form=form, tile=tile, max_size=max_size,
         bits=bits, max_pixels=max_pixels, device=device, precision=precision,
         batch_size=batch_size, workers=workers, resume=resume,

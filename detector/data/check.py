@@ -14,6 +14,8 @@ from detector.presets import preset_config
 
 MOST = 0.5
 """Share of a picture that a defect rarely covers."""
+LONGEST = 4096
+"""Side in pixels that larger pictures are shrunk to, as `detect` and `eval` do by themselves."""
 LOOKED_AT = 20
 """Masks of a category that an evaluation looks at beforehand."""
 
@@ -85,7 +87,7 @@ def inverted_masks(samples: Sequence[Sample]) -> str:
 
 def _check_sample(sample: Sample, side: int, reading: ReadOptions | None, shares: list[float]) -> Iterator[Problem]:
     try:
-        image = load_image(sample.image, reading=reading)
+        image, size = load_image(sample.image, LONGEST, reading), image_size(sample.image)
     except ImageError as error:
         yield Problem(str(sample.image), _bare(error, sample.image))
         return
@@ -96,7 +98,7 @@ def _check_sample(sample: Sample, side: int, reading: ReadOptions | None, shares
     if sample.mask is None:
         return
     try:
-        mask = read_mask(sample.mask, image.size)
+        mask = read_mask(sample.mask, size)
     except ImageError as error:
         yield Problem(str(sample.mask), _bare(error, sample.mask))
         return

@@ -3,7 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from detector.data.errors import DataError
@@ -28,6 +28,12 @@ def read_json(path: Path) -> Any:
         raise DataError(f"{path}: {error}", expected="a readable JSON file") from error
 
 
+def below(root: Path, name: str) -> Path:
+    """A path below `root`, also where it is written with backslashes."""
+    path = root / name
+    return root / PureWindowsPath(name).as_posix() if "\\" in name and not path.exists() else path
+
+
 def is_meta(document: Any) -> bool:
     """Whether a document is a `meta.json`: for each split, lists of images by category."""
     splits = document if isinstance(document, dict) else {}
@@ -49,10 +55,9 @@ def read_meta(document: Mapping[str, Any], path: Path) -> Reading:
                 mask = entry.get("mask_path") or ""
                 kind = str(entry.get("specie_name") or "defect") if defective else GOOD
                 defect = "defect" if defective and kind.lower() == GOOD else kind
-                pixels = path.parent / mask if defective and mask else None
-                samples.append(
-                    Sample(str(entry.get("cls_name") or category), _SPLITS[split], defect, path.parent / image, pixels)
-                )
+                pixels = below(path.parent, mask) if defective and mask else None
+                product, photo = str(entry.get("cls_name") or category), below(path.parent, image)
+                samples.append(Sample(product, _SPLITS[split], defect, photo, pixels))
     return Reading(tuple(samples))
 
 

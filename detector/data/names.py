@@ -8,6 +8,7 @@ from descriptions.refs import Ref, parse_ref, slug
 from descriptions.schema import DescriptionFile
 from descriptions.store import Store
 from detector.data.errors import DataError
+from detector.mask_names import same_name
 
 Names = Mapping[str, str]
 """Reference to a description, such as `weld` or `weld@2`, by the name of a category of a data set."""
@@ -45,7 +46,7 @@ def read_names(pairs: Iterable[str], categories: Sequence[str], store: Store) ->
     """
     names = {}
     for folder, description in parse_names(pairs).items():
-        same = [folder] if folder in categories else [each for each in categories if slug(each) == slug(folder)]
+        same = [folder] if folder in categories else [each for each in categories if _alike(each, folder)]
         if not same:
             known = ", ".join(categories)
             hint = nearest(folder, list(categories))
@@ -53,6 +54,10 @@ def read_names(pairs: Iterable[str], categories: Sequence[str], store: Store) ->
         store.resolve(description)
         names[same[0]] = description
     return names
+
+
+def _alike(first: str, second: str) -> bool:
+    return same_name(first, second) or slug(first) == slug(second) != ""
 
 
 def reference(category: str, names: Names, version: str = "") -> Ref:

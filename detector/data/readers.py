@@ -1,6 +1,6 @@
 """Opens a data set whatever its layout; nothing is ever written into it."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from pathlib import Path
 
 from descriptions.errors import nearest
@@ -31,7 +31,7 @@ from detector.data.lists import (
 )
 from detector.data.sample import DataSet, Layout, Sample
 from detector.data.tables import MANIFEST_SUFFIXES, VISA_SPLIT, read_manifest, read_visa
-from detector.mask_names import is_mask_folder
+from detector.mask_names import is_mask_folder, same_name
 
 LAYOUTS = """\
 ROOT/[category/]train/good + test/<defect> + ground_truth/<defect>/<stem>_mask.png (MVTec AD and its family), \
@@ -154,9 +154,12 @@ def _without_missing_mask(sample: Sample, problems: list[str]) -> Sample:
     return Sample(sample.category, sample.split, sample.defect, sample.image)
 
 
-def _only(data: DataSet, wanted: tuple[str, ...]) -> DataSet:
-    for name in wanted:
-        if name not in data.categories:
+def _only(data: DataSet, named: tuple[str, ...]) -> DataSet:
+    wanted: list[str] = []
+    for name in named:
+        same = [name] if name in data.categories else [each for each in data.categories if same_name(each, name)]
+        wanted += same
+        if not same:
             known = ", ".join(data.categories)
             raise DataError(
                 f"{data.root} has no category {name!r}", expected=known, hint=nearest(name, list(data.categories))
@@ -164,4 +167,16 @@ def _only(data: DataSet, wanted: tuple[str, ...]) -> DataSet:
     if not wanted:
         return data
     kept: Iterator[Sample] = (sample for sample in data.samples if sample.category in wanted)
-    return DataSet(data.root, data.layout, tuple(kept), data.problems, data.notes)
+    others = set(data.categories) - set(wanted)
+    problems, notes = (
+        tuple(line for line in lines if not _is_about(line, data.root, others, wanted))
+        for lines in (data.problems, data.notes)
+    )
+    return DataSet(data.root, data.layout, tuple(kept), problems, notes)
+
+
+def _is_about(line: str, root: Path, others: Container[str], wanted: Container[str]) -> bool:
+    """Whether a line begins with a path in the folder of another category than those that are wanted."""
+    path = Path(line.partition(": ")[0])
+    parts = path.relative_to(root).parts if path.is_relative_to(root) else ()
+    return any(part in others for part in parts) and not any(part in wanted for part in parts)

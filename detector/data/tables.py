@@ -4,12 +4,12 @@ import csv
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
 from detector.data.errors import DataError
 from detector.data.folders import Reading
-from detector.data.lists import read_json
+from detector.data.lists import below, read_json
 from detector.data.sample import GOOD, Sample, Split
 
 VISA_SPLIT = Path("split_csv") / "1cls.csv"
@@ -82,8 +82,8 @@ def _samples(rows: Iterable[tuple[int, Mapping[str, Any]]], table: Path, root: P
             )
         defect = _defect(label, f"{table}:{line}")
         mask = _text(row, "mask")
-        pixels = _below(root, mask) if mask and defect != GOOD else None
-        yield Sample(_text(row, "category") or table.stem, split, defect, _below(root, image), pixels)
+        pixels = below(root, mask) if mask and defect != GOOD else None
+        yield Sample(_text(row, "category") or table.stem, split, defect, below(root, image), pixels)
 
 
 def _renamed(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,12 +111,6 @@ def _defect(label: str, where: str) -> str:
         known = f"{', '.join(GOOD_LABELS)} for good, {', '.join(BAD_LABELS)} for defective, or the name of the defect"
         raise DataError(f"{where}: label {label!r}", expected=known)
     return label
-
-
-def _below(root: Path, name: str) -> Path:
-    """A path below `root`, also where it is written with backslashes."""
-    path = root / name
-    return root / PureWindowsPath(name).as_posix() if "\\" in name and not path.exists() else path
 
 
 def _text(row: Mapping[str, Any], name: str) -> str:

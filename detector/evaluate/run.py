@@ -18,6 +18,7 @@ from detector.evaluate.folder import check, claim, is_scored, origin, read_failu
 from detector.evaluate.passes import Failure, Scorer, identity, score_all
 from detector.evaluate.summary import CategoryResult, best_threshold, no_better_than_chance, summarise
 from detector.evaluate.variants import Variant, controls, describe, leak_free, leaks
+from detector.images import bits_note
 from detector.model.filo import FiLo
 from detector.run import recorded
 from detector.seen import seen
@@ -173,6 +174,8 @@ def _summarise(plan: Plan, scorer: Scorer, jobs: Sequence[_Job]) -> Evaluation:
                 )
             )
     warnings = [line for job in jobs for line in job.warnings] + [*plan.data.problems, *plan.data.notes]
+    if scorer.predictor.reading.bits is None:
+        warnings += bits_note(sample.image for job in jobs for sample in job.samples)
     bootstrap = {"draws": plan.draws, "seed": plan.seed}
     return Evaluation(tuple(results) if not waiting else (), tuple(failures), tuple(warnings), waiting, bootstrap)
 

@@ -104,7 +104,8 @@ def generate(
         "cache": False if no_cache else None,
     }
     with open_askers(settings, load(ModelSettings, "model", whom), models, voice, urls) as askers:
-        check_products(askers, products)
+        for line in check_products(askers, products):
+            say(line)
         store = Store.open(descriptions_dir, writable=True)
         if dry_run:
             saved = [product.after(latest(store, product.category)) for product in products]

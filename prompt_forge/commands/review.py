@@ -47,7 +47,7 @@ def review(
         say("nothing decided; no version saved")
     else:
         changed = successor(original, outcome.description)
-        with kept_unless_saved(changed, say):
+        with kept_unless_saved(changed, descriptions_dir, say):
             saved = save_beside(store, descriptions_dir, changed)
         print_line(f"saved {saved.ref} ({saved.status}, {outcome.seen} decided, {len(saved.enabled_texts)} enabled)")
         if not outcome.complete:

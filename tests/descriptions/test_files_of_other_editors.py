@@ -1,5 +1,6 @@
 """Files as other editors and systems save them: marks, line ends, tabs, lines left empty, comments that cut."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -183,3 +184,17 @@ def test_what_never_was_a_file_has_no_comments() -> None:
     description = parsed(PLAIN)
     fresh = type(description)(category="w", object_name="w", anomalies=(Anomaly(id="a", text="dent"),))
     assert "cut-by-comment" not in {one.rule for one in lint(fresh)}
+
+
+def test_a_new_text_takes_the_cut_rest_of_the_old_one_away() -> None:
+    text = PLAIN.replace("dented side", "dent #2").replace("text: cut", "text: cut  # as agreed")
+    description = parsed(text)
+    dent, other = description.anomalies
+    changed = description.revised(
+        anomalies=(dent.model_copy(update={"text": "dented rim"}), other.model_copy(update={"text": "long cut"}))
+    )
+    written = dump_description(changed)
+    assert "#2" not in written
+    assert re.search(r"text: long cut +# as agreed\n", written), "a comment that is one stays"
+    assert "# look here" in written
+    assert cuts(written) == []

@@ -295,6 +295,22 @@ def test_a_manifest_that_cannot_be_written_is_one_line(root, tmp_path):
         write_manifest(open_data(root), tmp_path / "file" / "all.csv")
 
 
+def test_check_reads_as_asked_for(root, monkeypatch):
+    for name in ("000.png", "001.png"):
+        path = root / "gear" / "test" / "good" / name
+        Image.fromarray(np.asarray(Image.open(path)).astype(np.uint16) * 16).save(path)
+
+    def said(*options):
+        return runner.invoke(app, ["check", str(root / "gear"), *options]).stdout
+
+    assert "16-bit files with 12-bit values, read as 12 bits; type --bits" in said()
+    assert "type --bits" not in said("--bits", "12")
+    assert "000.png: has 48 x 48 pixels; expected at most 2,000" in said("--max-pixels", "2000")
+    monkeypatch.setenv("FILO_FORGE_MAX_PIXELS", "2000")
+    assert "expected at most 2,000" in said()
+    assert "expected at most" not in said("--max-pixels", "3000")
+
+
 def test_commands(root, tmp_path):
     clean = runner.invoke(app, ["check", str(root)])
     assert (clean.exit_code, clean.stdout.splitlines()[-1]) == (0, "24 samples, 0 bad, 0 notes")

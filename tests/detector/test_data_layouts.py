@@ -250,6 +250,9 @@ def test_meta_json(tmp_path):
     wanted = {("pcb", "test", "good", "images/g.png", None), ("pcb", "test", "bent", "images/b.png", "images/m.png")}
     assert facts(tmp_path) == wanted
     assert open_data(tmp_path / "meta.json").layout == "meta"
+    windows = {**bad, "img_path": "images\\b.png", "mask_path": "images\\m.png"}
+    (tmp_path / "meta.json").write_text(json.dumps({"train": {}, "test": {"pcb": [good, windows]}}))
+    assert facts(tmp_path) == wanted
     (tmp_path / "meta.json").write_text(json.dumps({"test": {"pcb": [{**good, "anomaly": 7}]}}))
     with pytest.raises(DataError, match=r"test\.pcb, entry 1: anomaly 7; expected 0 or 1"):
         open_data(tmp_path)
@@ -394,6 +397,22 @@ def test_masks_that_belong_to_nothing_are_an_error_of_the_data_set(tmp_path):
     done = CliRunner().invoke(app, ["check", str(tmp_path)])
     assert done.exit_code == 1
     assert "belong to no image" in done.stdout
+
+
+def test_a_category_is_named_in_any_spelling(tmp_path):
+    composed, decomposed = (unicodedata.normalize(form, "Öse") for form in ("NFC", "NFD"))
+    picture(tmp_path / decomposed / "good/000.png")
+    for typed in (composed, decomposed, composed.lower()):
+        assert open_data(tmp_path, [typed]).categories == (decomposed,)
+
+
+def test_what_is_wrong_with_another_category_is_not_said(tmp_path):
+    for name in ("cog", "gear"):
+        picture(tmp_path / name / "test/good/000.png")
+        picture(tmp_path / name / "test/bad/001.png")
+    mask(tmp_path / "cog/ground_truth/bad/lost.png")
+    assert len(open_data(tmp_path).problems) == len(open_data(tmp_path, ["cog"]).problems) == 1
+    assert open_data(tmp_path, ["gear"]).problems == ()
 
 
 def test_a_mask_that_fits_two_images_is_named_and_not_used(tmp_path):

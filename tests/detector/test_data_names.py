@@ -11,11 +11,11 @@ from descriptions.store import Store
 from detector.cli import app
 from detector.data import DataError, open_data
 from detector.data.names import load_described, parse_names, read_names, reference
-from detector.detections import other_origin, resolve_threshold
 from detector.evaluate.passes import Scorer
 from detector.evaluate.run import Plan, evaluate
 from detector.predictor import Predictor
 from detector.run import read_run
+from detector.threshold_source import other_origin, read_threshold
 from detector.train.errors import TrainingDataError
 from detector.train.session import gather
 from tests.support.clip import tiny_filo
@@ -80,8 +80,11 @@ def test_an_evaluation_reads_the_mapped_description(store, root, tmp_path):
     (result,) = found.categories
     assert result.category == "Gears"
     assert [variant.name for variant in result.variants][:2] == ["gear@1", "gear@2"]
-    thresholds = read_run(out)["thresholds"]
-    assert thresholds["gear"] == thresholds["gears"] == resolve_threshold(f"from-eval:{out}", (), "gear@1")
+    record = read_run(out)
+    assert record["thresholds_from"]["gear"] == record["thresholds_from"]["gears"]
+    thresholds = {"thresholds": record["thresholds"]}  # without what says that a model of noise means nothing
+    (tmp_path / "run.json").write_text(json.dumps(thresholds))
+    assert read_threshold(f"from-eval:{tmp_path}", "gear@1").value == record["thresholds"]["gears"]
 
 
 def test_all_categories_keep_one_name_for_a_version(store, root, tmp_path):

@@ -163,8 +163,14 @@ def test_a_guess_says_so_wherever_it_is_used(home, tmp_path):
 
 def test_a_guess_that_cannot_be_made_says_why(home):
     assert "no gap parts the scores of these 12 images" in run(command(home, "--threshold", "auto")).stderr
-    few = run(command(home, "--threshold", "auto", photos="photos/00.png"))
+    few = run(command(home, "--threshold", "auto", "--format", "json", photos="photos/00.png"))
+    assert few.exit_code == 0
     assert "needs 8 images to guess from, not 1" in few.stderr
+
+
+def test_a_gate_that_could_not_judge_does_not_pass(home):
+    words = command(home, "--threshold", "auto", "--fail-on", "anomalous", photos="photos/00.png")
+    assert run(words).exit_code == 1
 
 
 def test_the_threshold_of_a_real_evaluation(home, tmp_path):

@@ -39,6 +39,12 @@ def test_a_template_is_the_same_however_it_is_saved(encoding: str, end: str, tmp
     assert read(saved).sha256 == read(plain).sha256
 
 
+@pytest.mark.parametrize("start", ["--- ", "---\t", "\n---", "\r\n--- "])
+def test_blanks_around_the_first_line_hide_no_front_matter(start: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.j2").write_bytes(TEMPLATE.replace("---", start, 1).encode())
+    assert read(tmp_path / "mine.j2").id == "mine"
+
+
 def test_a_template_with_a_mark_is_shown_and_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("templates").mkdir()

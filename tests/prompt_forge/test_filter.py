@@ -61,6 +61,7 @@ def test_what_any_model_may_say(text: str) -> None:
         (Candidate("crack"), "too little"),
         (Candidate("dirt object", family="dirt object"), "too little"),
         (Candidate("cracking the cap"), "grammar"),
+        (Candidate("brown rust stains the cap"), "grammar"),
         (Candidate("hole or dent in the cap"), "grammar"),
         (Candidate("dent in the mug"), "copied from an example: mug"),
         (Candidate("talking about things"), "no visible defect"),

@@ -13,8 +13,8 @@ from prompt_forge.errors import AuthenticationError, EndpointError, IncompleteEr
 from prompt_forge.generate import Asker, Result, Run
 from prompt_forge.llm.scripted import Scripted
 from prompt_forge.llm.types import Usage
-from prompt_forge.prepare import GenerateSettings, Wanted, check_products, pick_products, pick_template, remarks
-from prompt_forge.strategies import RESAMPLES, Recipe, first_requests, propose
+from prompt_forge.prepare import GenerateSettings, Wanted, pick_products, pick_template, remarks
+from prompt_forge.strategies import RESAMPLES, SAMPLES, Recipe, first_requests, propose
 from prompt_forge.templates import Templates
 from tests.support.answers import GOOD, answer
 
@@ -204,10 +204,10 @@ def test_hostile_answers_stay_data(store: Store) -> None:
 
 def test_a_rejected_phrase_is_drawn_again_with_another_seed() -> None:
     product = Product(category="gear", object_name="gear", parts=("tooth",), families=("crack",))
-    model = Scripted(["nonsense", "deep crack in the tooth of the gear"])
+    model = Scripted(["nonsense", "short deep crack in the tooth of the gear"])
     outcome = propose(model, recipe("family-fewshot"), product, print)
     assert [(one.text, one.family, one.part) for one in outcome.candidates] == [
-        ("deep crack in the tooth", "crack", "tooth")
+        ("short deep crack in the tooth", "crack", "tooth")
     ]
     assert [(request.sampling.temperature, request.sampling.seed) for request in model.requests] == [(0.0, 0), (0.7, 1)]
     assert first_requests(model.model, recipe("family-fewshot"), product) == model.requests[:1]
@@ -233,7 +233,8 @@ def test_a_phrase_that_never_succeeds_does_not_fail_the_category(store: Store, b
 def test_wording_that_is_copied_from_an_example_says_so(store: Store) -> None:
     product = Product(category="gear", object_name="gear", parts=("tooth", "hub"), families=("crack", "hole"))
     answers = ["deep crack in the tooth", "small round hole in the hub with a jagged rim"]
-    list(Run([Asker(Scripted(answers), recipe("family-fewshot", count=2))], store).over([product]))
+    drawn = [answers[0]] * (1 + SAMPLES) + answers[1:]
+    list(Run([Asker(Scripted(drawn), recipe("family-fewshot", count=2))], store).over([product]))
     notes = {entry.text: entry.note for entry in store.load("gear").anomalies}
     assert notes == {
         answers[0]: "wording of the template's example: deep crack in the wall of the mug",
@@ -246,19 +247,6 @@ def test_nothing_but_cut_phrases_fail_with_the_reason() -> None:
     cut = [IncompleteError("the answer was cut at 24 tokens")] * (1 + RESAMPLES)
     with pytest.raises(RejectedAnswerError, match=r"nothing usable about gear \(the answer was cut at 24 tokens\)"):
         propose(Scripted(cut), recipe("family-fewshot"), product, print)
-
-
-def test_unknown_families_are_named() -> None:
-    product = Product(category="gear", object_name="gear", families=("wobble",))
-    for start in (
-        lambda: propose(Scripted([]), recipe("family-fewshot"), product, print),
-        lambda: check_products([Asker(Scripted([]), recipe("family-fewshot"))], [KNOWN["gear"], product]),
-    ):
-        with pytest.raises(SettingsError, match=r"gear: .*no examples for the family 'wobble'; expected one of: crack"):
-            start()
-    with pytest.raises(SettingsError, match=r"did you mean scratch\?"):
-        check_products([Asker(Scripted([]), recipe("family-fewshot"))], [choose(KNOWN, "gear", families=["scrach"])])
-    check_products([Asker(Scripted([]), recipe("structured"))], [product])
 
 
 def test_the_catalog_is_whole() -> None:

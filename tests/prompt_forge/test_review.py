@@ -247,7 +247,8 @@ def test_decisions_outlive_a_library_that_cannot_be_written(
     command = re.search(r"type EDITOR='(.*)' prompt-forge (edit .*)$", said)
     assert command, said
     monkeypatch.setenv("EDITOR", command[1])
-    result = CliRunner().invoke(app, [*command[2].split(), "--descriptions-dir", str(store.root)])
+    assert command[2].endswith(f"--descriptions-dir {store.root}")
+    result = CliRunner().invoke(app, command[2].split())
     assert result.exit_code == 0, (result.output, result.exception)
     assert (store.load("capsule@2").status, texts(store)) == (
         "reviewed",

@@ -72,5 +72,5 @@ class DefaultInstall:
         env = {"PATH": "/usr/bin:/bin", "HOME": str(cwd), "COLUMNS": "200", "EDITOR": "true", **environment}
         return subprocess.run(
             [sys.executable, "-I", "-S", "-c", code, *arguments], cwd=cwd, env=env, capture_output=True, text=True,
-            check=False, timeout=120, stdin=subprocess.DEVNULL,
+            check=False, timeout=400, stdin=subprocess.DEVNULL,
         )  # fmt: skip

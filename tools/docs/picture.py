@@ -1,4 +1,4 @@
-"""Draws docs/images/detect.png: what `detector detect` says with nothing configured: `python -m tools.docs.picture`.
+"""Draws docs/images/detect.png: what `detector detect` says beside twenty good photos: `python -m tools.docs.picture`.
 
 Image 000 of each kind of defect that `detector data sample` draws, so that nothing is selected by its result.
 """
@@ -28,7 +28,8 @@ def tool(*words: str, folder: Path) -> str:
 def detect(folder: Path) -> list[Image.Image]:
     """The pictures that `detect --out` leaves, in the order of `KINDS`."""
     tool("data", "sample", "pictures", folder=folder)
-    tool("detect", "pictures/capsule/test", "--category", "capsule", "--out", "found", folder=folder)
+    good = ("--references", "pictures/capsule/train/good", "--false-alarms", "5%")
+    tool("detect", "pictures/capsule/test", "--category", "capsule", *good, "--out", "found", folder=folder)
     rows = json.loads((folder / "found" / "results.json").read_text())["images"]
     heatmaps = {row["path"]: folder / "found" / row["heatmap"] for row in rows}
     return [Image.open(heatmaps[f"pictures/capsule/test/{kind}/000.png"]).convert("RGB") for kind in KINDS]

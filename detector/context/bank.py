@@ -1,0 +1,354 @@
+"""Reference photos of one product, as patch tokens with their calibration.
+
+    bank = Bank.from_images(model, ["good/1.jpg", "good/2.jpg"], category="capsule")
+    distances = bank.distances(reader.read([photo])[0], photo_hash(photo))
+
+DetectorError
++-- BankError       references that are empty, or that belong to another model, size or category
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+
+from detector.cache import FeatureCache
+from detector.context import calibration
+from detector.context.calibration import Scale, top_mean
+from detector.context.distances import BLOCK, core_set, nearest, reference_distances
+from detector.context.tokens import (
+    ContextReader,
+    Levels,
+    Photo,
+    context_fingerprint,
+    own_versions,
+    read_photos,
+    rotated,
+)
+from detector.errors import DetectorError
+from detector.model.filo import FiLo
+
+FOREIGN = 1.2
+"""Times the highest reference score: a photo whose median patch lies beyond is of another product or camera. On the
+development sets another product reaches 1.5 and more, the worst defect 0.96 (see `docs/context.md`)."""
+
+
+class BankError(DetectorError):
+    """References that are empty, or that belong to another model, size or category."""
+
+
+class Reference(BaseModel):
+    """One good photo."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    name: str
+    """Path as given."""
+    content: str
+    """SHA-256 of its pixels, upright and in RGB."""
+
+
+class BankInfo(BaseModel):
+    """What a bank says about itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    model: str
+    """Fingerprint of the image tower and its levels."""
+    size: int
+    """Side in pixels that photos are resized to."""
+    category: str = ""
+    """Product; empty fits every one."""
+    preset: str = ""
+    """What the model was called when the bank was built."""
+    rotations: int = 1
+    """Directions each photo was turned to."""
+    max_patches: int | None = None
+    """Tokens a level that a core set was reduced to; None keeps all."""
+    references: tuple[Reference, ...] = ()
+    """In the order of the tokens."""
+    by_itself: bool = False
+    """Whether the one reference was calibrated against its own flips and turns."""
+
+
+class Oddity(NamedTuple):
+    """A reference that looks unlike the others."""
+
+    name: str
+    score: float
+    """Mean of the highest 1 % of its distances to the others."""
+    deviations: float
+    """Robust deviations from the references' median score."""
+
+
+class Bank:
+    """Tokens of good photos, and what good photos score against each other.
+
+    Args:
+        info: what they are of.
+        tokens: of each reference, level by level, unit length and in half precision; all on the CPU.
+        spreads: of every token, its distance to the other references.
+        maps: leave-one-out distances of every reference's patches.
+        notes: photos that were refused or deserve a word, one line each.
+    """
+
+    def __init__(
+        self,
+        info: BankInfo,
+        tokens: Sequence[Levels],
+        spreads: Sequence[Levels],
+        maps: Float[np.ndarray, "references patches"],
+        notes: Sequence[str] = (),
+    ) -> None:
+        self.info, self.tokens, self.spreads, self.notes = info, list(tokens), list(spreads), tuple(notes)
+        self.maps = maps
+
+    @classmethod
+    def from_images(
+        cls,
+        model: FiLo,
+        photos: Iterable[Any],
+        *,
+        category: str = "",
+        preset: str = "",
+        rotations: int = 1,
+        max_patches: int | None = None,
+        size: int | None = None,
+        cache: FeatureCache | None = None,
+    ) -> "Bank":
+        """Read good photos and calibrate them against each other.
+
+        Args:
+            model: whose image tower reads them.
+            photos: paths, PIL images, arrays or tensors. Unusable ones, masks and repeats are left out, with a note.
+            category: product, without a version.
+            preset: what the model is called, for people.
+            rotations: directions each photo is turned to; 4 or 8 for products that lie anyhow, more time.
+            max_patches: tokens a level to keep, spread by greedy k-centre; None keeps all.
+            size: side in pixels; the model's context size by default.
+            cache: of features.
+
+        Raises:
+            BankError: no usable photo; or a number that makes no sense.
+        """
+        if rotations < 1 or (max_patches is not None and max_patches < 1):
+            raise BankError(
+                f"{rotations} rotations, {max_patches} patches at most", expected="1 or more", hint="4 or 8 rotations"
+            )
+        reader = ContextReader(model, cache, size)
+        kept, notes = read_photos(photos)
+        info = BankInfo(
+            model=context_fingerprint(model), size=reader.size, category=category, preset=preset, rotations=rotations,
+            max_patches=max_patches,
+        )  # fmt: skip
+        return _made(info, kept, notes, reader, [])
+
+    def add(self, model: FiLo, photos: Iterable[Any], cache: FeatureCache | None = None) -> "Bank":
+        """A bank with more photos, calibrated anew.
+
+        Raises:
+            BankError: another model, a bank reduced to a core set, or no usable photo.
+        """
+        self.require(model)
+        self._require_whole("add to")
+        kept, notes = read_photos(photos, [each.content for each in self.info.references])
+        return _made(self.info, kept, notes, ContextReader(model, cache, self.info.size), self.tokens)
+
+    def remove(self, names: Sequence[str]) -> "Bank":
+        """A bank without some photos, named by path, file name or the start of their hash, calibrated anew.
+
+        Raises:
+            BankError: a name that no reference has, a bank reduced to a core set, or fewer than two photos left.
+        """
+        self._require_whole("remove from")
+        out = {self._named(name) for name in names}
+        stay = [index for index in range(len(self.tokens)) if index not in out]
+        if len(stay) < 2:
+            raise BankError(f"{len(stay)} reference left", expected="at least 2", hint="build a bank of other photos")
+        info = self.info.model_copy(update={"references": tuple(self.info.references[index] for index in stay)})
+        tokens = [self.tokens[index] for index in stay]
+        return Bank(info, tokens, *_leave_one_out(tokens, [_own(each, info) for each in tokens]))
+
+    def _named(self, name: str) -> int:
+        known = self.info.references
+        ways = (
+            [each.name == name for each in known],
+            [Path(each.name).name == name for each in known],
+            [len(name) >= 6 and each.content.startswith(name) for each in known],
+        )
+        hits = next((found for found in ways if any(found)), [])
+        if sum(hits) != 1:
+            names = ", ".join(each.name for each, hit in zip(known, hits or [True] * 5, strict=False) if hit)
+            raise BankError(f"{sum(hits) or 'no'} references {name!r}", expected=f"one of {names}")
+        return hits.index(True)
+
+    def _require_whole(self, verb: str) -> None:
+        if self.info.max_patches is not None:
+            raise BankError(
+                f"cannot {verb} a bank of at most {self.info.max_patches} patches: it does not hold its photos whole",
+                hint="type `detector references build` with all photos",
+            )
+
+    def require(self, model: FiLo, category: str = "") -> None:
+        """Refuse another model or category.
+
+        Raises:
+            BankError: with both sides named.
+        """
+        if context_fingerprint(model) != self.info.model:
+            raise BankError(
+                f"references of model {self.info.preset or self.info.model[:12]}",
+                expected=f"references of this one, {context_fingerprint(model)[:12]}",
+                hint="type `detector references build` with this --preset or --checkpoint",
+            )
+        product = category.split("@")[0]
+        if self.info.category and product and product != self.info.category:
+            raise BankError(f"references of {self.info.category!r}", expected=f"references of {product!r}")
+
+    def distances(
+        self, photo: Levels, content: str = "", *, block: int = BLOCK
+    ) -> tuple[Float[np.ndarray, " patches"], bool]:
+        """Distance of every patch of a photo to the nearest of any reference, and whether the photo was one itself.
+
+        A reference with the photo's own content hash is left out of the comparison.
+
+        Raises:
+            BankError: nothing is left to compare with, or another number of patches or levels.
+        """
+        others = [i for i, each in enumerate(self.info.references) if each.content != content or not content]
+        if not others:
+            raise BankError("the photo under test is the only reference", expected="another good photo")
+        if len(photo) != len(self.tokens[0]) or photo[0].shape[1] != self.tokens[0][0].shape[1]:
+            raise BankError("tokens of another model", expected="the model the references were read with")
+        if len(photo[0]) != self.maps.shape[1]:
+            raise BankError(f"a photo of {len(photo[0])} patches", expected=f"{self.maps.shape[1]}, as the references")
+        references, spreads = ([kept[i] for i in others] for kept in (self.tokens, self.spreads))
+        values = reference_distances(photo, references, spreads, block)
+        return values.cpu().numpy(), len(others) < len(self.tokens)
+
+    @property
+    def scale(self) -> Scale:
+        """Mean and deviation of a good patch's distance."""
+        return Scale.of(self.maps)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of a map."""
+        side = math.isqrt(self.maps.shape[1])
+        return side, side
+
+    def score(self, distances: Float[np.ndarray, " patches"]) -> float:
+        """Score of a photo from its distances; 1 is an ordinary good photo (see `calibration.photo_score`)."""
+        pairs = [calibration.fine_and_coarse(each, self.grid) for each in self.maps]
+        fine, coarse = (float(np.mean(values)) for values in zip(*pairs, strict=True))
+        return calibration.photo_score(distances, self.grid, (fine, coarse))
+
+    @property
+    def scores(self) -> list[float]:
+        """What every reference scores against the others."""
+        return [self.score(each) for each in self.maps]
+
+    def threshold(self, false_alarms: float) -> float:
+        """The score above which a photo is anomalous, at a promised rate of false alarms.
+
+        Raises:
+            FalseAlarmError: fewer references than the rate asks for; one that is calibrated by itself promises nothing.
+        """
+        return calibration.threshold([] if self.info.by_itself else self.scores, false_alarms)
+
+    def check(self) -> list[Oddity]:
+        """References that look odd among the others, the oddest first: defective ones, or of another product."""
+        raw = [top_mean(each) for each in self.maps]
+        names = [each.name for each in self.info.references]
+        return [Oddity(names[index], raw[index], far) for index, far in calibration.odd_ones(raw)]
+
+    def is_foreign(self, distances: Float[np.ndarray, " patches"]) -> bool:
+        """Whether even the ordinary patches of a photo lie far from all references: another product or camera."""
+        return bool(np.median(distances) > FOREIGN * max(top_mean(each) for each in self.maps))
+
+
+def _made(
+    info: BankInfo,
+    photos: Sequence[Photo],
+    notes: list[str],
+    reader: ContextReader,
+    before: Sequence[Levels],
+) -> Bank:
+    """A bank of the references it had and of new photos."""
+    tokens, own, references = list(before), [_own(each, info) for each in before], [*info.references]
+    for photo in photos:
+        turned = reader.read(rotated(photo.picture, reader.size, info.rotations))
+        if not all(bool(torch.isfinite(level).all()) for levels in turned for level in levels):
+            notes.append(f"{photo.name}: the model's tokens hold NaN or infinity; left out")
+            continue
+        half = [tuple(level.half().cpu() for level in levels) for levels in turned]
+        own.append(half[0])
+        tokens.append(tuple(torch.cat(level) for level in zip(*half, strict=True)))
+        references.append(Reference(name=photo.name, content=photo.content))
+    if not photos or not references:
+        why = f": {notes[0]}" if notes else ""
+        raise BankError(f"no usable reference photo{why}", expected="at least one good photo of the product")
+    single = len(references) == 1
+    if single:
+        versions = [_floats(each) for each in reader.read(own_versions(photos[0].picture, reader.size))]
+        maps = reference_distances(_floats(own[0]), versions).numpy()[None]
+    tokens = _reduced(tokens, info.max_patches)
+    if single:  # what a photo says of itself is no spread
+        spreads = [tuple(level.new_zeros(len(level)) for level in each) for each in tokens]
+    else:
+        spreads, maps = _leave_one_out(tokens, own, reader.device)
+    info = info.model_copy(update={"references": tuple(references), "by_itself": single})
+    return Bank(info, tokens, spreads, maps, notes)
+
+
+def _floats(levels: Levels, device: torch.device | str = "cpu") -> Levels:
+    return tuple(level.float().to(device) for level in levels)
+
+
+def _own(tokens: Levels, info: BankInfo) -> Levels:
+    """A reference's tokens as the photo lies: the first of its turns."""
+    return tuple(level[: len(level) // info.rotations] for level in tokens)
+
+
+def _leave_one_out(
+    tokens: Sequence[Levels], own: Sequence[Levels], device: torch.device | str = "cpu"
+) -> tuple[list[Levels], NDArray[np.float32]]:
+    """Of every token its distance to the other references, and from these, the map of every reference."""
+    spreads, maps = [], []
+    for index, photo in enumerate(tokens):
+        far = [
+            torch.stack(
+                [nearest(level.float().to(device), other[at].float().to(device)) for other in _but(tokens, index)]
+            )
+            for at, level in enumerate(photo)
+        ]
+        spreads.append(tuple(level.amin(0).half().cpu() for level in far))
+    for index, photo in enumerate(own):
+        values = reference_distances(_floats(photo, device), _but(tokens, index), _but(spreads, index))
+        maps.append(values.cpu().numpy())
+    return spreads, np.stack(maps)
+
+
+def _but(values: Sequence[Levels], index: int) -> list[Levels]:
+    return [each for other, each in enumerate(values) if other != index]
+
+
+def _reduced(tokens: Sequence[Levels], keep: int | None) -> list[Levels]:
+    """All references reduced together, level by level, to a core set of `keep` tokens."""
+    if keep is None:
+        return list(tokens)
+    columns: list[list[Tensor]] = []
+    for level in zip(*tokens, strict=True):
+        lengths = [len(each) for each in level]
+        whole = torch.cat(level)
+        owner = torch.repeat_interleave(torch.arange(len(level)), torch.tensor(lengths))
+        index = core_set(whole.float(), keep)
+        columns.append([whole[index[owner[index] == number]] for number in range(len(level))])
+    return [tuple(each) for each in zip(*columns, strict=True)]
