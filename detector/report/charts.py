@@ -7,11 +7,12 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from detector.metrics.values import Line
 from detector.report.svg import SERIES, css_colour, finish, new_axes, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from detector.metrics.values import Line
 
 Tone = Literal["good", "anomalous", "plain"]
 
@@ -40,7 +41,7 @@ class Strip(NamedTuple):
 class Band(NamedTuple):
     """A curve with what the bootstrap leaves open, and its place among the series."""
 
-    line: Line
+    line: "Line"
     x: NDArray[np.float64] | None
     """Where the band is known; None for a curve without one."""
     low: NDArray[np.float64] | None
@@ -189,7 +190,7 @@ def _piled(scores: Sequence[float], low: float, high: float) -> tuple[NDArray[np
     return ordered, offset / max(int(abs(offset).max()), 4)
 
 
-def _thinned(line: Line, most: int = 300) -> Line:
+def _thinned(line: "Line", most: int = 300) -> "Line":
     """At most `most` points of a curve, its ends among them."""
     kept = np.unique(np.linspace(0, len(line.x) - 1, most).astype(int))
-    return Line(np.asarray(line.x)[kept], np.asarray(line.y)[kept])
+    return line._replace(x=line.x[kept], y=line.y[kept])
