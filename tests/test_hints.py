@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.console import ROOT, TOOLS
 
-OPTION = re.compile(r"(?<![\w/-])--[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
+OPTION = re.compile(r"(?<![\w/-])--[a-z][a-z0-9]*(?:-[a-z0-9]+)*\b(?!-…)")  # a name with a blank is a CSS variable
 CALL = re.compile(r"\b(prompt-forge|detector) ([a-z][a-z-]*)(?: ([a-z][a-z-]*))?[^;,.()]*?(?=;|,|\.|\)|$)")
 
 OWNERS = {

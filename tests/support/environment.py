@@ -48,14 +48,17 @@ class DefaultInstall:
     def __init__(self, folder: Path, extras: Sequence[str] = (), without: Sequence[str] = ()) -> None:
         self.site = folder
         for name, each in closure("filo-forge", extras).items():
-            if name != "filo-forge" and name not in without:
-                self._link(each)
+            if name not in without:
+                self._link(each, only_facts=name == "filo-forge")
         for name in OURS:
             (folder / name).symlink_to(ROOT / name)
 
-    def _link(self, package: Distribution) -> None:
+    def _link(self, package: Distribution, *, only_facts: bool) -> None:
+        """Link a package; of our own, only what says its version, since its code comes from the checkout."""
         base = Path(str(package.locate_file("")))
         for top in {Path(each.parts[0]) for each in package.files or () if each.parts[0] not in ("..", "__pycache__")}:
+            if only_facts and top.suffix != ".dist-info":
+                continue
             link, target = self.site / top, base / top
             if target.exists() and not link.is_symlink():
                 link.symlink_to(target)
