@@ -30,7 +30,7 @@ from detector.data import Sample, open_data, read_mask
 from detector.evaluate.resample import draw_images, group_bins, interval, over_pixels
 from detector.images import load_image
 from detector.maps import heat_map
-from detector.metrics import Histogram, count_pixels, pixel_metrics, pixel_metrics_binned
+from detector.metrics import Histogram, count_pixels, pixel_metrics
 from detector.metrics.pixels import add
 from detector.model.filo import FiLo
 from detector.preprocess import to_pixels
@@ -87,16 +87,11 @@ def judge(model: FiLo, samples: list[Sample], file: DescriptionFile) -> tuple[li
 
 def drawn(heats: list[np.ndarray], masks: list[np.ndarray], draws: np.ndarray) -> np.ndarray:
     """Metrics [draws, metrics] of the bootstrap."""
-
-    def metrics(histogram: Histogram) -> list[float | None]:
-        values = pixel_metrics_binned(histogram).values
-        return [values[name] for name in NAMES]
-
     counted = [count_pixels(heat, mask) for heat, mask in zip(ranked(heats), masks, strict=True)]
     groups = group_bins(functools.reduce(add, counted))
     size = len(groups.at)
     drawable = (Histogram(*(np.bincount(groups.of, side, minlength=size) for side in one)) for one in counted)
-    found = over_pixels(metrics, drawable, draws)
+    found = over_pixels(drawable, groups, draws, NAMES)
     assert found is not None
     return found
 

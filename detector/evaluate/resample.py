@@ -1,12 +1,13 @@
 """Error bars: the bootstrap over images, the same draws for everything that is compared."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.metrics.draws import Weightings, metrics_of_draws
 from detector.metrics.pixels import Histogram
 
 LEVEL = 0.95
@@ -31,6 +32,11 @@ class Groups(NamedTuple):
     at: NDArray[np.int64]
     """[groups]: the bin that stands for each group."""
 
+    @property
+    def centres(self) -> NDArray[np.float64]:
+        """[groups]: the score that stands for each group, the centre of its bin."""
+        return (self.at + 0.5) / max(1, len(self.of))
+
 
 def group_bins(pooled: Histogram, most: int = COARSE_BINS) -> Groups:
     """Groups for a histogram of all images: one a filled bin, or at most `most` where more are filled.
@@ -52,14 +58,6 @@ def group_bins(pooled: Histogram, most: int = COARSE_BINS) -> Groups:
     return Groups(of, (filled[starts] + filled[ends]) // 2)
 
 
-def spread(histogram: Histogram, groups: Groups) -> Histogram:
-    """A histogram of groups as one of all bins, each group at the bin that stands for it."""
-    whole = Histogram(*np.zeros((3, len(groups.of))))
-    for side, counts in zip(whole, histogram, strict=True):
-        side[groups.at] = counts
-    return whole
-
-
 def draw_images(labels: NDArray[np.bool_], draws: int, seed: int | tuple[int, ...] = 0) -> Draws:
     """Draw good and defective images separately, with replacement, so that every draw has both."""
     generator = np.random.default_rng(seed)
@@ -71,22 +69,30 @@ def draw_images(labels: NDArray[np.bool_], draws: int, seed: int | tuple[int, ..
 
 
 def over_images(
-    metric: Callable[[NDArray[np.float64], NDArray[np.bool_]], float | None],
-    scores: NDArray[np.float64],
-    labels: NDArray[np.bool_],
-    draws: Draws,
+    scores: NDArray[np.float64], labels: NDArray[np.bool_], draws: Draws, names: Sequence[str]
 ) -> NDArray[np.float64]:
-    """A metric of image scores in every draw; NaN where it does not exist."""
-    repeated = (np.repeat(np.arange(len(labels)), times) for times in draws)
-    return np.array([_number(metric(scores[chosen], labels[chosen])) for chosen in repeated])
+    """Metrics [draws, names] of image scores in every draw; NaN where one does not exist."""
+    order = np.argsort(scores, kind="stable")
+    distinct, starts = np.unique(scores[order], return_index=True)
+    sides = []
+    for side in (~labels, labels):
+        times = np.where(side, draws, 0)[:, order].astype(np.float64)
+        sides.append(np.add.reduceat(times, starts, axis=1) if len(starts) else times)
+    return metrics_of_draws(Weightings(distinct, *sides), names)
 
 
 def over_pixels(
-    metrics: Callable[[Histogram], Sequence[float | None]], images: Iterable[Histogram | None], draws: Draws
+    images: Iterable[Histogram | None], groups: Groups, draws: Draws, names: Sequence[str]
 ) -> NDArray[np.float64] | None:
-    """Metrics [draws, metrics] of the pixels of every draw, from one histogram an image; None where no image has one.
+    """Metrics [draws, names] of the pixels of every draw; None where no image has a mask.
 
     Images are added up a block at a time, so that memory does not grow with their number.
+
+    Args:
+        images: one histogram of `groups` per image.
+        groups: bins drawn as one.
+        draws: how often each image is in each draw.
+        names: of pixel metrics.
     """
     totals: list[NDArray[np.float64]] | None = None
     numbered = ((index, histogram) for index, histogram in enumerate(images) if histogram is not None)
@@ -96,7 +102,7 @@ def over_pixels(
         totals = drawn if totals is None else [total + more for total, more in zip(totals, drawn, strict=True)]
     if totals is None:
         return None
-    return np.array([[_number(value) for value in metrics(Histogram(*drawn))] for drawn in zip(*totals, strict=True)])
+    return metrics_of_draws(Weightings(groups.centres, *totals), names)
 
 
 def interval(values: NDArray[np.float64], level: float = LEVEL) -> Interval | None:
@@ -111,7 +117,3 @@ def interval(values: NDArray[np.float64], level: float = LEVEL) -> Interval | No
 def excludes_zero(found: Interval | None) -> bool:
     """Whether all of an interval lies on one side of zero."""
     return found is not None and (found[0] > 0 or found[1] < 0)
-
-
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else value

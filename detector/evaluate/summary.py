@@ -20,7 +20,6 @@ from detector.evaluate.resample import (
     interval,
     over_images,
     over_pixels,
-    spread,
 )
 from detector.evaluate.shown import between, fraction, is_certain
 from detector.evaluate.variants import Variant
@@ -170,10 +169,8 @@ def _draw(
     draws: Draws,
 ) -> dict[str, NDArray[np.float64]]:
     """Every metric in every draw."""
-    found: dict[str, NDArray[np.float64]] = {}
-    for name in IMAGE_METRICS:
-        found[name] = over_images(lambda s, t, n=name: image_metrics(s, t).values[n], scores, labels, draws)  # type: ignore[misc]
-    return found | _draw_pixels(paths, column, pooled, draws, PIXEL_METRICS)
+    images = _by_name(over_images(scores, labels, draws, IMAGE_METRICS), IMAGE_METRICS)
+    return images | _draw_pixels(paths, column, pooled, draws, PIXEL_METRICS)
 
 
 def _draw_pixels(
@@ -182,15 +179,13 @@ def _draw_pixels(
     if pooled is None:
         return {name: np.full(len(draws), np.nan) for name in names}
     groups = group_bins(pooled)
+    values = over_pixels((_grouped(path, column, groups) for path in paths), groups, draws, names)
+    assert values is not None
+    return _by_name(values, names)
 
-    def metrics(histogram: Histogram) -> list[float | None]:
-        placed = spread(histogram, groups) if "aupro_legacy" in names else histogram  # the others read the order only
-        values = pixel_metrics_binned(placed).values
-        return [values[name] for name in names]
 
-    found = over_pixels(metrics, (_grouped(path, column, groups) for path in paths), draws)
-    assert found is not None
-    return {name: found[:, index] for index, name in enumerate(names)}
+def _by_name(values: NDArray[np.float64], names: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+    return {name: values[:, index] for index, name in enumerate(names)}
 
 
 def _grouped(path: Path, column: int, groups: Groups) -> Histogram | None:
@@ -228,7 +223,7 @@ def _contributions(
         scores, pooled = table[:, column], gather(paths, column)
         fewer = _measure(scores, labels, pooled)
         less = {
-            "image_auroc": over_images(lambda s, t: image_metrics(s, t).values["image_auroc"], scores, labels, draws),
+            **_by_name(over_images(scores, labels, draws, ("image_auroc",)), ("image_auroc",)),
             **_draw_pixels(paths, column, pooled, draws, ("pixel_ap",)),
         }
         deltas = _differences(fewer, whole, less, {name: drawn.draws[name] for name in less})

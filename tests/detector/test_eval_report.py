@@ -9,7 +9,7 @@ from PIL import Image
 
 from detector.evaluate.records import Record, gather, pack_counts, write_record
 from detector.evaluate.report import other_data, to_csv, to_document
-from detector.evaluate.resample import COARSE_BINS, draw_images, group_bins, interval, spread
+from detector.evaluate.resample import COARSE_BINS, draw_images, group_bins, interval, over_pixels
 from detector.evaluate.run import Evaluation
 from detector.evaluate.shown import in_words
 from detector.evaluate.summary import CategoryResult, VariantResult, _draw_pixels
@@ -64,16 +64,17 @@ def test_groups_are_bounded_and_change_hardly_anything():
     assert (groups.of[groups.at] == np.arange(len(groups.at))).all()
     few = Histogram(*(np.bincount(groups.of, side, minlength=len(groups.at)) for side in pooled))
     whole = pixel_metrics_binned(pooled).values
-    for found in (few, spread(few, groups)):
-        values = pixel_metrics_binned(found).values
-        assert all(abs(values[name] - whole[name]) < 5e-4 for name in ("pixel_auroc", "pixel_ap", "aupro"))
+    drawn = over_pixels([few], groups, np.ones((1, 1), int), PIXEL_METRICS)
+    values = dict(zip(PIXEL_METRICS, drawn[0], strict=True))
+    assert all(abs(values[name] - whole[name]) < 5e-4 for name in ("pixel_auroc", "pixel_ap", "aupro"))
     assert values["aupro_legacy"] == pytest.approx(whole["aupro_legacy"], abs=0.02)
 
 
 def test_groups_of_no_pixel_at_all():
     groups = group_bins(Histogram(*np.zeros((3, 8))))
     assert len(groups.at) == 0
-    assert spread(Histogram(*np.zeros((3, 0))), groups).negatives.sum() == 0
+    drawn = over_pixels([Histogram(*np.zeros((3, 0)))], groups, np.ones((2, 1), int), PIXEL_METRICS)
+    assert np.isnan(drawn).all()
 
 
 @pytest.mark.parametrize("thin", [np.s_[2000, :], np.s_[2000, 1111], np.s_[:, -1]])
