@@ -19,7 +19,8 @@ from descriptions.store import Store
 from detector.build import build_model
 from detector.data import DataSet, Sample, open_data
 from detector.evaluate.passes import Scorer
-from detector.evaluate.run import Plan, evaluate
+from detector.evaluate.run import Plan
+from detector.evaluate.session import evaluate
 from detector.model.config import ModelConfig
 from detector.predictor import Predictor
 

@@ -27,6 +27,7 @@ from descriptions.store import PACKAGED, Store
 from detector.build import build_model
 from detector.cache import fingerprint
 from detector.data import Sample, open_data, read_mask
+from detector.data.material import Material
 from detector.evaluate.resample import draw_images, group_bins, interval, over_pixels
 from detector.images import load_image
 from detector.maps import heat_map
@@ -38,7 +39,7 @@ from detector.presets import load_preset
 from detector.prompts import build_prompts
 from detector.train.config import TrainConfig
 from detector.train.log import Report
-from detector.train.session import Material, summary, train
+from detector.train.session import summary, train
 from tools.docs.library_scores import SETS
 
 CONFIG = TrainConfig(

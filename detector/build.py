@@ -12,6 +12,7 @@ from descriptions.errors import nearest
 from detector.errors import DetectorError
 from detector.model.config import ModelConfig
 from detector.model.filo import FiLo
+from detector.model.tokenizer import start_token
 from detector.weights import is_torchscript, load_pretrained
 
 
@@ -31,8 +32,6 @@ def build_model(config: ModelConfig, pretrained: str | Path | None = None) -> Fi
         BackboneError: unknown backbone, or one without the parts FiLo reads.
         WeightsError: weights that do not fit, with both sides named.
     """
-    from detector.prompts import start_token
-
     config = resolve(config, pretrained)
     clip = _build_clip(config, "cpu" if pretrained is None else "meta")
     if pretrained is not None:
@@ -47,8 +46,6 @@ def empty_model(config: ModelConfig) -> FiLo:
     Raises:
         BackboneError: unknown backbone, or one without the parts FiLo reads.
     """
-    from detector.prompts import start_token
-
     config = resolve(config)
     with torch.device("meta"):
         model = FiLo(_build_clip(config, "meta"), config, start_token())

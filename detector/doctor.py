@@ -1,13 +1,13 @@
 """What is installed, which weights are where, what each command can do now, and what to type otherwise."""
 
 import importlib.metadata
-import importlib.util
 import platform
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from descriptions.errors import ForgeError, SettingsError
+from descriptions.extras import install, missing
 from descriptions.settings import FILE
 from descriptions.store import Store
 from detector import presets
@@ -22,11 +22,11 @@ PACKAGES = {
 """Distribution and the extra that brings it."""
 
 COMMANDS = {
-    "train": ("lightning_fabric", "train"),
-    "export": ("onnx onnxruntime onnxscript", "onnx"),
-    "detect over machines": ("ray", "ray"),
+    "train": ("lightning_fabric",),
+    "export": ("onnx", "onnxruntime", "onnxscript"),
+    "detect over machines": ("ray",),
 }
-"""Command, the modules it needs, and the extra that brings them; the commands themselves ask `missing`."""
+"""Command and the optional modules it needs."""
 
 
 class Check(NamedTuple):
@@ -114,14 +114,8 @@ def _commands() -> Iterator[Check]:
         "needs a checkpoint, and BERT's vocab.txt in a folder or a connection",
         "--dino-weights FILE --dino-text FOLDER",
     )
-    for command, (_, extra) in COMMANDS.items():
-        if absent := missing(command):
-            hint = f"pip install 'filo-forge[{extra}]'"
-            yield Check(f"detector {command}", "optional", f"needs {', '.join(absent)}", hint)
+    for command, modules in COMMANDS.items():
+        if module := missing(*modules):
+            yield Check(f"detector {command}", "optional", f"needs {module}", install(module))
         else:
             yield Check(f"detector {command}", "ok", "ready")
-
-
-def missing(command: str) -> list[str]:
-    """Modules that a command of `COMMANDS` needs and that are not installed."""
-    return [module for module in COMMANDS[command][0].split() if importlib.util.find_spec(module) is None]

@@ -19,10 +19,10 @@ from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor
 
+from descriptions.extras import require
 from descriptions.files import staged
 from descriptions.schema import DescriptionFile
 from detector.cache import fingerprint
-from detector.doctor import missing
 from detector.errors import DetectorError, OutputError
 from detector.export_graph import FixedText, GraphModel, GraphOutput, ReadingText
 from detector.localize.regions import REGIONS
@@ -133,7 +133,8 @@ def export_model(
             where the model moves its context, so that it is then tried on this one alone.
 
     Raises:
-        ExportError: ONNX is not installed, or the written file scores otherwise than `detect`.
+        MissingExtraError: ONNX is not installed.
+        ExportError: the written file scores otherwise than `detect`.
         OutputError: the file cannot be written.
     """
     exact = isinstance(graph.text, ReadingText) or has_fixed_text(graph.model)
@@ -250,8 +251,7 @@ def _to_program(graph: GraphModel, path: Path, metadata: dict[str, str]) -> Run:
 
 
 def _to_onnx(graph: GraphModel, path: Path, metadata: dict[str, str]) -> Run:
-    if absent := missing("export"):
-        raise ExportError(f"not installed: {', '.join(absent)}", hint="type pip install 'filo-forge[onnx]'")
+    require("an ONNX export", "onnx", "onnxruntime", "onnxscript")
     import onnxruntime
 
     names: dict[str, Any] = {"input_names": ["image"], "output_names": list(GraphOutput._fields)}

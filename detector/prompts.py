@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from descriptions.schema import DescriptionFile
 from detector.errors import DetectorError
 from detector.localize.regions import REGIONS
 from detector.model.prompts import Ids, PromptIds
+from detector.model.tokenizer import clip_tokenizer
 
 CONTEXT_LENGTH = 77
 """Tokens CLIP reads at most, start, context and end included."""
@@ -113,17 +113,3 @@ def encode_text(text: str, context_tokens: int = 12) -> Ids:
             hint="shorten the description (`prompt-forge lint` finds such texts)",
         )
     return ids
-
-
-@lru_cache(maxsize=1)
-def clip_tokenizer() -> Any:
-    """CLIP's byte-pair tokenizer, which ships with open_clip."""
-    from open_clip.tokenizer import SimpleTokenizer
-
-    return SimpleTokenizer()
-
-
-def start_token() -> int:
-    """Id of the start-of-text token."""
-    start: int = clip_tokenizer().sot_token_id
-    return start

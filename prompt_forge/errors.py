@@ -23,7 +23,7 @@ An error that one module alone raises is defined there; the module stands before
 """
 
 from descriptions.errors import ForgeError
-from prompt_forge.llm.types import Usage
+from prompt_forge.usage import Usage
 
 
 class PromptForgeError(ForgeError):

@@ -14,9 +14,9 @@ from prompt_forge.llm.address import trimmed
 from prompt_forge.llm.budget import estimate
 from prompt_forge.llm.open import Resources, open_model, resources
 from prompt_forge.llm.settings import EMBEDDED, REPLAY, ModelSettings
-from prompt_forge.llm.types import Usage
 from prompt_forge.strategies import Recipe, Strategy, first_requests, unsolved
 from prompt_forge.templates import Template, Templates
+from prompt_forge.usage import Usage
 
 _BY_STRATEGY = {"structured": "structured", "family": "family-fewshot"}
 

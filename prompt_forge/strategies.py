@@ -15,10 +15,11 @@ from prompt_forge.catalog import DEFAULT_FAMILIES, Product
 from prompt_forge.errors import IncompleteError, OfflineError, RecordingError, RejectedAnswerError
 from prompt_forge.filter import Filter, copied_example
 from prompt_forge.llm.reask import ask
-from prompt_forge.llm.types import Completion, LanguageModel, Mode, Request, Sampling, Usage
+from prompt_forge.llm.types import Completion, LanguageModel, Mode, Request, Sampling
 from prompt_forge.parse import Candidate, answer_schema, one_phrase, read_json, read_lines
 from prompt_forge.specific import specificity
 from prompt_forge.templates import Template
+from prompt_forge.usage import Usage
 
 Strategy = Literal["auto", "structured", "family"]
 Tick = Callable[[str], None]

@@ -24,10 +24,10 @@ def boxes(
     """
     from descriptions.files import atomic_write
     from descriptions.store import Store
+    from detector.data.errors import TrainingDataError
+    from detector.data.material import gather
     from detector.errors import cannot_write
     from detector.train.boxes import coco
-    from detector.train.errors import TrainingDataError
-    from detector.train.session import gather
 
     if root.is_dir() and to.resolve().is_relative_to(root.resolve()):
         raise TrainingDataError(

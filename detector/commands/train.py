@@ -79,11 +79,13 @@ def train(
     from descriptions.store import Store
 
     require("detector train", "lightning_fabric", *(["tensorboard"] if tensorboard else []))
+    from detector.data.material import gather
     from detector.images import ReadOptions
     from detector.train.board import FOLDER, board
     from detector.train.config import training_config
     from detector.train.progress import shown
-    from detector.train.session import finish, gather, make_fabric
+    from detector.train.session import make_fabric
+    from detector.train_run import finish
 
     chosen = training_config(recipe, config, change or [])
     material = gather(

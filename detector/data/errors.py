@@ -1,7 +1,9 @@
 """Errors of reading data sets.
 
 DetectorError
-+-- DataError           a folder or table that cannot be read as a data set
++-- DataError               a folder or table that cannot be read as a data set
+    +-- TrainingDataError   no masks, one class only, too few images
+    +-- ProtocolError       trains on what it is going to be judged on
 
 One picture that cannot be read is an `ImageError` of `detector.images`, as everywhere.
 """
@@ -11,3 +13,11 @@ from detector.errors import DetectorError
 
 class DataError(DetectorError):
     """A folder or table that cannot be read as a data set."""
+
+
+class TrainingDataError(DataError):
+    """The data cannot be trained on."""
+
+
+class ProtocolError(DataError):
+    """Training and evaluation categories overlap."""

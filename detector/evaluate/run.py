@@ -1,7 +1,6 @@
-"""`detector eval` without the command line: categories, versions and controls in; results out."""
+"""What `detector eval` compares: categories, versions and controls in; results out."""
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -20,7 +19,6 @@ from detector.evaluate.summary import CategoryResult, best_threshold, no_better_
 from detector.evaluate.variants import Variant, controls, describe, leak_free, leaks
 from detector.images import bits_note
 from detector.model.filo import FiLo
-from detector.run import recorded
 from detector.seen import seen
 from detector.vocabulary import unread_note
 
@@ -74,53 +72,61 @@ class _Job(NamedTuple):
     """Of the records."""
 
 
-def evaluate(
-    plan: Plan, scorer: Scorer, settings: dict[str, Any] | None = None, tick: Callable[[], object] = lambda: None
-) -> Evaluation:
-    """Score what is missing in `plan.out`, then summarise what is there.
+class Comparison:
+    """Descriptions on data, ready to be scored.
 
     Args:
         plan: what is compared.
         scorer: model and settings.
-        settings: everything that goes into `run.json`.
-        tick: called once an image, for progress.
 
     Raises:
-        EvaluationError: nothing to compare, or `plan.out` holds another evaluation's records.
+        EvaluationError: nothing to compare.
         ForgeError: unknown descriptions, unreadable data.
     """
-    jobs = [_job(plan, category, scorer.predictor.model) for category in plan.data.categories]
-    jobs = [job for job in jobs if job.samples]
-    if not jobs:
-        raise EvaluationError(f"{plan.data.root} has no test images", expected="images with the split test")
-    whole = (settings or {}) | {"hashes": {job.category: _hashes(job) for job in jobs}}
-    with ExitStack() as stack:
-        try:
-            _claim(jobs, scorer)
-            outcome = stack.enter_context(recorded(plan.out, whole, command="eval"))
-        except OSError as error:
-            raise EvaluationError(
-                f"{plan.out} cannot be written: {error.strerror}",
-                expected="a folder for the results",
-                hint="pass --out DIR",
-            ) from error
-        for job in jobs:
-            for _ in score_all(scorer, job.samples, job.origins, job.variants, job.folder, plan.shard):
+
+    def __init__(self, plan: Plan, scorer: Scorer) -> None:
+        jobs = [_job(plan, category, scorer.predictor.model) for category in plan.data.categories]
+        self.plan, self.scorer, self._jobs = plan, scorer, [job for job in jobs if job.samples]
+        if not self._jobs:
+            raise EvaluationError(f"{plan.data.root} has no test images", expected="images with the split test")
+
+    @property
+    def hashes(self) -> dict[str, dict[str, str]]:
+        """Content hash of every variant, by category."""
+        return {job.category: {variant.name: variant.content_hash for variant in job.variants} for job in self._jobs}
+
+    def claim(self) -> None:
+        """Take the folders of the records, all or none: a refused evaluation leaves no trace in a finished run.
+
+        Raises:
+            EvaluationError: the folder holds another evaluation's records.
+            OSError: it cannot be written.
+        """
+        named = [(job, identity(self.scorer, job.samples, job.variants)) for job in self._jobs]
+        for job, name in named:
+            check(job.folder, name, job.origins)
+        for job, name in named:
+            claim(job.folder, name)
+
+    def run(self, tick: Callable[[], object] = lambda: None) -> Evaluation:
+        """Score what is missing in the plan's folder, then summarise what is there.
+
+        Args:
+            tick: called once per image, for progress.
+        """
+        for job in self._jobs:
+            for _ in score_all(self.scorer, job.samples, job.origins, job.variants, job.folder, self.plan.shard):
                 tick()
-        found = _summarise(plan, scorer, jobs)
-        outcome.status = "partial" if found.failures or found.waiting else "done"
-        outcome.results["thresholds"] = _thresholds(plan, found)
-        outcome.results["thresholds_from"] = _origins(plan, found)
-    return found
+        return _summarise(self.plan, self.scorer, self._jobs)
 
 
-def _thresholds(plan: Plan, evaluation: Evaluation) -> dict[str, float]:
+def thresholds(plan: Plan, evaluation: Evaluation) -> dict[str, float]:
     """By category, and by the description of a category that goes by another name, as `detect` asks for it."""
     best = {each.category: best_threshold(each) for each in evaluation.categories}
     return _by_name(plan, {category: value for category, value in best.items() if value is not None})
 
 
-def _origins(plan: Plan, evaluation: Evaluation) -> dict[str, dict[str, Any]]:
+def threshold_origins(plan: Plan, evaluation: Evaluation) -> dict[str, dict[str, Any]]:
     """What stands behind each threshold, under the same names."""
     return _by_name(
         plan,
@@ -138,19 +144,6 @@ def _by_name(plan: Plan, values: dict[str, T]) -> dict[str, T]:
         described.setdefault(reference(category, plan.names).category, []).append(value)
     alone = {name: found[0] for name, found in described.items() if len(found) == 1}
     return alone | {slug(category): value for category, value in values.items()}
-
-
-def _hashes(job: _Job) -> dict[str, str]:
-    return {variant.name: variant.content_hash for variant in job.variants}
-
-
-def _claim(jobs: Sequence[_Job], scorer: Scorer) -> None:
-    """Take the folders of the records, all or none: a refused evaluation leaves no trace in a finished run."""
-    named = [(job, identity(scorer, job.samples, job.variants)) for job in jobs]
-    for job, name in named:
-        check(job.folder, name, job.origins)
-    for job, name in named:
-        claim(job.folder, name)
 
 
 def _summarise(plan: Plan, scorer: Scorer, jobs: Sequence[_Job]) -> Evaluation:

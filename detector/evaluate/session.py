@@ -1,5 +1,7 @@
 """From what was typed to an evaluation: model, cache, localizer, and where everything is written."""
 
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,7 +24,7 @@ from detector.evaluate.report import (
     write_contributions,
     write_results,
 )
-from detector.evaluate.run import Evaluation, Plan, evaluate
+from detector.evaluate.run import Comparison, Evaluation, Plan, threshold_origins, thresholds
 from detector.evaluate.summary import no_better_than_chance
 from detector.evaluate.tables import print_comparison, print_contributions, print_tables
 from detector.images import MAX_PIXELS, ReadOptions
@@ -30,6 +32,7 @@ from detector.localize.build import BOXES, build_localizer
 from detector.predictor import MAX_SIZE, Predictor
 from detector.presets import DEFAULT, WEIGHTS, resolve_preset
 from detector.report.evaluation import write_evaluation
+from detector.run import recorded
 from detector.scoring import ScoringSettings
 from detector.seen import unpack
 
@@ -103,6 +106,40 @@ def run(request: Request, form: Form = "table") -> int:
     write_evaluation(request.out / "report.html", found, request.out / "images", _facts(request), document["mean"])
     show(found, document, form)
     return 1 if found.failures else 0
+
+
+def evaluate(
+    plan: Plan, scorer: Scorer, settings: dict[str, Any] | None = None, tick: Callable[[], object] = lambda: None
+) -> Evaluation:
+    """Compare, and keep the record of it in `plan.out`.
+
+    Args:
+        plan: what is compared.
+        scorer: model and settings.
+        settings: everything that goes into `run.json`.
+        tick: called once per image, for progress.
+
+    Raises:
+        EvaluationError: nothing to compare, or `plan.out` holds another evaluation's records.
+        ForgeError: unknown descriptions, unreadable data.
+    """
+    comparison = Comparison(plan, scorer)
+    with ExitStack() as stack:
+        try:
+            comparison.claim()
+            whole = (settings or {}) | {"hashes": comparison.hashes}
+            outcome = stack.enter_context(recorded(plan.out, whole, command="eval"))
+        except OSError as error:
+            raise EvaluationError(
+                f"{plan.out} cannot be written: {error.strerror}",
+                expected="a folder for the results",
+                hint="pass --out DIR",
+            ) from error
+        evaluation = comparison.run(tick)
+        outcome.status = "partial" if evaluation.failures or evaluation.waiting else "done"
+        outcome.results["thresholds"] = thresholds(plan, evaluation)
+        outcome.results["thresholds_from"] = threshold_origins(plan, evaluation)
+    return evaluation
 
 
 def _trained_on(request: Request) -> frozenset[bytes]:

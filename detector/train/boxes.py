@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from descriptions.schema import DescriptionFile
 from detector.data import Sample, read_mask
+from detector.data.errors import TrainingDataError
 from detector.images import image_size
-from detector.train.errors import TrainingDataError
 
 SMALLEST = 4
 """Pixels below which a connected region is taken for an error of annotation."""

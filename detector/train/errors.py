@@ -2,10 +2,10 @@
 
 DetectorError
 +-- TrainError              exit code 2: wrong use
-    +-- ProtocolError       trains on what it is going to be judged on
-    +-- TrainingDataError   no masks, one class only, too few images
     +-- ResumeError         the folder holds another run, or no run
     +-- InterruptedTrainingError   exit code 1: stopped half-way, the last state is on disk
+
+Data that cannot be trained on is a `TrainingDataError` or a `ProtocolError` of `detector.data.errors`.
 """
 
 from typing import ClassVar
@@ -15,14 +15,6 @@ from detector.errors import DetectorError
 
 class TrainError(DetectorError):
     """Base of everything training raises."""
-
-
-class ProtocolError(TrainError):
-    """Training and evaluation categories overlap."""
-
-
-class TrainingDataError(TrainError):
-    """The data cannot be trained on."""
 
 
 class ResumeError(TrainError):

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from detector.train.errors import TrainingDataError
+from detector.data.errors import TrainingDataError
 
 
 class Split(NamedTuple):

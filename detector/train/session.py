@@ -1,138 +1,28 @@
-"""A training run as a person asks for it: folders and descriptions in, a checkpoint and its record out."""
+"""A training run without its files: material and recipe in, a trained model out."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from lightning_fabric import Fabric
 
-from descriptions.errors import nearest
-from descriptions.refs import Ref, parse_ref, slug
-from descriptions.schema import DescriptionFile
-from descriptions.store import Store
 from detector.cache import fingerprint as weights_digest
-from detector.checkpoint import TRAINED, save_checkpoint
-from detector.data import Sample, open_data
 from detector.data.masks import mask_files
-from detector.data.names import Names, load_described, read_names, reference
+from detector.data.material import Material
 from detector.device import resolve_device
-from detector.images import ReadOptions
 from detector.model.filo import FiLo
 from detector.prompts import build_prompts
-from detector.run import recorded
-from detector.seen import digests, pack
 from detector.train.config import TrainConfig
 from detector.train.engine import Trainer
-from detector.train.errors import ProtocolError, TrainError, TrainingDataError
+from detector.train.errors import TrainError
 from detector.train.log import Report
 from detector.train.memo import FeatureMemo
 from detector.train.order import held_out
 from detector.train.source import FiLoSource, require_trainable
 from detector.train.stages import filo_stages
 from detector.train.state import State
-
-BEST_MODEL = "model-best.safetensors"
-"""Whole checkpoint at the lowest held-out loss of the main stage, where validation ran."""
-
-SplitName = Literal["train", "test", "all"]
-
-
-class Material(NamedTuple):
-    """What a run learns from."""
-
-    samples: tuple[Sample, ...]
-    descriptions: dict[str, DescriptionFile]
-    """By category of the data set."""
-    split: SplitName
-    reading: ReadOptions = ReadOptions()
-    """How picture files are read."""
-
-    @property
-    def hashes(self) -> dict[str, str]:
-        """Content hash of every description version, by `category@version`."""
-        return {file.ref: file.content_hash for file in self.descriptions.values()}
-
-
-def gather(
-    root: Path,
-    split: SplitName,
-    *,
-    categories: Sequence[str] = (),
-    refs: Sequence[str] = (),
-    store: Store,
-    eval_data: Path | None = None,
-    names: Sequence[str] = (),
-    reading: ReadOptions = ReadOptions(),  # noqa: B008 - immutable
-) -> Material:
-    """List images and load descriptions.
-
-    Args:
-        root: data set, in any layout.
-        split: part of it that is trained on; the release uses `test`, where the defects are.
-        categories: only these; none means all.
-        refs: description versions such as `capsule@2`; categories without one take their default.
-        store: library of descriptions.
-        eval_data: data set the model will be judged on, of which it must not see a category.
-        names: `FOLDER=DESCRIPTION` for categories that go by another name in the library.
-        reading: how picture files are read.
-
-    Raises:
-        ProtocolError: a category is to be evaluated and would be trained on without having been asked for by name.
-        TrainingDataError: no image in the split.
-        UnknownCategoryError: a category has no description.
-    """
-    data = open_data(root, categories)
-    if eval_data is not None:
-        require_unseen(data.categories, open_data(eval_data).categories, named=categories)
-    samples = data.select(split=None if split == "all" else split)
-    if not samples:
-        raise TrainingDataError(f"{root} has no images in split {split!r}", expected="train, test or all")
-    present = sorted({sample.category for sample in samples})
-    described = read_names(names, data.categories, store)
-    chosen = _chosen(refs, present, described)
-    files = {name: load_described(store, name, described, chosen.get(name)) for name in present}
-    return Material(samples, files, split, reading)
-
-
-def require_unseen(trained: Iterable[str], unseen: Iterable[str], *, named: Iterable[str] = ()) -> None:
-    """The zero-shot protocol: what a model is judged on, it has not seen.
-
-    Args:
-        trained: categories of the training data.
-        unseen: categories of the evaluation data.
-        named: categories asked for by name, which are trained on all the same.
-
-    Raises:
-        ProtocolError: an overlap nobody asked for.
-    """
-    overlap = sorted({slug(name) for name in trained} & {slug(name) for name in unseen} - {slug(n) for n in named})
-    if overlap:
-        raise ProtocolError(
-            f"{', '.join(overlap)} would be trained on and evaluated",
-            expected="disjoint categories (the zero-shot protocol)",
-            hint=f"name what to train on with --category, such as --category {overlap[0]} to train on it all the same",
-        )
-
-
-def _chosen(refs: Sequence[str], categories: Sequence[str], names: Names) -> dict[str, Ref]:
-    """Reference by category of the data set."""
-    described = {name: reference(name, names).category for name in categories}
-    chosen: dict[str, Ref] = {}
-    for ref in refs:
-        wanted = parse_ref(ref)
-        using = [name for name, description in described.items() if description == wanted.category]
-        if not using:
-            known = list(dict.fromkeys(described.values()))
-            raise TrainingDataError(
-                f"descriptions {ref} belong to no training category",
-                expected=", ".join(known),
-                hint=nearest(wanted.category, known),
-            )
-        chosen |= dict.fromkeys(using, wanted)
-    return chosen
 
 
 def fingerprint(config: TrainConfig, model: FiLo, material: Material, processes: int) -> str:
@@ -158,44 +48,6 @@ class Result(NamedTuple):
     trainer: Trainer
 
 
-def finish(
-    build: Callable[[], FiLo],
-    material: Material,
-    config: TrainConfig,
-    out: Path,
-    *,
-    resume: bool = False,
-    fabric: Fabric | None = None,
-    listener: Callable[[Report], None] = lambda _: None,
-) -> Path:
-    """Train, keep `run.json`, and write the checkpoints of the last and of the best step.
-
-    Returns:
-        Path of the checkpoint of the last step.
-
-    Raises:
-        TrainError: see `train`.
-    """
-    content = {"out": str(out), "resume": resume, **summary(material, config)}
-    ready = prepare(build, material, config, out, fabric=fabric, listener=listener)
-    state = ready.trainer.start(resume=resume)  # a refusal leaves the record of the run that is there alone
-    with recorded(out, content, command="train"):
-        result = _run(ready, resume=resume, state=state)
-        path = out / TRAINED
-        save = partial(
-            save_checkpoint,
-            whole=True,
-            descriptions=material.hashes,
-            training=summary(material, config),
-            images=pack(digests(material.samples)),
-        )
-        if result.trainer.fabric.is_global_zero:
-            save(result.model, path)
-            if result.trainer.load_best():
-                save(result.model, out / BEST_MODEL)
-    return path
-
-
 def train(
     build: Callable[[], FiLo],
     material: Material,
@@ -206,7 +58,7 @@ def train(
     fabric: Fabric | None = None,
     listener: Callable[[Report], None] = lambda _: None,
 ) -> Result:
-    """Train both stages; `finish` without its files.
+    """Train both stages; the weights are left to the caller.
 
     Args: see `prepare`.
         resume: continue the run in `out`.
@@ -214,10 +66,20 @@ def train(
     Raises:
         TrainError: see `detector.train.errors`.
     """
-    return _run(prepare(build, material, config, out, fabric=fabric, listener=listener), resume=resume)
+    return run_prepared(prepare(build, material, config, out, fabric=fabric, listener=listener), resume=resume)
 
 
-def _run(ready: Result, *, resume: bool, state: State | None = None) -> Result:
+def run_prepared(ready: Result, *, resume: bool, state: State | None = None) -> Result:
+    """Train what `prepare` has made ready.
+
+    Args:
+        ready: model and trainer.
+        resume: continue the run in the trainer's folder.
+        state: where it stopped, if `Trainer.start` has read it already.
+
+    Raises:
+        TrainError: see `detector.train.errors`.
+    """
     ready.trainer.run(resume=resume, state=state)
     return ready._replace(model=ready.model.cpu().eval())
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from detector.data import Sample, read_mask
+from detector.data.errors import TrainingDataError
 from detector.images import ReadOptions, image_size, load_image
 from detector.localize.regions import REGIONS, region_at
 from detector.model.config import ModelConfig
@@ -18,7 +19,6 @@ from detector.model.vision import ImageFeatures
 from detector.preprocess import to_pixels
 from detector.train.augment import TILES, Picture, flip, mosaic, photometric
 from detector.train.config import TrainConfig
-from detector.train.errors import TrainingDataError
 from detector.train.memo import FeatureMemo, stack
 from detector.train.order import Split, generator
 from detector.train.stages import Batch

@@ -4,7 +4,8 @@ import threading
 from dataclasses import dataclass
 
 from prompt_forge.errors import BudgetError, IncompleteError, ModelError
-from prompt_forge.llm.types import Completion, LanguageModel, Request, Usage
+from prompt_forge.llm.types import Completion, LanguageModel, Request
+from prompt_forge.usage import Usage
 
 _CHARACTERS_PER_TOKEN = 3
 """Low for English, so that estimates err on the safe side."""

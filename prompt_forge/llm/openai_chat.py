@@ -22,8 +22,9 @@ from prompt_forge.llm.redact import Redactor
 from prompt_forge.llm.reply import Reply, read
 from prompt_forge.llm.retry import RetryPolicy, passing
 from prompt_forge.llm.thinking import without_thinking
-from prompt_forge.llm.types import Completion, Mode, Request, Usage
+from prompt_forge.llm.types import Completion, Mode, Request
 from prompt_forge.loose_json import holds_json
+from prompt_forge.usage import Usage
 
 __all__ = ["OpenAIChat", "address"]
 

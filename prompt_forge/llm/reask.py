@@ -8,7 +8,8 @@ from pydantic import ValidationError
 
 from prompt_forge.errors import RejectedAnswerError
 from prompt_forge.llm.thinking import without_thinking
-from prompt_forge.llm.types import Completion, LanguageModel, Message, Request, Usage
+from prompt_forge.llm.types import Completion, LanguageModel, Message, Request
+from prompt_forge.usage import Usage
 
 T = TypeVar("T")
 

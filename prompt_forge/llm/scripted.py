@@ -4,7 +4,8 @@ import threading
 from collections.abc import Iterable
 
 from prompt_forge.errors import ModelError, RecordingError
-from prompt_forge.llm.types import Completion, Request, Usage
+from prompt_forge.llm.types import Completion, Request
+from prompt_forge.usage import Usage
 
 
 class Scripted:

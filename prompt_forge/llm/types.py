@@ -6,6 +6,8 @@ from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from prompt_forge.usage import Usage
+
 Mode = Literal["json_schema", "json_object", "text"]
 """How strictly the server was asked for structure; the rungs of `prompt_forge.llm.ladder`, strictest first."""
 
@@ -63,26 +65,6 @@ class Request(_Frozen):
         """SHA-256 (hex) over every field. Not kept: a copy with other fields would inherit it."""
         canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-class Usage(_Frozen):
-    """Tokens as the server counted them; 0 where it does not count."""
-
-    prompt_tokens: int = 0
-    """Tokens read."""
-    completion_tokens: int = 0
-    """Tokens written."""
-
-    @property
-    def total(self) -> int:
-        """Tokens read and written."""
-        return self.prompt_tokens + self.completion_tokens
-
-    def __add__(self, other: "Usage") -> "Usage":
-        return Usage(
-            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
-            completion_tokens=self.completion_tokens + other.completion_tokens,
-        )
 
 
 class Completion(_Frozen):

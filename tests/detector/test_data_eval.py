@@ -6,7 +6,8 @@ from PIL import Image
 
 from detector.data import open_data
 from detector.evaluate.passes import Scorer
-from detector.evaluate.run import Plan, evaluate
+from detector.evaluate.run import Plan
+from detector.evaluate.session import evaluate
 from detector.images import ReadOptions
 from detector.predictor import Predictor
 from tests.support.clip import tiny_filo

@@ -10,14 +10,15 @@ from descriptions.refs import Ref
 from descriptions.store import Store
 from detector.cli import app
 from detector.data import DataError, open_data
+from detector.data.errors import TrainingDataError
+from detector.data.material import gather
 from detector.data.names import load_described, parse_names, read_names, reference
 from detector.evaluate.passes import Scorer
-from detector.evaluate.run import Plan, evaluate
+from detector.evaluate.run import Plan
+from detector.evaluate.session import evaluate
 from detector.predictor import Predictor
 from detector.run import read_run
 from detector.threshold_source import other_origin, read_threshold
-from detector.train.errors import TrainingDataError
-from detector.train.session import gather
 from tests.support.clip import tiny_filo
 from tests.support.dataset import make_dataset
 from tests.support.evaluation import make_store

@@ -14,7 +14,7 @@ from detector.evaluate.errors import EvaluationError
 from detector.evaluate.folder import record_path
 from detector.evaluate.passes import Scorer
 from detector.evaluate.records import read_counts, unpack_counts
-from detector.evaluate.run import evaluate
+from detector.evaluate.session import evaluate
 from detector.evaluate.summary import best_threshold, no_better_than_chance, verdict
 from detector.evaluate.variants import leak_free, leaks, random_texts
 from detector.metrics import image_metrics

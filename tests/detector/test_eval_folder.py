@@ -11,7 +11,7 @@ from detector.evaluate.errors import EvaluationError
 from detector.evaluate.folder import read_failure, record_path, write_failure
 from detector.evaluate.passes import Scorer
 from detector.evaluate.records import read_head
-from detector.evaluate.run import evaluate
+from detector.evaluate.session import evaluate
 from detector.predictor import Predictor
 from detector.run import read_run
 from tests.support.clip import tiny_filo

@@ -9,7 +9,8 @@ from detector import text_reader
 from detector.cache import FeatureCache
 from detector.data import open_data
 from detector.evaluate.passes import Scorer
-from detector.evaluate.run import Plan, evaluate
+from detector.evaluate.run import Plan
+from detector.evaluate.session import evaluate
 from detector.predictor import Predictor
 from detector.prompts import build_prompts
 from detector.scoring import encode

@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from descriptions.extras import MissingExtraError
 from descriptions.schema import Anomaly, DescriptionFile
 from detector import doctor, export
 from detector.errors import OutputError
@@ -185,6 +186,8 @@ def test_doctor_and_export_agree_on_what_is_missing(model, tmp_path, monkeypatch
     monkeypatch.setitem(sys.modules, module, None)
     (line,) = (each for each in doctor.checks(tmp_path) if each.subject == "detector export")
     assert (line.state, line.found, line.hint) == ("optional", f"needs {module}", "pip install 'filo-forge[onnx]'")
-    with pytest.raises(ExportError, match=f"not installed: {module}; type pip install 'filo-forge\\[onnx\\]'"):
+    with pytest.raises(
+        MissingExtraError, match=f"needs {module}, which is not installed; type: pip install 'filo-forge\\[onnx\\]'"
+    ):
         export_model(graph_model(model, PROMPTS, ScoringSettings()), PROMPTS, tmp_path / "m", "onnx")
     assert list(tmp_path.iterdir()) == []

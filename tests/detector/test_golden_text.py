@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from detector.model.prompts import pack
-from detector.prompts import encode_text, start_token
+from detector.model.tokenizer import start_token
+from detector.prompts import encode_text
 from tests.support.golden import Golden, golden_set
 
 

@@ -11,7 +11,7 @@ from detector.cache import FeatureCache
 from detector.data import open_data
 from detector.detect import Detector
 from detector.evaluate.passes import Scorer
-from detector.evaluate.run import evaluate
+from detector.evaluate.session import evaluate
 from detector.evaluate.variants import controls, describe
 from detector.localize.boxes import Box, Localisation
 from detector.localize.errors import GroundingWeightsError

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from descriptions.schema import NORMAL_STATES, Anomaly, DescriptionFile
 from detector.localize.regions import REGIONS
 from detector.model.prompts import pack
-from detector.prompts import PromptTooLongError, build_prompts, clip_tokenizer, encode_text
+from detector.model.tokenizer import clip_tokenizer
+from detector.prompts import PromptTooLongError, build_prompts, encode_text
 
 token_ids = st.lists(st.integers(1, 5), min_size=1, max_size=8).map(tuple)
 

@@ -9,9 +9,9 @@ from descriptions.schema import Anomaly, DescriptionFile
 from descriptions.store import Store
 from detector.cli import app
 from detector.data import open_data
+from detector.data.errors import TrainingDataError
 from detector.errors import OutputError
 from detector.train.boxes import PixelBox, boxes_of, coco, phrase_for
-from detector.train.errors import TrainingDataError
 from tests.support.dataset import make_dataset
 
 

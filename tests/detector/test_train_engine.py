@@ -10,7 +10,8 @@ import torch
 from lightning_fabric import Fabric
 from safetensors.torch import load_file
 
-from detector.train.errors import InterruptedTrainingError, ResumeError, TrainingDataError
+from detector.data.errors import TrainingDataError
+from detector.train.errors import InterruptedTrainingError, ResumeError
 from detector.train.state import load_state, restore
 from tests.support.toy_training import CONFIG, Net, Objective, ToySource, toy_trainer
 

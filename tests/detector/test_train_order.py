@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from detector.data.errors import TrainingDataError
 from detector.train.config import PRESETS, TrainConfig, preset, training_config
-from detector.train.errors import TrainError, TrainingDataError
+from detector.train.errors import TrainError
 from detector.train.order import batch_indices, generator, held_out, rate, steps_per_epoch
 
 

@@ -7,13 +7,16 @@ from descriptions.errors import UnknownCategoryError
 from descriptions.schema import Anomaly, DescriptionFile
 from descriptions.store import Store
 from detector.checkpoint import load_checkpoint, read_info
+from detector.data.errors import ProtocolError, TrainingDataError
+from detector.data.material import gather, require_unseen
 from detector.device import DeviceError
 from detector.images import ImageError
 from detector.train import session
 from detector.train.config import TrainConfig
-from detector.train.errors import ProtocolError, ResumeError, TrainError, TrainingDataError
-from detector.train.session import finish, gather, make_fabric, require_unseen, summary, train
+from detector.train.errors import ResumeError, TrainError
+from detector.train.session import make_fabric, summary, train
 from detector.train.state import load_state
+from detector.train_run import finish
 from tests.support.clip import tiny_config, tiny_filo
 from tests.support.dataset import make_dataset
 

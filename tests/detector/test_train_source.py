@@ -6,10 +6,10 @@ import torch
 from PIL import Image, ImageFile
 
 from detector.data import open_data
+from detector.data.errors import TrainingDataError
 from detector.images import ImageError, ReadOptions
 from detector.localize.regions import REGIONS
 from detector.train.config import TrainConfig
-from detector.train.errors import TrainingDataError
 from detector.train.memo import FeatureMemo
 from detector.train.order import Split, held_out
 from detector.train.source import FiLoSource, require_trainable

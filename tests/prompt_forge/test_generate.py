@@ -12,10 +12,10 @@ from prompt_forge.catalog import Product, choose, load_catalog
 from prompt_forge.errors import AuthenticationError, EndpointError, IncompleteError, ModelError, RejectedAnswerError
 from prompt_forge.generate import Asker, Result, Run
 from prompt_forge.llm.scripted import Scripted
-from prompt_forge.llm.types import Usage
 from prompt_forge.prepare import GenerateSettings, Wanted, pick_products, pick_template, remarks
 from prompt_forge.strategies import RESAMPLES, SAMPLES, Recipe, first_requests, propose
 from prompt_forge.templates import Templates
+from prompt_forge.usage import Usage
 from tests.support.answers import GOOD, answer
 
 TEMPLATES = Templates.find()

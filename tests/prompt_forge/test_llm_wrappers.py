@@ -18,7 +18,8 @@ from prompt_forge.llm.reask import ask
 from prompt_forge.llm.redact import Redactor
 from prompt_forge.llm.scripted import Scripted
 from prompt_forge.llm.settings import ModelSettings
-from prompt_forge.llm.types import Message, Request, Sampling, Usage
+from prompt_forge.llm.types import Message, Request, Sampling
+from prompt_forge.usage import Usage
 from tests.support.servers import chat, error, serve
 
 KEY = "sk-abcdefgh12345678"
