@@ -11,7 +11,7 @@ from functools import reduce
 import numpy as np
 
 from benchmarks.bench_metrics import make
-from detector.evaluate.resample import draw_images, group_bins, over_pixels
+from detector.evaluate.bootstrap import draw_images, group_bins, over_pixels
 from detector.metrics import Histogram, count_pixels, pixel_metrics_binned
 from detector.metrics.compute import PIXEL_METRICS
 from detector.metrics.pixels import add

@@ -22,19 +22,19 @@ import numpy as np
 import torch
 
 from descriptions.store import PACKAGED, Store
-from detector.build import build_model
 from detector.data.sample_set import write_sample_set
-from detector.detect import Detector
-from detector.images import to_image
+from detector.detect.detector import Detector
+from detector.images.load import to_image
+from detector.images.tensors import to_pixels
 from detector.localize.regions import REGIONS
 from detector.model.filo import FiLo
-from detector.model.text import at_regions, text_features
-from detector.preprocess import to_pixels
-from detector.presets import FOLDER, WEIGHTS, load_model, preset_config
-from detector.prompts import build_prompts
-from detector.render import picture
-from detector.scoring import Encoded, ScoringSettings, decide, heat_map, peak
-from detector.text_reader import TextReader
+from detector.model.text_tower import at_regions, text_features
+from detector.report.overlay import picture
+from detector.scoring.predict import Encoded, ScoringSettings, decide, heat_map, peak
+from detector.scoring.prompts import build_prompts
+from detector.scoring.text_reader import TextReader
+from detector.weights.factory import build_model
+from detector.weights.registry import FOLDER, WEIGHTS, load_model, preset_config
 
 
 class Clock:

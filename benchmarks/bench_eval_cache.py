@@ -16,14 +16,14 @@ import numpy as np
 import torch
 
 from benchmarks import seeded
-from descriptions.schema import Anomaly, DescriptionFile
-from detector.cache import FeatureCache
+from descriptions.format.schema import Anomaly, DescriptionFile
 from detector.data import open_data
 from detector.data.sample_set import write_sample_set
-from detector.evaluate.passes import Scorer
 from detector.evaluate.records import Record
+from detector.evaluate.scorer import Scorer
 from detector.evaluate.variants import Variant, controls, describe
-from detector.predictor import Predictor
+from detector.scoring.feature_cache import FeatureCache
+from detector.scoring.predictor import Predictor
 
 TEXTS = (
     "crack in the cap", "dented body", "scratch on the body", "faded print", "misprinted letters", "hole in the cap",

@@ -14,15 +14,15 @@ from pathlib import Path
 import torch
 
 from benchmarks.seeded import resident_peak
-from descriptions.schema import Anomaly, DescriptionFile
+from descriptions.format.schema import Anomaly, DescriptionFile
 from descriptions.store import Store
-from detector.build import build_model
 from detector.data import DataSet, Sample, open_data
-from detector.evaluate.passes import Scorer
-from detector.evaluate.run import Plan
-from detector.evaluate.session import evaluate
+from detector.evaluate.comparison import Plan
+from detector.evaluate.scorer import Scorer
 from detector.model.config import ModelConfig
-from detector.predictor import Predictor
+from detector.runs.evaluate import evaluate
+from detector.scoring.predictor import Predictor
+from detector.weights.factory import build_model
 
 ARCHITECTURE = {
     "embed_dim": 64,

@@ -23,11 +23,11 @@ import torch
 
 from benchmarks import seeded
 from benchmarks.seeded import prompts, resident_peak
-from detector.checkpoint import save_checkpoint
-from detector.maps import heat_map, image_score
 from detector.model.filo import FiLo
-from detector.presets import load_model
-from detector.prompts import PromptSet
+from detector.scoring.maps import heat_map, image_score
+from detector.scoring.prompts import PromptSet
+from detector.weights.checkpoint import save_checkpoint
+from detector.weights.registry import load_model
 from tests.support import straightforward
 
 POSITION = (4,)

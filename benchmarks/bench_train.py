@@ -21,25 +21,25 @@ from typing import Any
 import numpy as np
 import torch
 
-from descriptions.files import atomic_write
-from descriptions.schema import DescriptionFile
+from descriptions.common.files import atomic_write
+from descriptions.format.schema import DescriptionFile
 from descriptions.store import PACKAGED, Store
-from detector.build import build_model
-from detector.cache import fingerprint
 from detector.data import Sample, open_data, read_mask
 from detector.data.material import Material
-from detector.evaluate.resample import draw_images, group_bins, interval, over_pixels
-from detector.images import load_image
-from detector.maps import heat_map
+from detector.evaluate.bootstrap import draw_images, group_bins, interval, over_pixels
+from detector.images.load import load_image
+from detector.images.tensors import to_pixels
 from detector.metrics import Histogram, count_pixels, pixel_metrics
 from detector.metrics.pixels import add
 from detector.model.filo import FiLo
-from detector.preprocess import to_pixels
-from detector.presets import load_preset
-from detector.prompts import build_prompts
+from detector.scoring.feature_cache import fingerprint
+from detector.scoring.maps import heat_map
+from detector.scoring.prompts import build_prompts
 from detector.train.config import TrainConfig
 from detector.train.log import Report
 from detector.train.session import summary, train
+from detector.weights.factory import build_model
+from detector.weights.registry import load_preset
 from tools.docs.library_scores import SETS
 
 CONFIG = TrainConfig(

@@ -23,10 +23,10 @@ from torch import Tensor
 
 from benchmarks import seeded
 from benchmarks.seeded import prompts, resident_peak
-from detector.losses import segmentation_terms
 from detector.model.filo import FiLo
-from detector.model.text import TextFeatures
+from detector.model.text_tower import TextFeatures
 from detector.train.config import TrainConfig
+from detector.train.losses import segmentation_terms
 from detector.train.stages import Batch, filo_stages
 from tests.support import straightforward
 

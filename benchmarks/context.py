@@ -20,15 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from detector.cache import FeatureCache
 from detector.context.bank import Bank
 from detector.context.calibration import top_mean
 from detector.context.distances import mutual_distances, reference_distances
 from detector.context.fusion import on_picture
 from detector.context.tokens import ContextReader, photo_hash
-from detector.images import mask_at, to_image
+from detector.images.load import mask_at, to_image
 from detector.metrics import image_metrics, pixel_metrics
-from detector.presets import load_model
+from detector.scoring.feature_cache import FeatureCache
+from detector.weights.registry import load_model
 
 SETS = (
     "mvtec/transistor",

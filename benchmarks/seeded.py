@@ -5,11 +5,11 @@ from pathlib import Path
 
 import torch
 
-from descriptions.schema import ABNORMAL_STATES, NORMAL_STATES
-from detector.build import build_model
+from descriptions.format.schema import ABNORMAL_STATES, NORMAL_STATES
 from detector.model.config import ModelConfig, Variant
 from detector.model.filo import FiLo
-from detector.prompts import Description, PromptSet, prompt_set
+from detector.scoring.prompts import Description, PromptSet, prompt_set
+from detector.weights.factory import build_model
 
 PARTS = ("rim", "cap", "hub", "edge", "side")
 DEFECTS = [f"{kind} the {part}" for kind in ("deep scratch on", "missing piece of") for part in PARTS]

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal, NamedTuple
 
-from descriptions.schema import Anomaly, DescriptionFile
+from descriptions.format.schema import Anomaly, DescriptionFile
 
 Kind = Literal["added", "removed", "changed", "moved"]
 

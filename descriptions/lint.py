@@ -10,11 +10,11 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from descriptions.refs import slug
-from descriptions.schema import MAX_TEXT, Anomaly, DescriptionFile
-from descriptions.tokens import BERT_LENGTH, CLIP_LENGTH, Counter, count_bert, count_clip, unread_words
-from descriptions.words import GENERIC, MAYBE_UNSEEN, POSITIONS, SENSES, is_near, words
-from descriptions.yaml_problems import cut_comments
+from descriptions.common.refs import slug
+from descriptions.common.tokens import BERT_LENGTH, CLIP_LENGTH, Counter, count_bert, count_clip, unread_words
+from descriptions.common.words import GENERIC, MAYBE_UNSEEN, POSITIONS, SENSES, is_near, words
+from descriptions.format.schema import MAX_TEXT, Anomaly, DescriptionFile
+from descriptions.format.yaml_problems import cut_comments
 
 CONTEXT_TOKENS = 12
 """Learned vectors that stand before every text."""

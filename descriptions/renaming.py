@@ -6,11 +6,11 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from descriptions.errors import BadReferenceError, ExistingCategoryError
-from descriptions.refs import Ref, parse_ref
-from descriptions.schema import DescriptionFile
+from descriptions.common.errors import BadReferenceError, ExistingCategoryError
+from descriptions.common.refs import Ref, parse_ref
+from descriptions.format.schema import DescriptionFile
+from descriptions.format.yaml_io import dump_description
 from descriptions.store import Store
-from descriptions.yaml_io import dump_description
 
 
 def copy_category(origin: Store, target: Store, ref: Ref | str, name: str, object_name: str | None = None) -> Ref:

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from descriptions.errors import (
+from descriptions.common.errors import (
     InvalidFileError,
     ReadOnlyLibraryError,
     UnknownCategoryError,
@@ -15,11 +15,11 @@ from descriptions.errors import (
     UnsafePathError,
     nearest,
 )
-from descriptions.files import atomic_write
-from descriptions.refs import DEFAULT, LATEST, NAME, Ref, check_label, parse_ref
-from descriptions.schema import DescriptionFile
-from descriptions.settings import LibrarySettings, load
-from descriptions.yaml_io import dump_description, dump_mapping, parse_description, parse_yaml, read_bytes
+from descriptions.common.files import atomic_write
+from descriptions.common.refs import DEFAULT, LATEST, NAME, Ref, check_label, parse_ref
+from descriptions.common.settings import LibrarySettings, load
+from descriptions.format.schema import DescriptionFile
+from descriptions.format.yaml_io import dump_description, dump_mapping, parse_description, parse_yaml, read_bytes
 
 try:
     import fcntl

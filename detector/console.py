@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.table import Table
 from rich.text import Text
 
-from descriptions.terminal import printable
+from descriptions.common.terminal import printable
 
 WIDTH = 140
 """Columns of a table in a file or a pipe, which say nothing about their width."""

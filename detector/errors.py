@@ -8,7 +8,7 @@ ForgeError
 from pathlib import Path
 from typing import ClassVar
 
-from descriptions.errors import ForgeError
+from descriptions.common.errors import ForgeError
 
 
 class DetectorError(ForgeError):

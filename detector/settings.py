@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from descriptions.errors import SettingsError
-from descriptions.settings import load
+from descriptions.common.errors import SettingsError
+from descriptions.common.settings import load
 
 SECTION = "detector"
 MODEL = ("preset", "checkpoint", "pretrained")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from descriptions.refs import parse_ref
+from descriptions.common.refs import parse_ref
 from detector.data.readers import open_data
-from detector.detect import Detector
+from detector.detect.detector import Detector
 from detector.metrics import image_metrics
 
 data, *refs = sys.argv[1:]

@@ -5,7 +5,7 @@ python examples/detect.py PICTURE...
 
 import sys
 
-from detector.detect import Detector, Failure
+from detector.detect.detector import Detector, Failure
 
 detector = Detector.from_pretrained("mini")  # or Detector.from_checkpoint("filo-visa.safetensors")
 

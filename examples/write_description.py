@@ -6,10 +6,10 @@ python write_description.py [LIBRARY], in a folder of your own
 import sys
 from pathlib import Path
 
+from descriptions.common.errors import ForgeError
 from descriptions.diff import diff
-from descriptions.errors import ForgeError
+from descriptions.format.schema import Anomaly, DescriptionFile
 from descriptions.lint import lint
-from descriptions.schema import Anomaly, DescriptionFile
 from descriptions.store import Store
 
 try:

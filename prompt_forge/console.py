@@ -12,7 +12,7 @@ from typing import Any
 
 import typer
 
-from descriptions.terminal import printable
+from descriptions.common.terminal import printable
 
 WIDE = 160
 """Columns of a table that goes into a pipe or a file."""

@@ -22,7 +22,7 @@ ForgeError
 An error that one module alone raises is defined there; the module stands before the colon.
 """
 
-from descriptions.errors import ForgeError
+from descriptions.common.errors import ForgeError
 from prompt_forge.usage import Usage
 
 

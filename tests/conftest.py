@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from descriptions.settings import PREFIX
+from descriptions.common.settings import PREFIX
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import typer
 
-from descriptions.extras import EXTRAS
-from detector.cli import app as detector_app
-from prompt_forge.cli import app as prompt_forge_app
+from descriptions.common.extras import EXTRAS
+from detector.cli.app import app as detector_app
+from prompt_forge.cli.app import app as prompt_forge_app
 from tests.support.environment import DefaultInstall, closure
 
 PICTURE = "pictures/capsule/test/cracked/000.png"

@@ -15,9 +15,9 @@ CALL = re.compile(r"\b(prompt-forge|detector) ([a-z][a-z-]*)(?: ([a-z][a-z-]*))?
 OWNERS = {
     "prompt_forge": ("prompt-forge", None),
     "prompt_forge/llm": ("prompt-forge", "generate"),
-    "prompt_forge/generate.py": ("prompt-forge", "generate"),
-    "prompt_forge/prepare.py": ("prompt-forge", "generate"),
-    "prompt_forge/strategies.py": ("prompt-forge", "generate"),
+    "prompt_forge/generation/generate.py": ("prompt-forge", "generate"),
+    "prompt_forge/generation/prepare.py": ("prompt-forge", "generate"),
+    "prompt_forge/generation/strategies.py": ("prompt-forge", "generate"),
     "prompt_forge/llm/health.py": ("prompt-forge", "doctor"),
     "descriptions": (None, None),
     "detector": ("detector", None),

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
-from detector.cache import FeatureCache
 from detector.context import calibration
 from detector.context.calibration import Scale, top_mean
 from detector.context.distances import BLOCK, core_set, nearest, reference_distances
@@ -34,6 +33,7 @@ from detector.context.tokens import (
 )
 from detector.errors import DetectorError
 from detector.model.filo import FiLo
+from detector.scoring.feature_cache import FeatureCache
 
 FOREIGN = 1.2
 """Times the highest reference score: a photo whose median patch lies beyond is of another product or camera. On the

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from descriptions.files import staged
+from descriptions.common.files import staged
 from detector.context.bank import Bank, BankError, BankInfo
 from detector.errors import cannot_write
 

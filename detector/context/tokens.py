@@ -16,12 +16,12 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from descriptions.errors import ForgeError
-from detector.cache import FeatureCache, image_fingerprint, picture_key
+from descriptions.common.errors import ForgeError
 from detector.errors import DetectorError
-from detector.images import to_image
+from detector.images.load import to_image
+from detector.images.tensors import to_pixels
 from detector.model.filo import FiLo
-from detector.preprocess import to_pixels
+from detector.scoring.feature_cache import FeatureCache, image_fingerprint, picture_key
 
 MAX_SIZE = 4096
 """Long side in pixels that larger photos are shrunk to while loading, as everywhere."""

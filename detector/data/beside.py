@@ -6,7 +6,7 @@ from detector.data.folders import Reading, images_in, named_folder, without_mask
 from detector.data.masks import read_mask
 from detector.data.pairing import orphan_lines, pair
 from detector.data.sample import GOOD, Sample, Split
-from detector.images import ImageError, image_size
+from detector.images.load import ImageError, image_size
 
 DEFECT = "defect"
 """The one kind of defect of these data sets, which do not name kinds."""

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from detector.data.masks import read_mask, shrunk
 from detector.data.sample import DataSet, Sample
-from detector.images import SMALLEST, ImageError, ReadOptions, bits_note, image_size, load_image, unremarkable
-from detector.presets import preset_config
+from detector.images.load import SMALLEST, ImageError, ReadOptions, bits_note, image_size, load_image, unremarkable
+from detector.weights.registry import preset_config
 
 MOST = 0.5
 """Share of a picture that a defect rarely covers."""

@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from descriptions.files import atomic_write
+from descriptions.common.files import atomic_write
 from detector.data.errors import DataError
 from detector.data.sample import DataSet, Sample
 from detector.data.tables import MANIFEST_SUFFIXES

@@ -5,7 +5,7 @@ DetectorError
     +-- TrainingDataError   no masks, one class only, too few images
     +-- ProtocolError       trains on what it is going to be judged on
 
-One picture that cannot be read is an `ImageError` of `detector.images`, as everywhere.
+One picture that cannot be read is an `ImageError` of `detector.images.load`, as everywhere.
 """
 
 from detector.errors import DetectorError

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from detector.data.pairing import orphan_lines, pair
 from detector.data.sample import GOOD, Sample, Split
-from detector.images import SUFFIXES
-from detector.mask_names import is_marked, is_mask_folder, plain, same_name
+from detector.images.load import SUFFIXES
+from detector.images.mask_names import is_marked, is_mask_folder, plain, same_name
 
 GOOD_FOLDERS = ("good", "normal", "ok")
 """Names a folder of good images may have, in any case, also with a split such as in `normal_test`; every other folder

@@ -4,14 +4,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from descriptions.errors import nearest
-from descriptions.refs import Ref, parse_ref, slug
-from descriptions.schema import DescriptionFile
+from descriptions.common.errors import nearest
+from descriptions.common.refs import Ref, parse_ref, slug
+from descriptions.format.schema import DescriptionFile
 from descriptions.store import Store
 from detector.data import Sample, open_data
 from detector.data.errors import ProtocolError, TrainingDataError
 from detector.data.names import Names, load_described, read_names, reference
-from detector.images import ReadOptions
+from detector.images.load import ReadOptions
 
 SplitName = Literal["train", "test", "all"]
 

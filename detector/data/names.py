@@ -3,12 +3,12 @@
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 
-from descriptions.errors import UnknownCategoryError, nearest
-from descriptions.refs import Ref, parse_ref, slug
-from descriptions.schema import DescriptionFile
+from descriptions.common.errors import UnknownCategoryError, nearest
+from descriptions.common.refs import Ref, parse_ref, slug
+from descriptions.format.schema import DescriptionFile
 from descriptions.store import Store
 from detector.data.errors import DataError
-from detector.mask_names import same_name
+from detector.images.mask_names import same_name
 
 Names = Mapping[str, str]
 """Reference to a description, such as `weld` or `weld@2`, by the name of a category of a data set."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from detector.mask_names import plain
+from detector.images.mask_names import plain
 
 
 class Pairs(NamedTuple):

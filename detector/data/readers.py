@@ -3,7 +3,7 @@
 from collections.abc import Callable, Container, Iterable, Iterator
 from pathlib import Path
 
-from descriptions.errors import nearest
+from descriptions.common.errors import nearest
 from detector.data.beside import is_dagm_category, is_kolektor_category, read_dagm, read_kolektor
 from detector.data.errors import DataError
 from detector.data.folders import (
@@ -31,7 +31,7 @@ from detector.data.lists import (
 )
 from detector.data.sample import DataSet, Layout, Sample
 from detector.data.tables import MANIFEST_SUFFIXES, VISA_SPLIT, read_manifest, read_visa
-from detector.mask_names import is_mask_folder, same_name
+from detector.images.mask_names import is_mask_folder, same_name
 
 LAYOUTS = """\
 ROOT/[category/]train/good + test/<defect> + ground_truth/<defect>/<stem>_mask.png (MVTec AD and its family), \

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from descriptions.files import atomic_write
+from descriptions.common.files import atomic_write
 from detector.metrics.pixels import BINS, Histogram
 
 

@@ -5,7 +5,7 @@ A difference counts only where its interval excludes zero and three decimals sho
 
 from collections.abc import Sequence
 
-from detector.evaluate.resample import Interval, excludes_zero
+from detector.evaluate.bootstrap import Interval, excludes_zero
 from detector.metrics.compute import METRICS
 
 DECIMALS = 3

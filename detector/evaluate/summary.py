@@ -9,9 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.data import Sample
-from detector.evaluate.folder import record_path
-from detector.evaluate.records import gather, read_counts, read_head, unpack_counts
-from detector.evaluate.resample import (
+from detector.evaluate.bootstrap import (
     Draws,
     Groups,
     Interval,
@@ -21,11 +19,13 @@ from detector.evaluate.resample import (
     over_images,
     over_pixels,
 )
+from detector.evaluate.record_folder import record_path
+from detector.evaluate.records import gather, read_counts, read_head, unpack_counts
 from detector.evaluate.shown import between, fraction, is_certain
 from detector.evaluate.variants import Variant
 from detector.metrics import Histogram, Metrics, image_metrics, pixel_metrics_binned
 from detector.metrics.compute import IMAGE_METRICS, PIXEL_METRICS
-from detector.threshold import Threshold
+from detector.scoring.threshold import Threshold
 
 Verdict = Literal["helps", "hurts", "no evidence"]
 Column = tuple[str, str | None]

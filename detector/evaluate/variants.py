@@ -4,9 +4,9 @@ import random
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from descriptions.refs import slug
-from descriptions.schema import ABNORMAL_STATES, NORMAL_STATES, DescriptionFile
-from detector.prompts import Description, PromptSet, build_prompts, prompt_set
+from descriptions.common.refs import slug
+from descriptions.format.schema import ABNORMAL_STATES, NORMAL_STATES, DescriptionFile
+from detector.scoring.prompts import Description, PromptSet, build_prompts, prompt_set
 
 CONTROLS = ("generic", "winclip", "random")
 """generic: every product's words instead of the descriptions; winclip: states alone; random: meaningless words."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from descriptions.files import atomic_write
+from descriptions.common.files import atomic_write
 from detector.localize.base import Localizer
 from detector.localize.boxes import Box, Localisation
 from detector.localize.regions import REGIONS

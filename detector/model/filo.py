@@ -16,11 +16,11 @@ from torch import Tensor, nn
 
 from detector.model.adapter import Adapter, unit
 from detector.model.config import ModelConfig
-from detector.model.context import PromptLearner
-from detector.model.interaction import InteractionDecoder, LinearDecoder
-from detector.model.prompts import Ids, PromptIds, pack
-from detector.model.text import Rows, TextFeatures, TextTower, text_features
-from detector.model.vision import ImageFeatures, ImageTower
+from detector.model.decoders import InteractionDecoder, LinearDecoder
+from detector.model.image_tower import ImageFeatures, ImageTower
+from detector.model.prompt_learner import PromptLearner
+from detector.model.prompt_tree import Ids, PromptIds, pack
+from detector.model.text_tower import Rows, TextFeatures, TextTower, text_features
 
 LOGIT_SCALE = 100.0
 """Fixed sharpness of the maps; CLIP's own learned scale is not used (as released)."""

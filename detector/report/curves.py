@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.evaluate.bootstrap import LEVEL, draw_images
 from detector.evaluate.records import gather
-from detector.evaluate.resample import LEVEL, draw_images
 from detector.evaluate.summary import CategoryResult
 from detector.metrics.pixels import rank_histogram
 from detector.metrics.ranking import Curve, rank_labels, trace

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from detector.detect import Failure
-from detector.detections import Row
+from detector.detect.detector import Failure
+from detector.detect.results import Row
 from detector.report.charts import Strip, Tone, draw_strips
 from detector.report.pages import facts, plain, write_page
 

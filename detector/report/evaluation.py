@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
-from descriptions.refs import slug
+from descriptions.common.refs import slug
 from detector.data import Sample
-from detector.evaluate.resample import Interval
-from detector.evaluate.run import Evaluation
+from detector.evaluate.bootstrap import Interval
+from detector.evaluate.comparison import Evaluation
 from detector.evaluate.shown import between, fraction, in_words, is_certain, metric_name
 from detector.evaluate.summary import CategoryResult, Contribution, best_threshold
 from detector.metrics.compute import METRICS

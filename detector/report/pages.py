@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from descriptions.files import staged
-from descriptions.terminal import printable
+from descriptions.common.files import staged
+from descriptions.common.terminal import printable
 from detector.console import encodable
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 from scipy import ndimage
 
 from detector.data import Sample, read_mask
-from detector.images import ImageError, image_size, load_image
+from detector.images.load import ImageError, image_size, load_image
 
 SIDE = 420
 """Long side in pixels of an embedded picture."""

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from descriptions.errors import nearest, wanted
+from descriptions.common.errors import nearest, wanted
 from detector.train.errors import TrainError
 
 Positive = Annotated[float, Field(gt=0)]

@@ -12,12 +12,12 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
-from descriptions.errors import ForgeError
+from descriptions.common.errors import ForgeError
 from detector.train.config import TrainConfig
 from detector.train.errors import InterruptedTrainingError, ResumeError
 from detector.train.failures import memory_guard
 from detector.train.log import Report, append_line, memory_mb, truncate_log
-from detector.train.order import batch_indices, rate, steps_per_epoch
+from detector.train.sampling import batch_indices, rate, steps_per_epoch
 from detector.train.state import Progress, State, load_state, restore, save_state, trainable
 
 Terms = Mapping[str, Tensor]

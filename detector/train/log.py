@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from descriptions.files import atomic_write
+from descriptions.common.files import atomic_write
 from detector.train.failures import full_disk
 
 

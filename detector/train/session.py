@@ -8,19 +8,19 @@ from typing import Any, NamedTuple
 import torch
 from lightning_fabric import Fabric
 
-from detector.cache import fingerprint as weights_digest
 from detector.data.masks import mask_files
 from detector.data.material import Material
 from detector.device import resolve_device
 from detector.model.filo import FiLo
-from detector.prompts import build_prompts
+from detector.scoring.feature_cache import fingerprint as weights_digest
+from detector.scoring.prompts import build_prompts
+from detector.train.batches import FiLoSource, require_trainable
 from detector.train.config import TrainConfig
 from detector.train.engine import Trainer
 from detector.train.errors import TrainError
+from detector.train.feature_memo import FeatureMemo
 from detector.train.log import Report
-from detector.train.memo import FeatureMemo
-from detector.train.order import held_out
-from detector.train.source import FiLoSource, require_trainable
+from detector.train.sampling import held_out
 from detector.train.stages import filo_stages
 from detector.train.state import State
 

@@ -10,12 +10,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from detector.losses import adapter_loss, segmentation_terms
 from detector.model.filo import FiLo, Positions
-from detector.model.prompts import PromptIds
-from detector.model.vision import ImageFeatures
+from detector.model.image_tower import ImageFeatures
+from detector.model.prompt_tree import PromptIds
 from detector.train.config import TrainConfig
 from detector.train.engine import Stage
+from detector.train.losses import adapter_loss, segmentation_terms
 
 PROMPTS = ("normal_prompt_learner.", "abnormal_prompt_learner.")
 DECODERS = ("decoder_linear.", "decoder_cov.")

@@ -10,7 +10,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from descriptions.files import atomic_write
+from descriptions.common.files import atomic_write
 from detector.train.errors import ResumeError
 from detector.train.failures import full_disk
 

@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from descriptions.errors import SettingsError
-from descriptions.settings import FILE, PREFIX
+from descriptions.common.errors import SettingsError
+from descriptions.common.settings import FILE, PREFIX
 from prompt_forge.llm.redact import Redactor
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})

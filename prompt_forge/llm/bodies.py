@@ -9,7 +9,7 @@ from typing import Any
 
 from openai import APIStatusError
 
-from descriptions.terminal import printable
+from descriptions.common.terminal import printable
 from prompt_forge.errors import EndpointError
 
 ADDRESS_HINT = "check --base-url; it ends in /v1"

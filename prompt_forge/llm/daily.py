@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from descriptions.files import atomic_write
+from descriptions.common.files import atomic_write
 
 T = TypeVar("T")
 

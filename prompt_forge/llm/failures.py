@@ -5,7 +5,7 @@ from difflib import get_close_matches
 
 from openai import APIConnectionError, APIStatusError, APITimeoutError, OpenAIError
 
-from descriptions.terminal import printable
+from descriptions.common.terminal import printable
 from prompt_forge.errors import AuthenticationError, ContextTooLongError, EndpointError
 from prompt_forge.llm.bodies import server_words, writable
 from prompt_forge.llm.parameters import NEW_LIMIT, OLD_LIMIT, culprit

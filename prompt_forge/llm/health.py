@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from descriptions.errors import ForgeError, SettingsError
+from descriptions.common.errors import ForgeError, SettingsError
 from prompt_forge.errors import EndpointError
 from prompt_forge.llm.address import address, remark, with_version
 from prompt_forge.llm.ladder import Ladder

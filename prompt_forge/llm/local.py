@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
-from descriptions.files import atomic_write
+from descriptions.common.files import atomic_write
 from prompt_forge.errors import LocalModelError
 from prompt_forge.llm.ladder import Ladder
 from prompt_forge.llm.types import Completion, Request

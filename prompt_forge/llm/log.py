@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from descriptions.errors import SettingsError
-from descriptions.settings import FILE
+from descriptions.common.errors import SettingsError
+from descriptions.common.settings import FILE
 from prompt_forge.llm.redact import Redactor
 from prompt_forge.llm.types import Completion, LanguageModel, Request
 

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from descriptions.errors import SettingsError
+from descriptions.common.errors import SettingsError
 from prompt_forge.llm.address import check_key, remark
 from prompt_forge.llm.budget import Budget, Budgeted, Price
 from prompt_forge.llm.cache import AnswerCache, Cached

@@ -17,13 +17,13 @@ from prompt_forge.llm.address import LOOPBACK, address, check_key, with_version
 from prompt_forge.llm.bodies import ADDRESS_HINT, body_of
 from prompt_forge.llm.failures import explain, too_long, unknown_model
 from prompt_forge.llm.ladder import REFUSALS, Ladder
+from prompt_forge.llm.loose_json import holds_json
 from prompt_forge.llm.parameters import FORMAT, Refused, culprit, parameters, told
 from prompt_forge.llm.redact import Redactor
 from prompt_forge.llm.reply import Reply, read
 from prompt_forge.llm.retry import RetryPolicy, passing
 from prompt_forge.llm.thinking import without_thinking
 from prompt_forge.llm.types import Completion, Mode, Request
-from prompt_forge.loose_json import holds_json
 from prompt_forge.usage import Usage
 
 __all__ = ["OpenAIChat", "address"]

@@ -11,9 +11,9 @@ from typing import Any, NoReturn
 
 from prompt_forge.errors import EndpointError, IncompleteError, ThinkingLimitError
 from prompt_forge.llm.bodies import ADDRESS_HINT, quoted
+from prompt_forge.llm.loose_json import holds_json
 from prompt_forge.llm.thinking import without_thinking
 from prompt_forge.llm.types import Request
-from prompt_forge.loose_json import holds_json
 from prompt_forge.usage import Usage
 
 _CUT = frozenset({"length", "max_tokens", "max_output_tokens", "model_length", "token_limit", "max_length"})

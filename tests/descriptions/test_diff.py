@@ -1,7 +1,7 @@
 """Differences in the words of the format."""
 
 from descriptions.diff import Change, diff
-from descriptions.schema import Anomaly, DescriptionFile
+from descriptions.format.schema import Anomaly, DescriptionFile
 
 OLD = DescriptionFile(
     category="capsule",

@@ -6,13 +6,13 @@ from itertools import chain
 
 import pytest
 
+from descriptions.common.refs import Ref, slug
+from descriptions.common.tokens import BERT_LENGTH, CLIP_LENGTH, count_bert, count_clip
+from descriptions.format.schema import DescriptionFile
+from descriptions.format.yaml_io import dump_description
 from descriptions.lint import CONTEXT_TOKENS, LONGEST_POSITION, Context, lint, words
-from descriptions.refs import Ref, slug
-from descriptions.schema import DescriptionFile
 from descriptions.store import PACKAGED, Store
-from descriptions.tokens import BERT_LENGTH, CLIP_LENGTH, count_bert, count_clip
-from descriptions.yaml_io import dump_description
-from prompt_forge.catalog import load_catalog
+from prompt_forge.generation.catalog import load_catalog
 from prompt_forge.llm.local import MODEL_NAME
 
 LIBRARY = Store(PACKAGED, read_only=True)

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from descriptions.common.tokens import clip_ids
+from descriptions.format.schema import Anomaly, DescriptionFile
 from descriptions.lint import MANY, RULES, Context, Finding, fix, lint
-from descriptions.schema import Anomaly, DescriptionFile
-from descriptions.tokens import clip_ids
 
 GOOD = ("deep crack in the shell", "blue ink smear", "missing print")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from descriptions.errors import (
+from descriptions.common.errors import (
     BadReferenceError,
     DescriptionError,
     ExistingCategoryError,
@@ -13,9 +13,9 @@ from descriptions.errors import (
     ReadOnlyLibraryError,
     UnknownCategoryError,
 )
-from descriptions.refs import Ref
+from descriptions.common.refs import Ref
+from descriptions.format.schema import Anomaly, DescriptionFile
 from descriptions.renaming import copy_category, rename_category
-from descriptions.schema import Anomaly, DescriptionFile
 from descriptions.store import PACKAGED, Store
 
 WELD = DescriptionFile(

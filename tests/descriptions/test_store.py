@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from descriptions.errors import (
+from descriptions.common.errors import (
     BadReferenceError,
     DescriptionError,
     InvalidFileError,
@@ -22,10 +22,10 @@ from descriptions.errors import (
     UnknownVersionError,
     UnsafePathError,
 )
-from descriptions.refs import Ref, parse_ref, slug
-from descriptions.schema import Anomaly, DescriptionFile, Parameters, Provenance
+from descriptions.common.refs import Ref, parse_ref, slug
+from descriptions.format.schema import Anomaly, DescriptionFile, Parameters, Provenance
+from descriptions.format.yaml_io import MAX_BYTES, dump_description, parse_description, read_bytes
 from descriptions.store import PACKAGED, Store
-from descriptions.yaml_io import MAX_BYTES, dump_description, parse_description, read_bytes
 
 HAND_WRITTEN = """\
 # reviewed with the line lead

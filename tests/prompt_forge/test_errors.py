@@ -4,7 +4,7 @@ import pkgutil
 from importlib import import_module
 
 import prompt_forge
-from descriptions.errors import ForgeError
+from descriptions.common.errors import ForgeError
 from prompt_forge import errors
 
 

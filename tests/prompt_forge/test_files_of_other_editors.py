@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from descriptions.errors import SettingsError
-from descriptions.schema import Anomaly, DescriptionFile
+from descriptions.common.errors import SettingsError
+from descriptions.format.schema import Anomaly, DescriptionFile
 from descriptions.store import Store
-from prompt_forge.catalog import read_products
-from prompt_forge.cli import app
-from prompt_forge.scores import read_contributions
-from prompt_forge.templates import Templates, check, copy_template, read
+from prompt_forge.cli.app import app
+from prompt_forge.generation.catalog import read_products
+from prompt_forge.library.scores import read_contributions
+from prompt_forge.templating.templates import Templates, check, copy_template, read
 
 TEMPLATE = """---
 id: mine

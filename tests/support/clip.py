@@ -4,10 +4,10 @@ from typing import Any
 
 import torch
 
-from detector.build import build_model
 from detector.model.config import ModelConfig
 from detector.model.filo import FiLo
-from detector.prompts import Description, PromptSet, prompt_set
+from detector.scoring.prompts import Description, PromptSet, prompt_set
+from detector.weights.factory import build_model
 
 TINY: dict[str, Any] = {
     "embed_dim": 24,

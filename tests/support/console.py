@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 import typer
 
-from detector.cli import app as detector
-from prompt_forge.cli import app as prompt_forge
+from detector.cli.app import app as detector
+from prompt_forge.cli.app import app as prompt_forge
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TOOLS: dict[str, Any] = {

@@ -8,12 +8,12 @@ from click.testing import Result
 from PIL import Image
 from typer.testing import CliRunner
 
-from descriptions.errors import ForgeError
-from descriptions.schema import Anomaly, DescriptionFile
+from descriptions.common.errors import ForgeError
+from descriptions.format.schema import Anomaly, DescriptionFile
 from descriptions.store import Store
-from detector.checkpoint import save_checkpoint
-from detector.cli import app
-from detector.predictor import Predictor
+from detector.cli.app import app
+from detector.scoring.predictor import Predictor
+from detector.weights.checkpoint import save_checkpoint
 from tests.support.clip import tiny_filo
 
 

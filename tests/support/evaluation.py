@@ -1,9 +1,9 @@
 """What tests of `detector eval` start from: a small library, a plan, and results without what may differ."""
 
-from descriptions.schema import Anomaly, DescriptionFile
+from descriptions.format.schema import Anomaly, DescriptionFile
 from descriptions.store import Store
 from detector.data import open_data
-from detector.evaluate.run import Plan
+from detector.evaluate.comparison import Plan
 from tests.support.dataset import make_dataset
 
 

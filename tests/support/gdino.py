@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from detector.localize.dino_model import GroundingDinoConfig, TextParts, build_grounding_dino, load_text_parts
-from detector.localize.dino_weights import load_weights
+from detector.localize.dino.model import GroundingDinoConfig, TextParts, build_grounding_dino, load_text_parts
+from detector.localize.dino.weights import load_weights
 
 
 def tiny_weights(golden: Path) -> dict[str, Tensor]:

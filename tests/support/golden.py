@@ -10,12 +10,12 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
 
-from detector.build import build_model
 from detector.localize.regions import REGIONS
 from detector.model.config import ModelConfig
 from detector.model.filo import FiLo
-from detector.prompts import Description, PromptSet, prompt_set
-from detector.weights import load_strictly
+from detector.scoring.prompts import Description, PromptSet, prompt_set
+from detector.weights.factory import build_model
+from detector.weights.files import load_strictly
 
 FLOOR = 1e-7
 """Smallest tolerance; the manifest's own note gives it for tensors whose noise happens to be smaller."""

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from detector.model.decoders import KERNELS
 from detector.model.filo import FiLo
-from detector.model.interaction import KERNELS
-from detector.model.prompts import Ids, PromptIds
+from detector.model.prompt_tree import Ids, PromptIds
 
 
 def raw_text(model: FiLo, context: Tensor, texts: list[Ids]) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from detector.train.config import TrainConfig
 from detector.train.engine import Stage, Trainer
 from detector.train.log import Report
-from detector.train.order import generator
+from detector.train.sampling import generator
 
 CONFIG = TrainConfig(
     batch_size=4, main_epochs=3, adapter_epochs=2, save_every=3, validate_every=4, warmup_steps=2, precision="32-true"

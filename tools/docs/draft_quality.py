@@ -10,11 +10,11 @@ writes its own table and leaves the other.
 
 What is counted, of the entries of a draft:
 
-* names a part: the text holds a word of one of the product's `parts`, in any form (`prompt_forge.specific.names_part`);
-* says the look: the text holds a word of `prompt_forge.specific.LOOK`, for size, shape, colour, shine or make;
+* names a part: the text holds a word of one of the product's `parts`, in any form (`specific.names_part`);
+* says the look: the text holds a word of `specific.LOOK`, for size, shape, colour, shine or make;
 * specific: one of the two at least; both: the two together;
 * copied: without the words of the part, the text has the content words of one of the template's examples without its
-  part and product (`prompt_forge.filter.copied_example`);
+  part and product (`prompt_forge.generation.filter.copied_example`);
 * lint: entries about which `prompt-forge lint` reports an error or a warning.
 """
 
@@ -26,17 +26,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from descriptions.format.schema import DescriptionFile
 from descriptions.lint import lint
-from descriptions.schema import DescriptionFile
 from descriptions.store import PACKAGED, Store
-from prompt_forge.catalog import load_catalog
-from prompt_forge.filter import copied_example
-from prompt_forge.generate import Asker, Run
+from prompt_forge.generation.catalog import load_catalog
+from prompt_forge.generation.filter import copied_example
+from prompt_forge.generation.generate import Asker, Run
+from prompt_forge.generation.specific import look_words, names_part, specificity
+from prompt_forge.generation.strategies import Recipe
 from prompt_forge.llm.open import open_model, resources
 from prompt_forge.llm.settings import EMBEDDED, ModelSettings
-from prompt_forge.specific import look_words, names_part, specificity
-from prompt_forge.strategies import Recipe
-from prompt_forge.templates import Example, Templates
+from prompt_forge.templating.templates import Example, Templates
 from tools.docs.tables import table
 
 TARGET = Path(__file__).resolve().parents[2] / "docs" / "generate.md"

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from descriptions.format.schema import Anomaly, DescriptionFile, Parameters, Provenance, Usage
 from descriptions.lint import RULES
-from descriptions.schema import Anomaly, DescriptionFile, Parameters, Provenance, Usage
 from tools.docs import commands, fields
 from tools.docs.tables import table
 
@@ -14,8 +14,8 @@ NOTE = "<!-- Written by `make reference` from the code; edit the code. -->\n\n"
 
 def pages() -> dict[str, str]:
     """All reference pages by file name."""
-    from detector.cli import app as detector
-    from prompt_forge.cli import app as prompt_forge
+    from detector.cli.app import app as detector
+    from prompt_forge.cli.app import app as prompt_forge
 
     found = {
         "prompt-forge.md": commands.page(prompt_forge, "prompt-forge"),
@@ -47,13 +47,13 @@ def _description_file() -> str:
 
 
 def _configuration() -> str:
-    from descriptions.settings import LibrarySettings
+    from descriptions.common.settings import LibrarySettings
     from detector.model.config import ModelConfig
-    from detector.scoring import ScoringSettings
+    from detector.scoring.predict import ScoringSettings
     from detector.settings import DetectorSettings
     from detector.train.config import TrainConfig
+    from prompt_forge.generation.prepare import GenerateSettings
     from prompt_forge.llm.settings import ModelSettings
-    from prompt_forge.prepare import GenerateSettings
 
     return "\n\n".join(
         [

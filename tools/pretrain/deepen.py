@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from detector.build import empty_model
-from detector.checkpoint import load_checkpoint, read_info, save_checkpoint
 from detector.model.config import ModelConfig
 from detector.model.filo import FiLo
-from detector.weights import load_strictly
+from detector.weights.checkpoint import load_checkpoint, read_info, save_checkpoint
+from detector.weights.factory import empty_model
+from detector.weights.files import load_strictly
 from tools.pretrain import backbone
 from tools.pretrain.export import WEIGHTS
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from detector.build import build_model
-from detector.checkpoint import save_checkpoint
 from detector.model.filo import FiLo
-from detector.model.vision import resize_positions
-from detector.weights import load_strictly
+from detector.model.image_tower import resize_positions
+from detector.weights.checkpoint import save_checkpoint
+from detector.weights.factory import build_model
+from detector.weights.files import load_strictly
 from tools.pretrain import corpus
 from tools.pretrain.student import KERNELS, config, summed
 

@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from descriptions.schema import DescriptionFile
+from descriptions.format.schema import DescriptionFile
 from descriptions.store import PACKAGED, Store
-from detector.build import build_model
-from detector.checkpoint import load_checkpoint
-from detector.maps import heat_map, image_score
+from detector.images.tensors import to_mask, to_pixels
 from detector.metrics import image_metrics, pixel_metrics
 from detector.model.filo import FiLo
-from detector.model.vision import ImageFeatures
-from detector.preprocess import to_mask, to_pixels
-from detector.prompts import PromptSet, build_prompts, prompt_set
+from detector.model.image_tower import ImageFeatures
+from detector.scoring.maps import heat_map, image_score
+from detector.scoring.prompts import PromptSet, build_prompts, prompt_set
+from detector.weights.checkpoint import load_checkpoint
+from detector.weights.factory import build_model
 from tools.pretrain import export
 
 CATEGORIES = {"magnetic_tile/magnetic_tile": "magnetic_tile", "mvtec/transistor": "transistor"}

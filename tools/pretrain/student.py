@@ -15,7 +15,7 @@ from open_clip.model import CLIP
 from torch import Tensor, nn
 
 from detector.model.config import ModelConfig
-from detector.model.vision import ImageTower
+from detector.model.image_tower import ImageTower
 from tools.pretrain import backbone
 
 ARCHITECTURE = Path(__file__).parents[2] / "detector" / "presets" / "mini" / "open_clip.json"

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch.utils.data import DataLoader
 
-from detector.model.vision import resize_positions
+from detector.model.image_tower import resize_positions
 from tools.pretrain import backbone, captions, corpus, objective, words
 from tools.pretrain.samples import Sample, Stream
 from tools.pretrain.student import Student, config

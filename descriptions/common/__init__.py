@@ -1,0 +1,1 @@
+"""What both tools share: errors, files, settings, terminal and names."""

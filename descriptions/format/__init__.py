@@ -1,0 +1,1 @@
+"""The description file: its schema, and its YAML read and written."""

@@ -1,0 +1,33 @@
+"""`detector doctor`."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+
+def doctor(
+    descriptions_dir: Annotated[Path | None, typer.Option(help="Folder of description files.")] = None,
+    form: Annotated[Literal["table", "json"], typer.Option("--format", help="What goes to stdout.")] = "table",
+) -> None:
+    """Say what is installed, which weights are where, what works now, and what to type for the rest.
+
+    Example: `detector doctor`
+
+    Exit code 1 when something that the defaults need is missing.
+    """
+    from detector import console
+    from detector.runs.doctor import checks
+
+    found = list(checks(descriptions_dir))
+    if form == "json":
+        console.print_json({"checks": [each._asdict() for each in found]})
+    else:
+        marks = {"ok": "[green]ok[/]", "missing": "[red]missing[/]", "optional": "[yellow]optional[/]"}
+        shown = console.table("", "what", "state", "found", "to type")
+        for each in found:
+            shown.add_row(
+                console.safe(each.subject), marks[each.state], console.safe(each.found), console.safe(each.hint)
+            )
+        console.stdout().print(shown)
+    raise typer.Exit(1 if any(each.state == "missing" for each in found) else 0)

@@ -1,0 +1,197 @@
+"""`detector references`: keep good photos of a product, with what good photos score against each other."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from detector.context.bank import Bank
+    from detector.model.filo import FiLo
+
+app = typer.Typer(no_args_is_help=True, help="Keep good photos of a product to compare others with.")
+
+File = Annotated[Path, typer.Argument(help="A .refs.safetensors file.", show_default=False)]
+Photos = Annotated[list[str], typer.Argument(help="Files, folders, globs, or - for a list.", show_default=False)]
+Preset = Annotated[str | None, typer.Option(help="mini (bundled, default) or vitl.")]
+Checkpoint = Annotated[Path | None, typer.Option(help="A checkpoint instead of a preset.")]
+Pretrained = Annotated[str | None, typer.Option(help="CLIP weights: an open_clip tag or a file.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+
+
+@app.command()
+def build(
+    photos: Photos,
+    category: Annotated[str, typer.Option(help="Product, such as capsule.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="File to write: NAME.refs.safetensors.", show_default=False)],
+    rotations: Annotated[int, typer.Option(min=1, help="Directions each photo is turned to, such as 4 or 8.")] = 1,
+    max_patches: Annotated[int | None, typer.Option(min=1, help="Patches a level to keep; all by default.")] = None,
+    preset: Preset = None,
+    checkpoint: Checkpoint = None,
+    pretrained: Pretrained = None,
+    device: Device = "auto",
+) -> None:
+    """Read good photos, calibrate them against each other, and write them as one file.
+
+    Example: `detector references build good/ --category capsule --out capsule.refs.safetensors`
+
+    Rotations serve products that lie in any direction; time and file grow with their number.
+    """
+    from detector.context.bank import Bank
+    from detector.context.storage import require_name
+    from detector.images.find import find_images
+
+    require_name(out)
+    listing = find_images(photos)
+    model = _model(preset, checkpoint, pretrained, device)
+    bank = Bank.from_images(
+        model, listing.photos, category=category.split("@")[0], preset=str(checkpoint or preset or "mini"),
+        rotations=rotations, max_patches=max_patches,
+    )  # fmt: skip
+    _keep(bank, out, listing.left_out())
+
+
+@app.command()
+def show(file: File, as_json: AsJson = False) -> None:
+    """How many photos and patches, what they score against each other, and which false-alarm rates they can promise.
+
+    Example: `detector references show capsule.refs.safetensors`
+    """
+    from detector import console
+    from detector.context.storage import load_bank
+
+    bank = load_bank(file)
+    if as_json:
+        console.print_json(_about(bank) | {"photos": _rows(bank)})
+        return
+    _say(bank)
+    shown = console.table("", "!photo", ">score against the others", "content")
+    for row in _rows(bank):
+        shown.add_row(console.safe(row["name"]), f"{row['score']:.1f}", row["content"][:12])
+    console.stdout().print(shown)
+
+
+@app.command()
+def check(file: File, as_json: AsJson = False) -> None:
+    """Name references that look odd among the others: defective ones, or of another product. Exit code 1 if any does.
+
+    Example: `detector references check capsule.refs.safetensors`
+    """
+    from detector import console
+    from detector.context.storage import load_bank
+
+    bank = load_bank(file)
+    odd = bank.check()
+    if as_json:
+        console.print_json({"references": len(bank.tokens), "odd": [each._asdict() for each in odd]})
+    elif len(bank.tokens) < 3:
+        typer.echo(f"{len(bank.tokens)} reference(s): from 3 on the odd one can be told")
+    elif not odd:
+        typer.echo(f"none of {len(bank.tokens)} references looks odd")
+    for each in () if as_json else odd:
+        line = f"{each.name} looks odd: {each.deviations:.1f} deviations above the other references"
+        typer.echo(
+            f"{console.encodable(line)}; if it is defective, type: detector references remove {file} {each.name}"
+        )
+    if odd:
+        raise typer.Exit(1)
+
+
+@app.command()
+def add(
+    file: File,
+    photos: Photos,
+    preset: Preset = None,
+    checkpoint: Checkpoint = None,
+    pretrained: Pretrained = None,
+    device: Device = "auto",
+) -> None:
+    """Add good photos to a file of references, which is calibrated anew.
+
+    Example: `detector references add capsule.refs.safetensors good/new.jpg`
+    """
+    from detector.context.storage import load_bank
+    from detector.images.find import find_images
+
+    bank = load_bank(file)
+    listing = find_images(photos)
+    _keep(bank.add(_model(preset, checkpoint, pretrained, device), listing.photos), file, listing.left_out())
+
+
+@app.command()
+def remove(
+    file: File,
+    names: Annotated[list[str], typer.Argument(help="Path, file name, or start of the hash.", show_default=False)],
+) -> None:
+    """Take photos out of a file of references, which is calibrated anew.
+
+    Example: `detector references remove capsule.refs.safetensors 017.jpg`
+    """
+    from detector.context.storage import load_bank
+
+    _keep(load_bank(file).remove(names), file)
+
+
+def _model(preset: str | None, checkpoint: Path | None, pretrained: str | None, device: str) -> "FiLo":
+    from detector.device import resolve_device, resolve_precision
+    from detector.weights.registry import load_model
+
+    where = resolve_device(device)
+    model = load_model(preset, checkpoint, pretrained)
+    return model.to(device=where, dtype=resolve_precision("auto", where)).eval()
+
+
+def _keep(bank: "Bank", path: Path, *notes: str) -> None:
+    from detector import console
+    from detector.context.storage import save_bank
+
+    save_bank(bank, path)
+    for note in filter(None, (*notes, *bank.notes)):
+        console.warn(note)
+    for odd in bank.check():
+        console.warn(f"{odd.name} looks odd among the references; look at it")
+    typer.echo(console.encodable(f"wrote {path}"))
+    _say(bank)
+
+
+def _about(bank: "Bank") -> dict[str, Any]:
+    from detector.context.calibration import smallest_rate
+
+    info = bank.info
+    return {
+        "category": info.category,
+        "model": info.preset,
+        "fingerprint": info.model,
+        "size": info.size,
+        "rotations": info.rotations,
+        "max_patches": info.max_patches,
+        "references": len(bank.tokens),
+        "patches_per_level": [sum(map(len, level)) for level in zip(*bank.tokens, strict=True)],
+        "good_patch": bank.scale._asdict(),
+        "smallest_false_alarm_rate": None if info.by_itself else smallest_rate(len(bank.tokens)),
+    }
+
+
+def _rows(bank: "Bank") -> list[dict[str, Any]]:
+    pairs = zip(bank.info.references, bank.scores, strict=True)
+    return [{"name": each.name, "content": each.content, "score": score} for each, score in pairs]
+
+
+def _say(bank: "Bank") -> None:
+    about = _about(bank)
+    turned = f", {about['rotations']} rotations" if about["rotations"] > 1 else ""
+    lines = [
+        f"{about['references']} reference(s) of {about['category'] or 'any product'}, model {about['model']}, "
+        f"{about['size']} pixels, {about['patches_per_level'][0]} patches a level{turned}",
+        f"a good patch lies at {about['good_patch']['mean']:.3f}, deviation {about['good_patch']['deviation']:.3f}",
+    ]
+    rate = about["smallest_false_alarm_rate"]
+    if rate is None:
+        lines.append("one photo, calibrated by its own flips and turns, promises no false-alarm rate; add good photos")
+    else:
+        count = about["references"]
+        lines.append(f"lowest false-alarm rate that can be promised: 1 in {count + 1} ({rate:.1%}); 19 photos give 5 %")
+    from detector.console import encodable
+
+    typer.echo(encodable("\n".join(lines)))

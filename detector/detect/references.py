@@ -1,0 +1,105 @@
+"""A photo scored with words and beside good reference photos: one map, one score, both in deviations from good.
+
+    scorer = ReferenceScorer(predictor, prompts, ["good/1.jpg", ...], category="capsule")
+    detection = scorer.rescored(detection)
+
+The words are not replaced: their map is part of the sum, and they name what is found.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from detector.context.bank import Bank
+from detector.context.calibration import Scale, promise, threshold, top_mean
+from detector.context.fusion import fuse, on_grid, on_picture
+from detector.context.tokens import ContextReader, photo_hash
+from detector.detect.detector import Detection
+from detector.localize.boxes import Localisation
+from detector.scoring.predict import peak
+from detector.scoring.predictor import Ask, Predictor
+from detector.scoring.prompts import PromptSet
+from detector.scoring.threshold import Threshold
+
+HALF = 6.0
+"""Deviations from good that a map shows as 0.5; a good patch rarely reaches it."""
+
+
+class ReferenceScorer:
+    """Good photos of one product, read once, and the scale they give.
+
+    Args:
+        predictor: reads the words on every photo, reference or not.
+        prompts: of the description version.
+        photos: paths of good photos, or a bank of them; the words are read on the photos themselves.
+        category: product.
+
+    Raises:
+        BankError: no usable photo, or a bank of another model or product.
+        ImageError: a photo of the bank is not where it was.
+    """
+
+    def __init__(
+        self, predictor: Predictor, prompts: PromptSet, photos: "Sequence[Any] | Bank", category: str = ""
+    ) -> None:
+        self.predictor, self.prompts = predictor, prompts
+        if isinstance(photos, Bank):
+            photos.require(predictor.model, category)
+            self.bank = photos
+        else:
+            self.bank = Bank.from_images(predictor.model, photos, category=category, cache=predictor.cache)
+        self.reader = ContextReader(predictor.model, predictor.cache, self.bank.info.size)
+        side = math.isqrt(self.bank.maps.shape[1])
+        self.grid = (side, side)
+        pictures = [predictor.load(reference.name) for reference in self.bank.info.references]
+        words = [self._words(predictor.predict([picture], [Ask(prompts)])[0][0].heat.numpy()) for picture in pictures]
+        self.words_scale = Scale.of(np.stack(words))
+        self.good = [
+            top_mean(self._fused(map_of_words, distances))
+            for map_of_words, distances in zip(words, self.bank.maps, strict=True)
+        ]
+        """Score of every reference against the others."""
+
+    def _words(self, heat: Float[np.ndarray, "height width"]) -> Float[np.ndarray, " patches"]:
+        return on_grid(heat, self.grid)
+
+    def _fused(
+        self, words: Float[np.ndarray, " patches"], distances: Float[np.ndarray, " patches"]
+    ) -> Float[np.ndarray, " patches"]:
+        fused: Float[np.ndarray, " patches"] = fuse(words, distances, self.words_scale, self.bank.scale)
+        return fused
+
+    def rescored(self, detection: Detection) -> Detection:
+        """A detection by words, with the references taken into account.
+
+        The score is the mean of the highest 1 % of patches in deviations from good. The map is squashed into [0, 1],
+        alike in every photo. A photo that is a reference is not compared with itself.
+        """
+        tokens = self.reader.read([detection.image])[0]
+        distances, _ = self.bank.distances(tokens, photo_hash(detection.image))
+        fused = self._fused(self._words(detection.heat), distances)
+        heat = squashed(on_picture(fused, self.grid, (detection.heat.shape[0], detection.heat.shape[1])))
+        place: Localisation = peak(torch.from_numpy(heat))
+        return detection._replace(score=top_mean(fused), heat=heat, boxes=place.boxes, region=place.region)
+
+    def threshold(self, false_alarms: float) -> Threshold:
+        """The score that at most a share of good photos to come exceeds.
+
+        Raises:
+            FalseAlarmError: fewer references than that rate asks for.
+        """
+        good = [] if self.bank.info.by_itself else self.good
+        value = threshold(good, false_alarms)
+        promised = "that " + promise(good, false_alarms).partition(": ")[2]
+        return Threshold(float(np.nextafter(value, np.inf)), "references", promised, len(good))
+
+
+def squashed(deviations: Float[np.ndarray, "height width"]) -> Float[np.ndarray, "height width"]:
+    """Deviations from good in [0, 1): 0 where a patch is no worse than the mean of good ones, 0.5 at `HALF`."""
+    above = np.clip(deviations, 0, None)
+    heat: Float[np.ndarray, "height width"] = (above / (above + HALF)).astype(np.float32)
+    return heat

@@ -1,0 +1,1 @@
+"""Photos: found, read, and turned into pixels."""

@@ -1,0 +1,1 @@
+"""Grounding DINO as a localizer."""

@@ -1,0 +1,1 @@
+"""One command each: requested, run, recorded."""

@@ -1,0 +1,207 @@
+"""What `detector detect` does: one run over many images, kept image by image, drawn and shown at the end."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from descriptions.common.terminal import INTERRUPTED
+from descriptions.format.schema import DescriptionFile
+from descriptions.store import Store
+from detector import console
+from detector.context.storage import SUFFIX, load_bank
+from detector.detect.detector import Detector, Failure
+from detector.detect.references import ReferenceScorer
+from detector.detect.results import Results, Row, judged, to_row, with_boxes_that_count
+from detector.errors import DetectorError, cannot_write
+from detector.images.find import find_images
+from detector.images.load import bits_note, unremarkable
+from detector.report.map_files import MAPS, MapFiles
+from detector.runs.detect_output import about, print_results, write_results
+from detector.runs.detect_pictures import draw
+from detector.runs.detect_request import DetectRequest, identity, make_detector, parse_rate
+from detector.runs.journal import Journal
+from detector.runs.record import Outcome, read_run, recorded
+from detector.runs.threshold import GUESS, other_origin, read_threshold
+from detector.scoring.map_scale import MapSummary, run_scale, summarise
+from detector.scoring.threshold import Threshold
+from detector.scoring.vocabulary import unread_note
+
+DEFECT_FOUND = 3
+"""Exit code of `--fail-on anomalous` where an image is called anomalous."""
+
+
+class Job(NamedTuple):
+    """A request with everything it names looked up."""
+
+    request: DetectRequest
+    files: list[str]
+    """Images, in the order they are shown."""
+    description: DescriptionFile
+    """Loaded once: what is scored is what the record names."""
+    threshold: Threshold | None
+    """As far as it is known before an image is scored."""
+    detector: Detector
+    references: ReferenceScorer | None
+    """Where good photos are given."""
+    map_files: MapFiles | None
+    """Where `--out` is given."""
+
+
+class Collected(NamedTuple):
+    """What scoring the images came to."""
+
+    rows: list[Row]
+    """Without verdicts, in the order of the files."""
+    maps: list[MapSummary]
+    """One per row."""
+    failed: list[Failure]
+    stopped: bool
+    """Whether Ctrl-C ended it."""
+
+
+def run_detect(request: DetectRequest) -> int:
+    """Run and print; returns the exit code.
+
+    Raises:
+        ForgeError: before anything is scored, when the request cannot work.
+    """
+    job = _prepare(request)
+    with _recorded(job) as (journal, outcome):
+        collected = _collect(job, journal)
+        results = _judge(job, collected)
+        if job.map_files is not None:
+            results = _write(job, job.map_files, results)
+        outcome.status = "interrupted" if results.stopped else "partial" if results.failed else "done"
+        outcome.results |= about(job.description, results)
+        outcome.results |= {"images": len(results.rows), "failed": len(results.failed)}
+    print_results(job.request, job.description, results)
+    return _exit_code(request, results)
+
+
+def _prepare(request: DetectRequest) -> Job:
+    """Look everything up and say what a reader of the results must know."""
+    listing = find_images(request.paths, skip=request.out / MAPS if request.out else None)
+    store = Store.open(request.descriptions_dir)
+    description = store.load(request.category)
+    threshold = read_threshold(request.threshold, request.category)  # before the run's own record is written
+    notes = [listing.left_out(), *(bits_note(listing.photos) if request.bits is None else ())]
+    if threshold is not None and threshold.value > 1 and not request.references:
+        notes.append(f"threshold {threshold.value:g} calls everything good: scores lie below 1")
+    if threshold is not None and request.references:
+        notes.append("--threshold with --references: scores are deviations from good photos, not those of eval")
+    notes.append(other_origin(request.threshold, description, request.model_dump(mode="json")))
+    detector = make_detector(request, store)
+    notes.append(unread_note(detector.model, description))
+    references = _references(request, detector, description)
+    if references is not None:
+        notes += references.bank.notes
+        if request.false_alarms is not None:
+            threshold = references.threshold(parse_rate(request.false_alarms))
+    for line in filter(None, notes):
+        console.warn(line)
+    map_files = MapFiles(request.out, request.maps) if request.out else None
+    return Job(request, [str(path) for path in listing.photos], description, threshold, detector, references, map_files)
+
+
+def _references(request: DetectRequest, detector: Detector, description: DescriptionFile) -> ReferenceScorer | None:
+    """Good photos, read and calibrated; a rate that makes no sense is refused before."""
+    if request.false_alarms is not None:
+        parse_rate(request.false_alarms)
+    if not request.references:
+        return None
+    kept = [Path(name) for name in request.references if name.endswith(SUFFIX)]
+    if kept and len(request.references) > 1:
+        raise DetectorError(
+            f"{kept[0]} with other --references", expected="one file of references, or photos",
+            hint="type detector references add to put photos into the file",
+        )  # fmt: skip
+    photos = load_bank(kept[0]) if kept else [str(path) for path in find_images(request.references).photos]
+    return ReferenceScorer(detector.predictor, detector.prompts(description), photos, description.category)
+
+
+@contextmanager
+def _recorded(job: Job) -> Iterator[tuple[Journal | None, Outcome]]:
+    """The journal and the record of a run with `--out`; neither without it."""
+    request, out = job.request, job.request.out
+    if out is None or job.map_files is None:
+        yield None, Outcome()
+        return
+    key = identity(request, job.detector) | {"content_hash": job.description.content_hash}
+    if job.references is not None:
+        key["references"] = [each.content for each in job.references.bank.info.references]
+    journal = Journal(out, key, job.files, resume=request.resume, whole=job.map_files.has)
+    if journal.unused and (read_run(out) or {}).get("status") in ("running", "interrupted", "failed"):
+        console.warn(f"{out} holds {journal.unused} of these images from a stopped run; --resume skips them")
+    settings = request.model_dump(mode="json") | key
+    settings |= {"descriptions": job.description.ref, "device": str(job.detector.device)}
+    try:
+        with recorded(out, settings, command="detect") as outcome:
+            journal.start()
+            yield journal, outcome
+    except OSError as error:
+        raise cannot_write(out, error) from error
+
+
+def _collect(job: Job, journal: Journal | None) -> Collected:
+    """Score what the journal does not hold yet; Ctrl-C keeps what is done."""
+    done = {path: (line["row"], line["map"]) for path, line in journal.lines.items()} if journal else {}
+    failed: list[Failure] = []
+    stopped = False
+    missing = [path for path in job.files if path not in done]
+    with console.progress(job.request.category, len(missing)) as advance:
+        try:
+            for detection in job.detector.stream(missing, job.description):
+                if isinstance(detection, Failure):
+                    failed.append(detection)
+                else:
+                    if doubt := unremarkable(detection.image):
+                        console.warn(f"{detection.path}: {doubt}; its score means nothing")
+                    if job.references is not None:
+                        detection = job.references.rescored(detection)
+                    row, summary = to_row(detection), summarise(detection.heat, detection.boxes)
+                    if journal is not None and job.map_files is not None:
+                        job.map_files.keep(detection.path, detection.heat)
+                        journal.add(row, summary)
+                    done[detection.path] = row, summary
+                advance()
+        except KeyboardInterrupt:
+            stopped = True
+    kept = [done[path] for path in job.files if path in done]
+    return Collected([row for row, _ in kept], [summary for _, summary in kept], failed, stopped)
+
+
+def _judge(job: Job, collected: Collected) -> Results:
+    """Verdicts, and the boxes that they and the maps of the run leave."""
+    threshold = job.threshold
+    if job.request.threshold == GUESS:
+        threshold = Threshold.guess([row["score"] for row in collected.rows])
+    rows = judged(collected.rows, threshold)
+    scale = run_scale(collected.maps, [row["verdict"] for row in rows])
+    rows = with_boxes_that_count(rows, collected.maps, scale)
+    return Results(rows, collected.failed, threshold, scale, collected.stopped)
+
+
+def _write(job: Job, map_files: MapFiles, results: Results) -> Results:
+    """Pictures, tables and the page; returns the results with the names of the pictures."""
+    drawn = draw(results.rows, map_files, results.scale, results.threshold, job.detector.predictor.load)
+    rows = [_naming_map(row, map_files) for row in drawn.rows]
+    results = results._replace(rows=rows, stopped=results.stopped or drawn.stopped)
+    write_results(job.request, job.description, results)
+    return results
+
+
+def _naming_map(row: Row, map_files: MapFiles) -> Row:
+    name = map_files.map_name(row["path"])
+    return row if name is None else Row(**{**row, "map": name})
+
+
+def _exit_code(request: DetectRequest, results: Results) -> int:
+    """Interrupted before found before failed: who waits for a defect must not miss it for a damaged file."""
+    if results.stopped:
+        return INTERRUPTED
+    verdicts: Sequence[Any] = [row["verdict"] for row in results.rows]
+    if request.fail_on and request.fail_on in verdicts:
+        return DEFECT_FOUND
+    unjudged = request.fail_on and results.threshold is None  # a gate that could not look must not pass
+    return 1 if results.failed or unjudged else 0

@@ -1,0 +1,243 @@
+"""From what was typed to an evaluation: model, cache, localizer, and where everything is written."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from descriptions.store import Store
+from detector import console
+from detector.data import open_data
+from detector.data.names import read_names
+from detector.data.seen import unpack
+from detector.evaluate.comparison import Comparison, Evaluation, Plan, threshold_origins, thresholds
+from detector.evaluate.errors import EvaluationError
+from detector.evaluate.results import (
+    compare,
+    read_draws,
+    read_results,
+    to_csv,
+    to_document,
+    write_contributions,
+    write_results,
+)
+from detector.evaluate.scorer import Scorer
+from detector.evaluate.summary import no_better_than_chance
+from detector.evaluate.tables import print_comparison, print_contributions, print_tables
+from detector.images.load import MAX_PIXELS, ReadOptions
+from detector.localize.registry import BOXES, build_localizer
+from detector.report.evaluation import write_evaluation
+from detector.runs.record import recorded
+from detector.scoring.feature_cache import DEFAULT_LIMIT, FeatureCache, default_folder
+from detector.scoring.predict import ScoringSettings
+from detector.scoring.predictor import MAX_SIZE, Predictor
+from detector.weights.checkpoint import CheckpointError, read_info
+from detector.weights.registry import DEFAULT, WEIGHTS, resolve_preset
+
+Form = Literal["table", "json", "csv"]
+
+
+class Request(BaseModel):
+    """Everything that `detector eval` was asked for; kept in `run.json`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: Path
+    categories: tuple[str, ...] = ()
+    descriptions: tuple[str, ...] = ()
+    descriptions_dir: Path | None = None
+    names: tuple[str, ...] = ()
+    """`FOLDER=DESCRIPTION` for categories that go by another name in the library."""
+    preset: str | None = None
+    checkpoint: Path | None = None
+    pretrained: str | None = None
+    scoring: ScoringSettings = ScoringSettings()
+    adapter: bool = True
+    decoders: Literal["all", "linear", "conv"] = "all"
+    contributions: bool = True
+    leak_free: bool = False
+    draws: int = 1000
+    seed: int = 0
+    shard: str = "1/1"
+    out: Path
+    cache_dir: Path | None = None
+    cache: bool = True
+    cache_limit: int = DEFAULT_LIMIT
+    device: str = "auto"
+    precision: str = "auto"
+    tile: int | None = None
+    max_size: int = MAX_SIZE
+    bits: int | None = None
+    max_pixels: int = MAX_PIXELS
+    dino_weights: Path | None = None
+    dino_text: str = "bert-base-uncased"
+
+
+def run(request: Request, form: Form = "table") -> int:
+    """Evaluate, write the run folder, print; returns the exit code.
+
+    Raises:
+        ForgeError: before anything is scored, when the request cannot work.
+    """
+    data, store = open_data(request.data, request.categories), Store.open(request.descriptions_dir)
+    names = read_names(request.names, data.categories, store)
+    scorer = make_scorer(request)
+    plan = Plan(
+        data, store, request.descriptions, request.out, request.leak_free, request.draws, request.seed,
+        _trained_on(request), parse_shard(request.shard), names,
+    )  # fmt: skip
+    part, parts = plan.shard
+    total = sum(len(data.select(split="test", category=name)[part - 1 :: parts]) for name in data.categories)
+    if not total:
+        console.warn(f"--shard {request.shard} holds no image: there are fewer than {parts} of every category")
+    with console.progress("evaluating", total) as tick:
+        found = evaluate(plan, scorer, _recorded(request, scorer), tick)
+    doubts = [line for each in found.categories if (line := no_better_than_chance(each))]
+    for line in [*found.warnings, *doubts, *(f"{each.path}: {each.error}" for each in found.failures)]:
+        console.warn(line)
+    if found.waiting:
+        console.warn(f"{found.waiting} images are left to other shards; no results yet")
+        return 1 if found.failures else 0
+    document = to_document(found)
+    write_results(request.out, document, found)
+    write_contributions(request.out, found)
+    write_evaluation(request.out / "report.html", found, request.out / "images", _facts(request), document["mean"])
+    show(found, document, form)
+    return 1 if found.failures else 0
+
+
+def evaluate(
+    plan: Plan, scorer: Scorer, settings: dict[str, Any] | None = None, tick: Callable[[], object] = lambda: None
+) -> Evaluation:
+    """Compare, and keep the record of it in `plan.out`.
+
+    Args:
+        plan: what is compared.
+        scorer: model and settings.
+        settings: everything that goes into `run.json`.
+        tick: called once per image, for progress.
+
+    Raises:
+        EvaluationError: nothing to compare, or `plan.out` holds another evaluation's records.
+        ForgeError: unknown descriptions, unreadable data.
+    """
+    comparison = Comparison(plan, scorer)
+    with ExitStack() as stack:
+        try:
+            comparison.claim()
+            whole = (settings or {}) | {"hashes": comparison.hashes}
+            outcome = stack.enter_context(recorded(plan.out, whole, command="eval"))
+        except OSError as error:
+            raise EvaluationError(
+                f"{plan.out} cannot be written: {error.strerror}",
+                expected="a folder for the results",
+                hint="pass --out DIR",
+            ) from error
+        evaluation = comparison.run(tick)
+        outcome.status = "partial" if evaluation.failures or evaluation.waiting else "done"
+        outcome.results["thresholds"] = thresholds(plan, evaluation)
+        outcome.results["thresholds_from"] = threshold_origins(plan, evaluation)
+    return evaluation
+
+
+def _trained_on(request: Request) -> frozenset[bytes]:
+    """Content hashes of the images that the model learned from; none where its file says nothing."""
+    path = request.checkpoint or resolve_preset(request.preset) / WEIGHTS
+    try:
+        return unpack(read_info(path).images)
+    except CheckpointError:
+        return frozenset()
+
+
+def _facts(request: Request) -> dict[str, str]:
+    """What a reader of the report must know to trust it."""
+    scoring = request.scoring
+    return {
+        "Data": str(request.data),
+        "Model": str(request.checkpoint or f"preset {request.preset or DEFAULT}"),
+        "Scoring": f"localizer {scoring.localizer}, position {_on(scoring.position)}, gate {scoring.gate}, "
+        f"adapter {_on(request.adapter)}, decoders {request.decoders}",
+        "Bootstrap": f"{request.draws} draws over images, seed {request.seed}",
+        "Leak-free": "yes" if request.leak_free else "no",
+    }
+
+
+def _on(switch: bool) -> str:
+    return "on" if switch else "off"
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """`2/3` as (2, 3).
+
+    Raises:
+        EvaluationError: anything else.
+    """
+    part, _, parts = text.partition("/")
+    if part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts):
+        return int(part), int(parts)
+    raise EvaluationError(f"shard {text!r}", expected="i/n with i from 1 to n, such as 2/3")
+
+
+def show(found: Evaluation, document: dict[str, Any], form: Form) -> None:
+    """Print results in one of three forms."""
+    if form == "json":
+        console.print_json(document)
+    elif form == "csv":
+        console.stdout().file.write(to_csv(document))
+    else:
+        print_tables(document)
+        print_contributions(found.categories)
+
+
+def make_scorer(request: Request) -> Scorer:
+    """Model, cache, localizer and settings, as asked for.
+
+    Raises:
+        ForgeError: what was asked for is not there, or does not go together.
+    """
+    from detector.device import resolve_device
+    from detector.weights.registry import load_model
+
+    model = load_model(request.preset, request.checkpoint, request.pretrained)
+    localizer = build_localizer(
+        request.scoring.localizer, model.config.variant, request.dino_weights, request.dino_text,
+        device=str(resolve_device(request.device)), cache=request.cache_dir and request.cache_dir / BOXES,
+    )  # fmt: skip
+    if not request.adapter:
+        for weight in model.adapter.parameters():
+            weight.data.zero_()  # it then adds nothing
+    cache = FeatureCache(request.cache_dir or default_folder(), request.cache_limit) if request.cache else None
+    predictor = Predictor(
+        model, request.scoring, localizer=localizer, device=request.device, precision=request.precision,
+        tile=request.tile, max_size=request.max_size,
+        reading=ReadOptions(request.bits, request.max_pixels), cache=cache, decoders=request.decoders,
+    )  # fmt: skip
+    return Scorer(predictor, request.contributions)
+
+
+def _recorded(request: Request, scorer: Scorer) -> dict[str, Any]:
+    """What goes into `run.json`: the request, with the processor and precision that `auto` stood for."""
+    ran_on = {"device": str(scorer.predictor.device), "precision": scorer.predictor.precision}
+    return request.model_dump(mode="json") | ran_on
+
+
+def run_compare(first: Path, second: Path, form: Form = "table") -> None:
+    """Print what the second run has more than the first, with intervals, and say what they do not share.
+
+    Raises:
+        EvaluationError: a folder without results, or nothing in common.
+    """
+    import pandas as pd
+
+    documents = read_results(first), read_results(second)
+    rows, notes = compare(*documents, read_draws(first), read_draws(second))
+    for note in notes:
+        console.warn(note)
+    if form == "json":
+        console.print_json({"first": str(first), "second": str(second), "differences": rows})
+    elif form == "csv":
+        console.stdout().file.write(pd.DataFrame(rows).to_csv(index=False))
+    else:
+        print_comparison(first, second, rows)

@@ -1,0 +1,57 @@
+"""What `detector train` does: material and recipe in, checkpoints and their record out."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from lightning_fabric import Fabric
+
+from detector.data.material import Material
+from detector.data.seen import digests, pack
+from detector.model.filo import FiLo
+from detector.runs.record import recorded
+from detector.train.config import TrainConfig
+from detector.train.log import Report
+from detector.train.session import prepare, run_prepared, summary
+from detector.weights.checkpoint import TRAINED, save_checkpoint
+
+BEST_MODEL = "model-best.safetensors"
+"""Whole checkpoint at the lowest held-out loss of the main stage, where validation ran."""
+
+
+def finish(
+    build: Callable[[], FiLo],
+    material: Material,
+    config: TrainConfig,
+    out: Path,
+    *,
+    resume: bool = False,
+    fabric: Fabric | None = None,
+    listener: Callable[[Report], None] = lambda _: None,
+) -> Path:
+    """Train, keep `run.json`, and write the checkpoints of the last and of the best step.
+
+    Returns:
+        Path of the checkpoint of the last step.
+
+    Raises:
+        TrainError: see `train`.
+    """
+    content = {"out": str(out), "resume": resume, **summary(material, config)}
+    ready = prepare(build, material, config, out, fabric=fabric, listener=listener)
+    state = ready.trainer.start(resume=resume)  # a refusal leaves the record of the run that is there alone
+    with recorded(out, content, command="train"):
+        result = run_prepared(ready, resume=resume, state=state)
+        path = out / TRAINED
+        save = partial(
+            save_checkpoint,
+            whole=True,
+            descriptions=material.hashes,
+            training=summary(material, config),
+            images=pack(digests(material.samples)),
+        )
+        if result.trainer.fabric.is_global_zero:
+            save(result.model, path)
+            if result.trainer.load_best():
+                save(result.model, out / BEST_MODEL)
+    return path

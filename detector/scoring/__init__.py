@@ -1,0 +1,1 @@
+"""Features and words become maps and scores."""

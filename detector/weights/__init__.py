@@ -1,0 +1,1 @@
+"""Weights: files on disk become a model and back."""

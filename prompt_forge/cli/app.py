@@ -1,0 +1,65 @@
+"""Entry point of `prompt-forge`: wires the command groups together and nothing else."""
+
+from typing import Annotated, NoReturn
+
+import typer
+
+from descriptions.common.terminal import run, show_version
+from prompt_forge.cli import (
+    doctor,
+    edit,
+    generate,
+    library,
+    log,
+    naming,
+    prune,
+    review,
+    setup,
+    show,
+    templates,
+    transfer,
+)
+
+app = typer.Typer(
+    name="prompt-forge",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    epilog="Example: `prompt-forge generate --category capsule`",
+    help="Let a language model describe which anomalies a product can have; keep, edit and version the answer.",
+)
+
+
+@app.callback()
+def _root(
+    _version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=show_version, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Keeps `prompt-forge COMMAND` a group however many commands there are."""
+
+
+app.command()(generate.generate)
+app.add_typer(templates.templates)
+app.command()(setup.setup)
+app.command()(doctor.doctor)
+app.command()(log.log)
+app.command("list")(library.list_categories)
+app.command()(show.show)
+app.command()(library.lint)
+app.command()(library.diff)
+app.command()(library.label)
+app.command()(library.rollback)
+app.command()(library.schema)
+app.command()(naming.copy)
+app.command()(naming.rename)
+app.command()(edit.edit)
+app.command()(review.review)
+app.command()(prune.prune)
+app.command("import-filo")(transfer.import_filo)
+app.command()(transfer.export)
+
+
+def main() -> NoReturn:
+    """Console script."""
+    run(app, standalone_mode=False)

@@ -1,0 +1,43 @@
+"""`prompt-forge log`: what was asked and answered."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+
+def log(
+    last: Annotated[int, typer.Option(min=1, help="How many exchanges, newest last.")] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON array on stdout.")] = False,
+) -> None:
+    """Show the last exchanges with language models; keys are never in there.
+
+    Example: `prompt-forge log --last 3`
+    """
+    from descriptions.common.settings import load
+    from prompt_forge.llm.log import read_log
+    from prompt_forge.llm.settings import ModelSettings
+
+    path = load(ModelSettings, "model").log_file
+    found = read_log(path, last)
+    if as_json:
+        typer.echo(json.dumps(found.records, ensure_ascii=False))
+    else:
+        for record in found.records:
+            typer.echo(_line(record))
+    if found.damaged:
+        typer.echo(f"{path}: {found.damaged} damaged lines left out", err=True)
+    if not found.records:
+        typer.echo(f"no exchanges yet in {path}", err=True)
+
+
+def _line(record: dict[str, Any]) -> str:
+    from descriptions.common.terminal import printable
+
+    answer = record.get("completion") or {}
+    error = record.get("error") or {}
+    text = answer.get("text") or f"{error.get('kind', '')}: {error.get('message', '')}"
+    tokens = sum((answer.get("usage") or {}).values())
+    model = (record.get("request") or {}).get("model", "")
+    head = f"{record.get('time', '')}  {model}  {tokens} tokens  "
+    return printable(head + " ".join(text.split())[:100])

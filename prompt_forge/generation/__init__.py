@@ -1,0 +1,1 @@
+"""From a product's name to a checked description."""

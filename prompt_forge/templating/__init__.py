@@ -1,0 +1,1 @@
+"""Templates: where they are, what they may do."""

@@ -1,0 +1,71 @@
+"""The metrics of many draws at once, held to those of one draw at a time."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from detector.evaluate.bootstrap import draw_images, group_bins, over_images, over_pixels
+from detector.metrics import Histogram, count_pixels, image_metrics, pixel_metrics_binned
+from detector.metrics.compute import IMAGE_METRICS, PIXEL_METRICS
+from detector.metrics.draws import Weightings, metrics_of_draws
+
+BINS = 64
+
+
+def added(histograms, times=None):
+    """The histogram of all pictures, each counted as often as it was drawn."""
+    times = np.ones(len(histograms)) if times is None else times
+    return Histogram(
+        *(sum(n * side for n, side in zip(times, sides, strict=True)) for sides in zip(*histograms, strict=True))
+    )
+
+
+@given(seed=st.integers(0, 2**32 - 1), levels=st.integers(1, 12), images=st.integers(1, 9))
+def test_image_metrics_of_every_draw_are_those_of_the_drawn_images(seed, levels, images):
+    rng = np.random.default_rng(seed)
+    scores, labels = rng.integers(0, levels, images) / levels, rng.random(images) < 0.5
+    draws = draw_images(labels, 5, seed)
+    values = over_images(scores, labels, draws, IMAGE_METRICS)
+    for row, times in zip(values, draws, strict=True):
+        chosen = np.repeat(np.arange(images), times)
+        expected = image_metrics(scores[chosen], labels[chosen]).values
+        for name, value in zip(IMAGE_METRICS, row, strict=True):
+            assert value == pytest.approx(np.nan if expected[name] is None else expected[name], nan_ok=True, abs=1e-12)
+
+
+@given(seed=st.integers(0, 2**32 - 1), width=st.floats(0.01, 1), defective=st.integers(0, 3), good=st.integers(0, 3))
+def test_pixel_metrics_of_every_draw_are_those_of_the_added_histograms(seed, width, defective, good):
+    rng = np.random.default_rng(seed)
+    counted = []
+    for number in range(defective + good):
+        mask = np.zeros((9, 9), bool)
+        if number < defective:
+            mask[1:3, 2:5] = mask[6:8, 6:9] = True
+        heat = np.clip(rng.normal(0.4 + 0.1 * mask, width / 4), 0, 1).astype(np.float32)
+        counted.append(count_pixels(heat, mask, BINS))
+    draws = rng.integers(0, 3, (6, len(counted)))
+    draws[:, :1] += 1
+    if not counted:
+        return
+    groups = group_bins(added(counted))
+    grouped = [Histogram(*(np.bincount(groups.of, side, len(groups.at)) for side in one)) for one in counted]
+    values = over_pixels(grouped, groups, draws, PIXEL_METRICS)
+    assert values is not None
+    for row, times in zip(values, draws, strict=True):
+        expected = pixel_metrics_binned(added(counted, times)).values
+        for name, value in zip(PIXEL_METRICS, row, strict=True):
+            assert value == pytest.approx(np.nan if expected[name] is None else expected[name], nan_ok=True, abs=1e-9)
+
+
+def test_more_draws_than_are_worked_on_at_once_change_nothing(monkeypatch):
+    rng = np.random.default_rng(0)
+    weightings = Weightings(np.arange(50.0), *rng.integers(0, 4, (3, 40, 50)).astype(float))
+    whole = metrics_of_draws(weightings, PIXEL_METRICS)
+    monkeypatch.setattr("detector.metrics.draws.CELLS", 150)
+    assert np.array_equal(metrics_of_draws(weightings, PIXEL_METRICS), whole)
+
+
+def test_no_score_at_all_gives_no_metric():
+    nothing = Weightings(np.zeros(0), *np.zeros((3, 4, 0)))
+    assert np.isnan(metrics_of_draws(nothing, PIXEL_METRICS)).all()
