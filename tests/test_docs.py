@@ -88,7 +88,7 @@ def test_reference_names_every_option() -> None:
         ("../../descriptions/README.md", "how-to/gpu.md", "../project/descriptions/README.md"),
         ("docs/metrics.md", "project/CHANGELOG.md", "../metrics.md"),
         ("metrics.md", "index.md", "metrics.md"),
-        ("../detector/cli.py", "ci.md", "../detector/cli.py"),
+        ("../detector/device.py", "ci.md", "../detector/device.py"),
     ],
 )
 def test_links_to_files_of_the_repository_become_links_between_pages(target: str, page: str, link: str) -> None:

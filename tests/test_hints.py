@@ -21,6 +21,7 @@ OWNERS = {
     "prompt_forge/llm/health.py": ("prompt-forge", "doctor"),
     "descriptions": (None, None),
     "detector": ("detector", None),
+    "detector/runs/doctor.py": ("detector", None),
 }
 """Which command shows the messages of a file or folder; None: not known. The longest name wins."""
 
@@ -72,10 +73,15 @@ def sentences(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def owner(name: str) -> tuple[str | None, str | None]:
-    """Tool and command that show what stands in a file; a file in `commands/` is called as its command is."""
+    """Tool and command that show what stands in a file; a file in `cli/` or `runs/` is called as its command is."""
     tool, command = OWNERS[max((key for key in OWNERS if f"{name}/".startswith(f"{key}/")), key=len)]
     stem = Path(name).stem
-    if re.search("/(commands|cli|runs)/", name) and tool and any(path[:1] == (stem,) for path in KNOWN[tool]):
+    if (
+        name not in OWNERS
+        and re.search("/(cli|runs)/", name)
+        and tool
+        and any(path[:1] == (stem,) for path in KNOWN[tool])
+    ):
         command = stem
     return tool, command
 

@@ -70,7 +70,7 @@ class DefaultInstall:
         package = script.replace("-", "_")
         code = (
             f"import sys; sys.path[:0] = [{str(self.site)!r}]; sys.argv[0] = {script!r}; "
-            f"from {package}.cli import main; main()"
+            f"from {package}.cli.app import main; main()"
         )
         env = {"PATH": "/usr/bin:/bin", "HOME": str(cwd), "COLUMNS": "200", "EDITOR": "true", **environment}
         return subprocess.run(

@@ -22,14 +22,14 @@ def test_every_field_is_explained() -> None:
 
 
 def test_the_example_in_the_readme_is_a_valid_file() -> None:
-    readme = (EXPORTED.parents[2] / "descriptions" / "README.md").read_text()
+    readme = (EXPORTED.parents[1] / "descriptions" / "README.md").read_text()
     example = readme.split("```yaml\n")[1].split("```")[0]
     description = parse_description(example.encode(), "README.md")
     assert description.enabled_texts == ("bent corner",)
 
 
 def test_the_readme_lists_every_rule() -> None:
-    readme = (EXPORTED.parents[2] / "descriptions" / "README.md").read_text()
+    readme = (EXPORTED.parents[1] / "descriptions" / "README.md").read_text()
     for rule in RULES:
         row = next(line for line in readme.splitlines() if line.startswith(f"| `{rule.name}` |"))
         cells = [cell.strip() for cell in row.split("|")]

@@ -64,5 +64,6 @@ def test_settings_that_are_not_built_in(monkeypatch):
     monkeypatch.setenv("FILO_FORGE_DEVICE", "cpu")
     assert by_subject(None)["settings"].found == "device = cpu"
     monkeypatch.setenv("FILO_FORGE_WORKERS", "0")
+    monkeypatch.setenv("COLUMNS", "200")
     assert by_subject(None)["settings"].state == "missing"
     assert "setting workers = '0'" in CliRunner().invoke(app, ["doctor"]).stdout

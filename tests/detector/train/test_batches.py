@@ -176,9 +176,9 @@ def test_the_adapter_stage_moves_no_text():
 
 
 def test_source_folder_is_not_touched(samples):
-    before = {path: path.stat().st_mtime_ns for path in Path(samples[0].image).parents[4].rglob("*")}
+    before = {path: path.stat().st_mtime_ns for path in Path(samples[0].image).parents[3].rglob("*")}
     source(samples, TrainConfig()).batch([0, 1], 0)
-    assert before == {path: path.stat().st_mtime_ns for path in Path(samples[0].image).parents[4].rglob("*")}
+    assert before == {path: path.stat().st_mtime_ns for path in Path(samples[0].image).parents[3].rglob("*")}
 
 
 def test_pictures_are_read_as_asked_for(samples):

@@ -90,23 +90,23 @@ def test_the_embedded_model_describes_a_capsule(project: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("embedded")
 def test_a_run_killed_anywhere_is_finished_by_the_next(tmp_path: Path) -> None:
-    benchmarks = list(KNOWN)[:27]
-    listed = tmp_path / "mvtec-and-visa.txt"
-    listed.write_text("\n".join(benchmarks))
+    products = list(KNOWN)[:10]
+    listed = tmp_path / "products.txt"
+    listed.write_text("\n".join(products))
     program = "from prompt_forge.cli.app import main; main()"
     command = [sys.executable, "-c", program, "generate", "--from-file", str(listed), "--count", "2"]
     command += ["--descriptions-dir", str(tmp_path)]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3])}
     victim = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     store, patience = Store(tmp_path), time.monotonic() + 240
-    enough = random.randint(1, 8)
+    enough = random.randint(1, 4)
     while len(store.categories()) < enough and time.monotonic() < patience:
         time.sleep(0.1)
     time.sleep(random.random())
     victim.send_signal(signal.SIGKILL)
     victim.wait()
     before = {name: store.path(name, 1).read_bytes() for name in store.categories()}
-    assert enough <= len(before) < 27
+    assert enough <= len(before) < 10
     done = subprocess.run([*command, "--json"], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)["results"]
@@ -116,8 +116,8 @@ def test_a_run_killed_anywhere_is_finished_by_the_next(tmp_path: Path) -> None:
     results = {one["category"]: one["status"] for one in told}
     assert {name for name, status in results.items() if status == "present"} == set(before)
     assert all(store.path(name, 1).read_bytes() == content for name, content in before.items())
-    assert store.categories() == sorted(benchmarks)
-    assert [finding for name in benchmarks for finding in lint(store.load(name)) if finding.level == "error"] == []
+    assert store.categories() == sorted(products)
+    assert [finding for name in products for finding in lint(store.load(name)) if finding.level == "error"] == []
 
 
 SHOWN = """---

@@ -282,7 +282,9 @@ def test_nobody_reviews_or_edits_where_nothing_may_be_saved(monkeypatch: pytest.
 
 def test_at_a_terminal_ctrl_c_keeps_what_was_decided(store: Store, tmp_path: Path) -> None:
     terminal, inner = pty.openpty()
-    code = "from prompt_forge.cli.app import main; main()"
+    # Tests that run in the background hand down an ignored SIGINT; a terminal never does.
+    listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    code = f"{listen}; from prompt_forge.cli.app import main; main()"
     words = ["review", "capsule", "--descriptions-dir", str(store.root)]
     env = {**os.environ, "HOME": str(tmp_path), "COLUMNS": "80"}
     process = subprocess.Popen(
