@@ -76,21 +76,21 @@ class Review:
 
     def run(self) -> Outcome:
         """Ask about every open entry that is not locked, until done, `q`, Ctrl-C, or no more answers."""
-        entries = self._open()
-        remarks = self._remarks()
+        try:
+            self._go_through(self._open(), self._remarks())
+        except (EOFError, KeyboardInterrupt) as end:  # wherever it comes, what was decided before counts
+            self._interrupted = isinstance(end, KeyboardInterrupt)
+        return self._outcome()
+
+    def _go_through(self, entries: list[Anomaly], remarks: dict[str, str]) -> None:
         position = 0
         while position < len(entries):
             entry = self._decided.get(entries[position].id, entries[position])  # as it was left, when coming back
             self._show(entry, f"{position + 1}/{len(entries)}", remarks)
-            try:
-                step = self._decide(entry, first=position == 0)
-            except (EOFError, KeyboardInterrupt) as end:
-                self._interrupted = isinstance(end, KeyboardInterrupt)
-                break
+            step = self._decide(entry, first=position == 0)
             if step is None:
                 break
             position += step
-        return self._outcome()
 
     def _open(self) -> list[Anomaly]:
         unlocked = [entry for entry in self.description.anomalies if not entry.locked]

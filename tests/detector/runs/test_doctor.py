@@ -5,6 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from descriptions.common.extras import EXTRAS
 from descriptions.format.schema import DescriptionFile
 from descriptions.store import Store
 from detector.cli.app import app
@@ -39,7 +40,8 @@ def test_every_gap_says_what_to_type(tmp_path, monkeypatch):
     (tmp_path / "presets/mini").mkdir(parents=True)
     monkeypatch.setattr(presets, "FOLDER", tmp_path / "presets")
     monkeypatch.setitem(doctor.PACKAGES, "no-such-package", "")
-    monkeypatch.setitem(doctor.COMMANDS, "fly", ("no_such_module", "wings"))
+    monkeypatch.setitem(doctor.COMMANDS, "fly", ("no_such_module",))
+    monkeypatch.setitem(EXTRAS, "no_such_module", "wings")
     found = by_subject(tmp_path / "empty")
     missing = [each for each in found.values() if each.state == "missing"]
     assert {each.subject for each in missing} == {"no-such-package", "preset mini", "descriptions", "detector detect"}

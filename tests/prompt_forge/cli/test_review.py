@@ -17,6 +17,7 @@ from descriptions.format.schema import Anomaly, DescriptionFile, Provenance
 from descriptions.store import PACKAGED, Store
 from prompt_forge.cli.app import app
 from prompt_forge.library.editing import EditError
+from prompt_forge.library.reviewing import Review
 
 ENTRIES = (
     Anomaly(id="crack", text="deep crack in the shell", source="llm"),
@@ -280,6 +281,19 @@ def test_nobody_reviews_or_edits_where_nothing_may_be_saved(monkeypatch: pytest.
         assert "> " not in result.stderr, "refused before the first question"
 
 
+def test_ctrl_c_while_an_entry_is_shown_keeps_what_was_decided(store: Store) -> None:
+    answers = iter(["r"])
+    shown: list[str] = []
+
+    def say(line: str) -> None:
+        shown.append(line)
+        if line.startswith("2/4"):
+            raise KeyboardInterrupt
+
+    outcome = Review(store.load("capsule"), lambda _: next(answers), say).run()
+    assert [outcome.seen, outcome.interrupted, len(outcome.description.enabled_texts)] == [1, True, 3], shown
+
+
 def test_at_a_terminal_ctrl_c_keeps_what_was_decided(store: Store, tmp_path: Path) -> None:
     terminal, inner = pty.openpty()
     # Tests that run in the background hand down an ignored SIGINT; a terminal never does.
@@ -299,7 +313,10 @@ def test_at_a_terminal_ctrl_c_keeps_what_was_decided(store: Store, tmp_path: Pat
         give_up = time.monotonic() + 120
         while expected not in said and time.monotonic() < give_up:
             if select.select([terminal], [], [], 1)[0]:
-                said += os.read(terminal, 4096).decode()
+                try:
+                    said += os.read(terminal, 4096).decode()
+                except OSError:  # the terminal is gone with the program
+                    break
         assert expected in said, said
 
     try:
