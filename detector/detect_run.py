@@ -12,7 +12,7 @@ from detector import console
 from detector.context.references import ReferenceScorer
 from detector.context.storage import SUFFIX, load_bank
 from detector.context.together import TogetherScorer
-from detector.detect import Detector, Failure
+from detector.detect import Detection, Detector, Failure
 from detector.detect_output import about, print_results, write_results
 from detector.detect_pictures import draw
 from detector.detect_request import DetectRequest, identity, make_detector, parse_rate
@@ -168,15 +168,12 @@ def _collect(job: Job, journal: Journal | None) -> Collected:
     missing = [path for path in job.files if path not in done]
     with console.progress(job.request.category, len(missing)) as advance:
         try:
-            scored = job.together.stream(missing) if job.together else job.detector.stream(missing, job.description)
-            for detection in scored:
+            for detection in _scored(job, missing):
                 if isinstance(detection, Failure):
                     failed.append(detection)
                 else:
                     if doubt := unremarkable(detection.image):
                         console.warn(f"{detection.path}: {doubt}; its score means nothing")
-                    if job.references is not None and job.together is None:
-                        detection = job.references.rescored(detection)
                     row, summary = to_row(detection), summarise(detection.heat, detection.boxes)
                     if journal is not None and job.map_files is not None:
                         job.map_files.keep(detection.path, detection.heat)
@@ -189,6 +186,18 @@ def _collect(job: Job, journal: Journal | None) -> Collected:
         console.warn(note)
     kept = [done[path] for path in job.files if path in done]
     return Collected([row for row, _ in kept], [summary for _, summary in kept], failed, stopped)
+
+
+def _scored(job: Job, files: Sequence[str]) -> Iterator[Detection | Failure]:
+    """Photos by words, beside references, or among each other."""
+    if job.together is not None:
+        yield from job.together.stream(files)
+        return
+    for result in job.detector.stream(files, job.description, detail=job.references is not None):
+        if isinstance(result, Failure) or job.references is None:
+            yield result
+        else:
+            yield job.references.rescored(result)
 
 
 def _judge(job: Job, collected: Collected) -> Results:

@@ -17,6 +17,7 @@ from jaxtyping import Float
 from detector.context.bank import Bank
 from detector.context.calibration import Scale, promise, threshold, top_mean
 from detector.context.fusion import fuse, on_grid, on_picture
+from detector.context.naming import Namer
 from detector.context.tokens import ContextReader, photo_hash
 from detector.detect import Detection
 from detector.localize.boxes import Localisation
@@ -66,7 +67,9 @@ class ReferenceScorer:
         side = math.isqrt(self.bank.maps.shape[1])
         self.grid = (side, side)
         pictures = [predictor.load(reference.name) for reference in self.bank.info.references]
-        words = [self._words(predictor.predict([picture], [Ask(prompts)])[0][0].heat.numpy()) for picture in pictures]
+        predictions = [predictor.predict([picture], [Ask(prompts, detail=True)])[0][0] for picture in pictures]
+        words = [self._words(each.heat.numpy()) for each in predictions]
+        self.namer = Namer(prompts, [each.phrases.numpy() for each in predictions if each.phrases is not None])
         self.words_scale = Scale.of(np.stack(words))
         self.good = [
             top_mean(self._fused(map_of_words, distances))
@@ -86,13 +89,14 @@ class ReferenceScorer:
     def rescored(self, detection: Detection) -> Detection:
         """A detection by words, with the references taken into account.
 
-        See `placed`. A photo that is a reference is not compared with itself.
+        See `placed`. Its descriptions are put in order by `Namer` where the detection has its phrases.
+        A photo that is a reference is not compared with itself.
         """
         tokens = self.reader.read([detection.image])[0]
         distances, _ = self.bank.distances(tokens, photo_hash(detection.image))
         if self.bank.is_foreign(distances):
             self.foreign.append(detection.path)
-        return placed(detection, self._fused(self._words(detection.heat), distances), self.grid)
+        return placed(detection, self._fused(self._words(detection.heat), distances), self.grid, self.namer)
 
     def foreign_note(self, photos: int) -> str:
         """One line on photos that look like another product; empty where none does.
@@ -126,14 +130,18 @@ class ReferenceScorer:
         return Threshold(float(np.nextafter(value, np.inf)), "references", promised, len(good))
 
 
-def placed(detection: Detection, fused: Float[np.ndarray, " patches"], grid: tuple[int, int]) -> Detection:
+def placed(
+    detection: Detection, fused: Float[np.ndarray, " patches"], grid: tuple[int, int], namer: Namer
+) -> Detection:
     """A detection with the score, map, box and region of a map in deviations from good.
 
     The score is the mean of the highest 1 % of patches. The map is squashed into [0, 1], alike in every photo.
     """
     heat = squashed(on_picture(fused, grid, (detection.heat.shape[0], detection.heat.shape[1])))
     place: Localisation = peak(torch.from_numpy(heat))
-    return detection._replace(score=top_mean(fused), heat=heat, boxes=place.boxes, region=place.region)
+    named = namer.named(detection, fused, grid)
+    score = top_mean(fused)
+    return detection._replace(score=score, heat=heat, boxes=place.boxes, region=place.region, descriptions=named)
 
 
 def squashed(deviations: Float[np.ndarray, "height width"]) -> Float[np.ndarray, "height width"]:

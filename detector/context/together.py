@@ -20,6 +20,7 @@ from descriptions.schema import DescriptionFile
 from detector.context.calibration import Scale
 from detector.context.distances import FEW_TOGETHER, FewPhotosError, mutual_distances
 from detector.context.fusion import fuse, on_grid, set_scale
+from detector.context.naming import Namer
 from detector.context.references import ReferenceScorer, placed
 from detector.context.tokens import ContextReader, Levels, photo_hash
 from detector.detect import Detection, Detector, Failure
@@ -82,19 +83,25 @@ class TogetherScorer:
         self.seen: dict[str, _Seen] = {}
         self._results: dict[str, tuple[str, Detection] | Failure] = {}
         blank = Image.new("RGB", (1, 1))
-        for result in detector.stream(files, description):
+        for result in detector.stream(files, description, detail=True):
             if isinstance(result, Failure):
                 self._results[result.path] = result
                 continue
             content = photo_hash(result.image)
             self._see(content, result.image, result.heat)
             self._results[result.path] = content, result._replace(image=blank)
+        self.namer = references.namer if references else self._namer(detector.prompts(description))
         self.photos = len(self.seen)
         """Different photos of the run."""
         self._require_some()
         if references is not None:
             self._see_references(references, detector.prompts(description))
         self._compare()
+
+    def _namer(self, prompts: PromptSet) -> Namer:
+        """From all patches of the run, most of which are good."""
+        detections = (result[1] for result in self._results.values() if not isinstance(result, Failure))
+        return Namer(prompts, [each.phrases for each in detections if each.phrases is not None])
 
     def _see(self, content: str, picture: Image.Image, heat: Float[np.ndarray, "height width"]) -> None:
         if content not in self.seen:
@@ -163,7 +170,7 @@ class TogetherScorer:
             except ForgeError as error:  # it went away meanwhile
                 yield Failure(path, str(error))
                 continue
-            yield placed(detection._replace(image=picture), self.fused(content, path), self.grid)
+            yield placed(detection._replace(image=picture), self.fused(content, path), self.grid, self.namer)
 
     def threshold(self, false_alarms: float) -> Threshold:
         """The score that at most a share of good photos to come exceeds, from references that were among the photos.
