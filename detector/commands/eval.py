@@ -11,8 +11,8 @@ Example: `detector eval --data data/mvtec --category capsule --descriptions caps
 
 Every image is encoded once and scored by all versions and by three controls (generic words, states alone, random
 words). With --references and --together, what other photos add is shown too: photos of train/good, drawn several times,
-and the test photos among each other. A run that was stopped goes on when the same command is given again; `--shard i/n` shares the work between
-processes that write into one --out. `--compare RUN RUN` shows two finished runs side by side.
+and the test photos among each other. A run that was stopped goes on when the same command is given again; `--shard i/n`
+shares the work between processes that write into one --out. `--compare RUN RUN` shows two finished runs side by side.
 """
 
 
@@ -87,8 +87,8 @@ def evaluate(
         scoring=ScoringSettings(localizer=localizer, position=position, gate=gate), adapter=adapter, decoders=decoders,
         contributions=contributions, leak_free=leak_free, draws=draws, seed=seed, shard=shard,
         references=tuple(dict.fromkeys(references or ())), reference_draws=reference_draws, together=together,
-        out=out, cache=cache,
-        cache_dir=cache_dir, cache_limit=int(cache_gb * 1e9), device=device, dino_weights=dino_weights,
+        out=out, cache=cache, cache_dir=cache_dir, cache_limit=int(cache_gb * 1e9), device=device,
+        dino_weights=dino_weights,
         dino_text=dino_text, precision=precision, tile=tile, max_size=max_size, bits=bits, max_pixels=max_pixels,
     )  # fmt: skip
     raise typer.Exit(run(request, form))
