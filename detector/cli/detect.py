@@ -39,6 +39,12 @@ def detect(
         list[str] | None,
         typer.Option(help="Good photos to compare with: files, folders, globs, or one .refs.safetensors."),
     ] = None,
+    rotations: Annotated[
+        int, typer.Option(min=1, help="Directions each reference is turned to, such as 4 or 8; takes as much longer.")
+    ] = 1,
+    together: Annotated[
+        bool, typer.Option("--together", help="Score the photos among each other; from 8 photos of one product on.")
+    ] = False,
     false_alarms: Annotated[
         str | None, typer.Option(help="Share of good photos that may be called anomalous, such as 5%.")
     ] = None,
@@ -74,7 +80,7 @@ def detect(
         paths=tuple(paths), category=category, descriptions_dir=descriptions_dir, preset=preset,
         checkpoint=checkpoint, pretrained=pretrained,
         settings=ScoringSettings(localizer=localizer, gate=gate), dino_weights=dino_weights, dino_text=dino_text,
-        references=tuple(references or ()), false_alarms=false_alarms,
+        references=tuple(references or ()), rotations=rotations, together=together, false_alarms=false_alarms,
         threshold=threshold, fail_on=fail_on, out=out, maps=maps, form=form, tile=tile, max_size=max_size,
         bits=bits, max_pixels=max_pixels, device=device, precision=precision,
         batch_size=batch_size, workers=workers, resume=resume,

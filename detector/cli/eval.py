@@ -10,8 +10,9 @@ _HELP = """Compare description versions on a data set, with error bars.
 Example: `detector eval --data data/mvtec --category capsule --descriptions capsule@1 --descriptions capsule@2`
 
 Every image is encoded once and scored by all versions and by three controls (generic words, states alone, random
-words). A run that was stopped goes on when the same command is given again; `--shard i/n` shares the work between
-processes that write into one --out. `--compare RUN RUN` shows two finished runs side by side.
+words). With --references and --together, what other photos add is shown too: photos of train/good, drawn several times,
+and the test photos among each other. A run that was stopped goes on when the same command is given again; `--shard i/n`
+shares the work between processes that write into one --out. `--compare RUN RUN` shows two finished runs side by side.
 """
 
 
@@ -43,6 +44,14 @@ def evaluate(
     leak_free: Annotated[bool, typer.Option(help="Leave out texts that name a defect folder.")] = False,
     draws: Annotated[int, typer.Option(min=2, help="Draws of the bootstrap.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap and the random words.")] = 0,
+    references: Annotated[
+        list[int] | None,
+        typer.Option(min=1, help="Compare with so many photos of train/good as well; may be repeated."),
+    ] = None,
+    reference_draws: Annotated[int, typer.Option(min=1, help="Draws of references, by --seed.")] = 5,
+    together: Annotated[
+        bool, typer.Option("--together", help="Score the test photos among each other as well.")
+    ] = False,
     shard: Annotated[str, typer.Option(help="i/n: score every n-th image, from the i-th on.")] = "1/1",
     out: Annotated[Path, typer.Option(help="Folder for results, report and run.json.")] = Path("runs/eval"),
     cache: Annotated[bool, typer.Option(help="Keep image features on disk.")] = True,
@@ -76,8 +85,10 @@ def evaluate(
         descriptions_dir=descriptions_dir, names=tuple(names or ()), preset=preset, checkpoint=checkpoint,
         pretrained=pretrained,
         scoring=ScoringSettings(localizer=localizer, position=position, gate=gate), adapter=adapter, decoders=decoders,
-        contributions=contributions, leak_free=leak_free, draws=draws, seed=seed, shard=shard, out=out, cache=cache,
-        cache_dir=cache_dir, cache_limit=int(cache_gb * 1e9), device=device, dino_weights=dino_weights,
+        contributions=contributions, leak_free=leak_free, draws=draws, seed=seed, shard=shard,
+        references=tuple(dict.fromkeys(references or ())), reference_draws=reference_draws, together=together,
+        out=out, cache=cache, cache_dir=cache_dir, cache_limit=int(cache_gb * 1e9), device=device,
+        dino_weights=dino_weights,
         dino_text=dino_text, precision=precision, tile=tile, max_size=max_size, bits=bits, max_pixels=max_pixels,
     )  # fmt: skip
     raise typer.Exit(run(request, form))

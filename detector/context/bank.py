@@ -15,13 +15,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float
-from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
-from torch import Tensor
 
 from detector.context import calibration
 from detector.context.calibration import Scale, top_mean
-from detector.context.distances import BLOCK, core_set, nearest, reference_distances
+from detector.context.distances import BLOCK, reduced, reference_distances
+from detector.context.info import BankInfo, Reference
+from detector.context.leave_one_out import leave_one_out
 from detector.context.tokens import (
     ContextReader,
     Levels,
@@ -42,40 +41,6 @@ development sets another product reaches 1.5 and more, the worst defect 0.96 (se
 
 class BankError(DetectorError):
     """References that are empty, or that belong to another model, size or category."""
-
-
-class Reference(BaseModel):
-    """One good photo."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    name: str
-    """Path as given."""
-    content: str
-    """SHA-256 of its pixels, upright and in RGB."""
-
-
-class BankInfo(BaseModel):
-    """What a bank says about itself."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    model: str
-    """Fingerprint of the image tower and its levels."""
-    size: int
-    """Side in pixels that photos are resized to."""
-    category: str = ""
-    """Product; empty fits every one."""
-    preset: str = ""
-    """What the model was called when the bank was built."""
-    rotations: int = 1
-    """Directions each photo was turned to."""
-    max_patches: int | None = None
-    """Tokens a level that a core set was reduced to; None keeps all."""
-    references: tuple[Reference, ...] = ()
-    """In the order of the tokens."""
-    by_itself: bool = False
-    """Whether the one reference was calibrated against its own flips and turns."""
 
 
 class Oddity(NamedTuple):
@@ -174,7 +139,7 @@ class Bank:
             raise BankError(f"{len(stay)} reference left", expected="at least 2", hint="build a bank of other photos")
         info = self.info.model_copy(update={"references": tuple(self.info.references[index] for index in stay)})
         tokens = [self.tokens[index] for index in stay]
-        return Bank(info, tokens, *_leave_one_out(tokens, [_own(each, info) for each in tokens]))
+        return Bank(info, tokens, *leave_one_out(tokens, [_own(each, info) for each in tokens]))
 
     def _named(self, name: str) -> int:
         known = self.info.references
@@ -299,11 +264,11 @@ def _made(
     if single:
         versions = [_floats(each) for each in reader.read(own_versions(photos[0].picture, reader.size))]
         maps = reference_distances(_floats(own[0]), versions).numpy()[None]
-    tokens = _reduced(tokens, info.max_patches)
+    tokens = reduced(tokens, info.max_patches)
     if single:  # what a photo says of itself is no spread
         spreads = [tuple(level.new_zeros(len(level)) for level in each) for each in tokens]
     else:
-        spreads, maps = _leave_one_out(tokens, own, reader.device)
+        spreads, maps = leave_one_out(tokens, own, reader.device)
     info = info.model_copy(update={"references": tuple(references), "by_itself": single})
     return Bank(info, tokens, spreads, maps, notes)
 
@@ -315,40 +280,3 @@ def _floats(levels: Levels, device: torch.device | str = "cpu") -> Levels:
 def _own(tokens: Levels, info: BankInfo) -> Levels:
     """A reference's tokens as the photo lies: the first of its turns."""
     return tuple(level[: len(level) // info.rotations] for level in tokens)
-
-
-def _leave_one_out(
-    tokens: Sequence[Levels], own: Sequence[Levels], device: torch.device | str = "cpu"
-) -> tuple[list[Levels], NDArray[np.float32]]:
-    """Of every token its distance to the other references, and from these, the map of every reference."""
-    spreads, maps = [], []
-    for index, photo in enumerate(tokens):
-        far = [
-            torch.stack(
-                [nearest(level.float().to(device), other[at].float().to(device)) for other in _but(tokens, index)]
-            )
-            for at, level in enumerate(photo)
-        ]
-        spreads.append(tuple(level.amin(0).half().cpu() for level in far))
-    for index, photo in enumerate(own):
-        values = reference_distances(_floats(photo, device), _but(tokens, index), _but(spreads, index))
-        maps.append(values.cpu().numpy())
-    return spreads, np.stack(maps)
-
-
-def _but(values: Sequence[Levels], index: int) -> list[Levels]:
-    return [each for other, each in enumerate(values) if other != index]
-
-
-def _reduced(tokens: Sequence[Levels], keep: int | None) -> list[Levels]:
-    """All references reduced together, level by level, to a core set of `keep` tokens."""
-    if keep is None:
-        return list(tokens)
-    columns: list[list[Tensor]] = []
-    for level in zip(*tokens, strict=True):
-        lengths = [len(each) for each in level]
-        whole = torch.cat(level)
-        owner = torch.repeat_interleave(torch.arange(len(level)), torch.tensor(lengths))
-        index = core_set(whole.float(), keep)
-        columns.append([whole[index[owner[index] == number]] for number in range(len(level))])
-    return [tuple(each) for each in zip(*columns, strict=True)]

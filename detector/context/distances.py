@@ -9,7 +9,7 @@ DetectorError
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -49,7 +49,20 @@ def nearest(
     """
     if not len(bank):  # a reference that a core set kept nothing of
         return queries.new_full((len(queries),), 2.0, dtype=torch.float32)
-    return nearest_with_index(queries, bank, block)[0]
+    best = queries.new_full((len(queries),), -2.0, dtype=torch.float32)
+    for here, others, _ in _blocks(queries, bank, block):
+        highest = (queries[here] @ bank[others].T).amax(1).float()
+        best[here] = torch.maximum(best[here], highest)
+    return (1 - best).clamp_min_(0)
+
+
+def _blocks(queries: Tensor, bank: Tensor, block: int) -> Iterator[tuple[slice, slice, int]]:
+    """Rows and columns of products of at most `block` numbers, and the first column."""
+    columns = max(1, min(len(bank), block // max(1, min(len(queries), 1024))))
+    rows = max(1, block // columns)
+    for start in range(0, len(queries), rows):
+        for first in range(0, len(bank), columns):
+            yield slice(start, start + rows), slice(first, first + columns), first
 
 
 def nearest_with_index(
@@ -58,17 +71,12 @@ def nearest_with_index(
     """As `nearest`, for a bank that is not empty, and which token of the bank it is; the first among equals."""
     best = queries.new_full((len(queries),), -2.0, dtype=torch.float32)
     index = torch.zeros(len(queries), dtype=torch.long, device=queries.device)
-    columns = max(1, min(len(bank), block // max(1, min(len(queries), 1024))))
-    rows = max(1, block // columns)
-    for start in range(0, len(queries), rows):
-        part = queries[start : start + rows]
-        for first in range(0, len(bank), columns):
-            other = bank[first : first + columns]
-            here, at = best[start : start + rows], index[start : start + rows]
-            highest, which = (part @ other.T).max(1)
-            better = highest.float() > here
-            here[better] = highest.float()[better]
-            at[better] = which[better] + first
+    for rows, columns, first in _blocks(queries, bank, block):
+        here, at = best[rows], index[rows]
+        highest, which = (queries[rows] @ bank[columns].T).max(1)
+        better = highest.float() > here
+        here[better] = highest.float()[better]
+        at[better] = which[better] + first
     return (1 - best).clamp_min_(0), index
 
 
@@ -179,6 +187,17 @@ def _both_ways(a: Tensor, b: Tensor, block: int) -> tuple[Tensor, Tensor]:
     return tuple((1 - cosines.amax(axis).float()).clamp_min_(0) for axis in (1, 0))  # type: ignore[return-value]  # two
 
 
+def both_ways_with_index(
+    a: Float[Tensor, "a width"], b: Float[Tensor, "b width"], block: int = BLOCK
+) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """As `nearest_with_index` of a in b, and of b in a, from one product where it fits into a block."""
+    if len(a) * len(b) > block:
+        return nearest_with_index(a, b, block), nearest_with_index(b, a, block)
+    cosines = a @ b.T
+    there, back = ((values.float(), index) for values, index in (cosines.max(1), cosines.max(0)))
+    return ((1 - there[0]).clamp_min_(0), there[1]), ((1 - back[0]).clamp_min_(0), back[1])
+
+
 def _merge(smallest: list[Tensor], values: Float[Tensor, "levels patches"], keep: int) -> None:
     """Add values to the `keep` smallest of every level and patch, [kept, levels, patches]."""
     smallest.append(values[None])
@@ -224,3 +243,17 @@ def core_set(tokens: Float[Tensor, "tokens width"], keep: int, seed: int = 0) ->
             return torch.tensor(sorted(chosen), device=tokens.device)
         far[chosen[-1]] = -math.inf
         chosen.append(int(far.argmax()))
+
+
+def reduced(tokens: Sequence[Levels], keep: int | None) -> list[Levels]:
+    """All references reduced together, level by level, to a core set of `keep` tokens."""
+    if keep is None:
+        return list(tokens)
+    columns: list[list[Tensor]] = []
+    for level in zip(*tokens, strict=True):
+        lengths = [len(each) for each in level]
+        whole = torch.cat(level)
+        owner = torch.repeat_interleave(torch.arange(len(level)), torch.tensor(lengths))
+        index = core_set(whole.float(), keep)
+        columns.append([whole[index[owner[index] == number]] for number in range(len(level))])
+    return [tuple(each) for each in zip(*columns, strict=True)]

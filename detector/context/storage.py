@@ -9,7 +9,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from descriptions.common.files import staged
-from detector.context.bank import Bank, BankError, BankInfo
+from detector.context.bank import Bank, BankError
+from detector.context.info import BankInfo
 from detector.errors import cannot_write
 
 SUFFIX = ".refs.safetensors"

@@ -45,7 +45,9 @@ class Detection(NamedTuple):
     region: Region | None
     boxes: tuple[Box, ...]
     descriptions: tuple[Similarity, ...]
-    """Nearest first."""
+    """Nearest first; beside good photos, the one that names the region best first."""
+    phrases: Float[np.ndarray, "patches descriptions"] | None = None
+    """Cosine of every patch with every description of the version, in its order, where it was asked for."""
 
 
 class Failure(NamedTuple):
@@ -153,12 +155,15 @@ class Detector:
             found.append(result)
         return found
 
-    def stream(self, images: Iterable[Any], category: str | DescriptionFile) -> Iterator[Detection | Failure]:
+    def stream(
+        self, images: Iterable[Any], category: str | DescriptionFile, *, detail: bool = False
+    ) -> Iterator[Detection | Failure]:
         """As `detect`, one by one in order, with bad images as values; memory does not grow with their number.
 
         Args:
             images: many, as of `detect`.
             category: a reference, or the descriptions themselves.
+            detail: also say how near every patch is to every description.
 
         Raises:
             ForgeError: descriptions that are not there.
@@ -167,7 +172,7 @@ class Detector:
         prompts = self.prompts(description)
         for group in self._groups(images):
             pictures = [image for _, image in group if isinstance(image, Image.Image)]
-            predictions = iter(self.predictor.predict(pictures, [Ask(prompts)]))
+            predictions = iter(self.predictor.predict(pictures, [Ask(prompts, detail=detail)]))
             for path, image in group:
                 if isinstance(image, Image.Image):
                     yield _detection(path, image, next(predictions)[0])
@@ -221,4 +226,6 @@ class _Hashed(NamedTuple):
 
 
 def _detection(path: str, image: Image.Image, found: Prediction) -> Detection:
-    return Detection(path, image, found.score, found.heat.numpy(), found.region, found.boxes, found.descriptions)
+    phrases = None if found.phrases is None else found.phrases.numpy()
+    place = (found.region, found.boxes, found.descriptions, phrases)
+    return Detection(path, image, found.score, found.heat.numpy(), *place)

@@ -19,6 +19,7 @@ from detector.context.calibration import Scale, promise, threshold, top_mean
 from detector.context.fusion import fuse, on_grid, on_picture
 from detector.context.tokens import ContextReader, photo_hash
 from detector.detect.detector import Detection
+from detector.detect.naming import Namer
 from detector.localize.boxes import Localisation
 from detector.scoring.predict import peak
 from detector.scoring.predictor import Ask, Predictor
@@ -37,6 +38,7 @@ class ReferenceScorer:
         prompts: of the description version.
         photos: paths of good photos, or a bank of them; the words are read on the photos themselves.
         category: product.
+        rotations: directions that each photo is turned to; a bank has its own.
 
     Raises:
         BankError: no usable photo, or a bank of another model or product.
@@ -44,19 +46,30 @@ class ReferenceScorer:
     """
 
     def __init__(
-        self, predictor: Predictor, prompts: PromptSet, photos: "Sequence[Any] | Bank", category: str = ""
+        self,
+        predictor: Predictor,
+        prompts: PromptSet,
+        photos: "Sequence[Any] | Bank",
+        category: str = "",
+        rotations: int = 1,
     ) -> None:
         self.predictor, self.prompts = predictor, prompts
+        self.foreign: list[str] = []
+        """Photos scored so far whose ordinary patches lie far from all references."""
         if isinstance(photos, Bank):
             photos.require(predictor.model, category)
             self.bank = photos
         else:
-            self.bank = Bank.from_images(predictor.model, photos, category=category, cache=predictor.cache)
+            self.bank = Bank.from_images(
+                predictor.model, photos, category=category, rotations=rotations, cache=predictor.cache
+            )
         self.reader = ContextReader(predictor.model, predictor.cache, self.bank.info.size)
         side = math.isqrt(self.bank.maps.shape[1])
         self.grid = (side, side)
         pictures = [predictor.load(reference.name) for reference in self.bank.info.references]
-        words = [self._words(predictor.predict([picture], [Ask(prompts)])[0][0].heat.numpy()) for picture in pictures]
+        predictions = [predictor.predict([picture], [Ask(prompts, detail=True)])[0][0] for picture in pictures]
+        words = [self._words(each.heat.numpy()) for each in predictions]
+        self.namer = Namer(prompts, [each.phrases.numpy() for each in predictions if each.phrases is not None])
         self.words_scale = Scale.of(np.stack(words))
         self.good = [
             top_mean(self._fused(map_of_words, distances))
@@ -76,26 +89,59 @@ class ReferenceScorer:
     def rescored(self, detection: Detection) -> Detection:
         """A detection by words, with the references taken into account.
 
-        The score is the mean of the highest 1 % of patches in deviations from good. The map is squashed into [0, 1],
-        alike in every photo. A photo that is a reference is not compared with itself.
+        See `placed`. Its descriptions are put in order by `Namer` where the detection has its phrases.
+        A photo that is a reference is not compared with itself.
         """
         tokens = self.reader.read([detection.image])[0]
         distances, _ = self.bank.distances(tokens, photo_hash(detection.image))
-        fused = self._fused(self._words(detection.heat), distances)
-        heat = squashed(on_picture(fused, self.grid, (detection.heat.shape[0], detection.heat.shape[1])))
-        place: Localisation = peak(torch.from_numpy(heat))
-        return detection._replace(score=top_mean(fused), heat=heat, boxes=place.boxes, region=place.region)
+        if self.bank.is_foreign(distances):
+            self.foreign.append(detection.path)
+        return placed(detection, self._fused(self._words(detection.heat), distances), self.grid, self.namer)
 
-    def threshold(self, false_alarms: float) -> Threshold:
+    def foreign_note(self, photos: int) -> str:
+        """One line on photos that look like another product; empty where none does.
+
+        Args:
+            photos: scored in all.
+        """
+        if not self.foreign:
+            return ""
+        return (
+            f"{len(self.foreign)} of {photos} photos lie far from all references even where nothing is wrong "
+            f"({self.foreign[0]}): another product, camera or light; their scores mean little"
+        )
+
+    def threshold(
+        self, false_alarms: float, maps: "Sequence[Float[np.ndarray, ' patches']] | None" = None
+    ) -> Threshold:
         """The score that at most a share of good photos to come exceeds.
+
+        Args:
+            false_alarms: the share.
+            maps: of the references, where they are scored another way than against each other alone.
 
         Raises:
             FalseAlarmError: fewer references than that rate asks for.
         """
-        good = [] if self.bank.info.by_itself else self.good
+        scores = self.good if maps is None else [top_mean(each) for each in maps]
+        good = [] if self.bank.info.by_itself else scores
         value = threshold(good, false_alarms)
         promised = "that " + promise(good, false_alarms).partition(": ")[2]
         return Threshold(float(np.nextafter(value, np.inf)), "references", promised, len(good))
+
+
+def placed(
+    detection: Detection, fused: Float[np.ndarray, " patches"], grid: tuple[int, int], namer: Namer
+) -> Detection:
+    """A detection with the score, map, box and region of a map in deviations from good.
+
+    The score is the mean of the highest 1 % of patches. The map is squashed into [0, 1], alike in every photo.
+    """
+    heat = squashed(on_picture(fused, grid, (detection.heat.shape[0], detection.heat.shape[1])))
+    place: Localisation = peak(torch.from_numpy(heat))
+    named = namer.named(detection, fused, grid)
+    score = top_mean(fused)
+    return detection._replace(score=score, heat=heat, boxes=place.boxes, region=place.region, descriptions=named)
 
 
 def squashed(deviations: Float[np.ndarray, "height width"]) -> Float[np.ndarray, "height width"]:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, NotRequired, TypedDict
 from detector.console import encodable
 from detector.detect.detector import Detection, Failure
 from detector.scoring.map_scale import MapScale, MapSummary
+from detector.scoring.predict import Similarity
 from detector.scoring.threshold import Threshold, Verdict
 
 
@@ -55,9 +56,20 @@ def to_row(detection: Detection, heatmap: str | None = None) -> Row:
             }
             for box in detection.boxes
         ],
-        descriptions=[{**each._asdict(), "similarity": round(each.similarity, 5)} for each in detection.descriptions],
+        descriptions=[_described(each) for each in detection.descriptions],
         heatmap=heatmap,
     )
+
+
+def _described(entry: Similarity) -> dict[str, Any]:
+    """A description of a row; `deviations` only where there were good patches to compare with."""
+    plain: dict[str, Any] = {"id": entry.id, "text": entry.text, "similarity": round(entry.similarity, 5)}
+    return plain if entry.deviations is None else plain | {"deviations": round(entry.deviations, 2)}
+
+
+def nearness(entry: dict[str, Any]) -> str:
+    """How near a description of a row is, for people: its cosine, or in deviations from good where those decided."""
+    return f"{entry['deviations']:+.1f} dev." if "deviations" in entry else f"{entry['similarity']:.3f}"
 
 
 def judged(rows: Sequence[Row], threshold: Threshold | None) -> list[Row]:

@@ -209,6 +209,15 @@ def _job(plan: Plan, category: str, model: FiLo) -> _Job:
     return _Job(category, variants, warnings, samples, [origin(sample) for sample in samples], folder)
 
 
+def versions(plan: Plan, category: str, model: FiLo) -> list[Variant]:
+    """The description versions of one category, without controls.
+
+    Raises:
+        EvaluationError: none.
+    """
+    return [variant for variant in _job(plan, category, model).variants if not variant.control]
+
+
 def _load(plan: Plan, category: str, text: str) -> tuple[str, DescriptionFile | None]:
     """A variant's name and its description file; None where the reference is about another category."""
     several = len(plan.data.categories) > 1

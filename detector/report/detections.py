@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from detector.detect.detector import Failure
-from detector.detect.results import Row
+from detector.detect.results import Row, nearness
 from detector.report.charts import Strip, Tone, draw_strips
 from detector.report.pages import facts, plain, write_page
 
@@ -24,7 +24,8 @@ class Match(NamedTuple):
     """A description near to a photo."""
 
     text: str
-    similarity: str
+    nearness: str
+    """Similarity, or deviations from good."""
 
 
 class Card(NamedTuple):
@@ -87,7 +88,7 @@ def _told_once(about: Mapping[str, Any]) -> dict[str, Any]:
 
 def _card(row: Row, folder: Path, shared: str) -> Card:
     picture = row["heatmap"] or ""
-    matches = tuple(Match(plain(each["text"]), f"{each['similarity']:.3f}") for each in row["descriptions"][:MATCHES])
+    matches = tuple(Match(plain(each["text"]), nearness(each)) for each in row["descriptions"][:MATCHES])
     inside = os.path.relpath(os.path.dirname(row["path"]) or ".", shared)  # noqa: PTH120 - pathlib drops "./"
     return Card(
         path=plain(row["path"]),

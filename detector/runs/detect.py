@@ -10,9 +10,10 @@ from descriptions.format.schema import DescriptionFile
 from descriptions.store import Store
 from detector import console
 from detector.context.storage import SUFFIX, load_bank
-from detector.detect.detector import Detector, Failure
+from detector.detect.detector import Detection, Detector, Failure
 from detector.detect.references import ReferenceScorer
 from detector.detect.results import Results, Row, judged, to_row, with_boxes_that_count
+from detector.detect.together import TogetherScorer
 from detector.errors import DetectorError, cannot_write
 from detector.images.find import find_images
 from detector.images.load import bits_note, unremarkable
@@ -44,6 +45,8 @@ class Job(NamedTuple):
     detector: Detector
     references: ReferenceScorer | None
     """Where good photos are given."""
+    together: TogetherScorer | None
+    """Where the photos are scored among each other."""
     map_files: MapFiles | None
     """Where `--out` is given."""
 
@@ -86,22 +89,25 @@ def _prepare(request: DetectRequest) -> Job:
     description = store.load(request.category)
     threshold = read_threshold(request.threshold, request.category)  # before the run's own record is written
     notes = [listing.left_out(), *(bits_note(listing.photos) if request.bits is None else ())]
-    if threshold is not None and threshold.value > 1 and not request.references:
+    if threshold is not None and threshold.value > 1 and not request.in_context:
         notes.append(f"threshold {threshold.value:g} calls everything good: scores lie below 1")
-    if threshold is not None and request.references:
-        notes.append("--threshold with --references: scores are deviations from good photos, not those of eval")
+    if threshold is not None and request.in_context:
+        option = "--references" if request.references else "--together"
+        notes.append(f"--threshold with {option}: scores are deviations from good, not those of eval")
     notes.append(other_origin(request.threshold, description, request.model_dump(mode="json")))
     detector = make_detector(request, store)
     notes.append(unread_note(detector.model, description))
+    files = [str(path) for path in listing.photos]
     references = _references(request, detector, description)
-    if references is not None:
-        notes += references.bank.notes
-        if request.false_alarms is not None:
-            threshold = references.threshold(parse_rate(request.false_alarms))
+    notes += references.bank.notes if references is not None else ()
+    together = TogetherScorer(detector, description, files, references) if request.together else None
+    notes += together.notes if together is not None else ()
+    if references is not None and request.false_alarms is not None:
+        threshold = (together or references).threshold(parse_rate(request.false_alarms))
     for line in filter(None, notes):
         console.warn(line)
     map_files = MapFiles(request.out, request.maps) if request.out else None
-    return Job(request, [str(path) for path in listing.photos], description, threshold, detector, references, map_files)
+    return Job(request, files, description, threshold, detector, references, together, map_files)
 
 
 def _references(request: DetectRequest, detector: Detector, description: DescriptionFile) -> ReferenceScorer | None:
@@ -116,8 +122,15 @@ def _references(request: DetectRequest, detector: Detector, description: Descrip
             f"{kept[0]} with other --references", expected="one file of references, or photos",
             hint="type detector references add to put photos into the file",
         )  # fmt: skip
+    if kept and request.rotations > 1:
+        raise DetectorError(
+            f"--rotations {request.rotations} with {kept[0]}", expected="photos: kept references are turned already",
+            hint=f"type detector references build --rotations {request.rotations}",
+        )  # fmt: skip
     photos = load_bank(kept[0]) if kept else [str(path) for path in find_images(request.references).photos]
-    return ReferenceScorer(detector.predictor, detector.prompts(description), photos, description.category)
+    return ReferenceScorer(
+        detector.predictor, detector.prompts(description), photos, description.category, request.rotations
+    )
 
 
 @contextmanager
@@ -129,7 +142,11 @@ def _recorded(job: Job) -> Iterator[tuple[Journal | None, Outcome]]:
         return
     key = identity(request, job.detector) | {"content_hash": job.description.content_hash}
     if job.references is not None:
-        key["references"] = [each.content for each in job.references.bank.info.references]
+        info = job.references.bank.info
+        key["references"] = [each.content for each in info.references]
+        key |= {"rotations": info.rotations} if info.rotations > 1 else {}
+    if job.together is not None:
+        key["together"] = sorted(job.together.seen)  # every photo of the run has a part in every score
     journal = Journal(out, key, job.files, resume=request.resume, whole=job.map_files.has)
     if journal.unused and (read_run(out) or {}).get("status") in ("running", "interrupted", "failed"):
         console.warn(f"{out} holds {journal.unused} of these images from a stopped run; --resume skips them")
@@ -151,14 +168,12 @@ def _collect(job: Job, journal: Journal | None) -> Collected:
     missing = [path for path in job.files if path not in done]
     with console.progress(job.request.category, len(missing)) as advance:
         try:
-            for detection in job.detector.stream(missing, job.description):
+            for detection in _scored(job, missing):
                 if isinstance(detection, Failure):
                     failed.append(detection)
                 else:
                     if doubt := unremarkable(detection.image):
                         console.warn(f"{detection.path}: {doubt}; its score means nothing")
-                    if job.references is not None:
-                        detection = job.references.rescored(detection)
                     row, summary = to_row(detection), summarise(detection.heat, detection.boxes)
                     if journal is not None and job.map_files is not None:
                         job.map_files.keep(detection.path, detection.heat)
@@ -167,8 +182,22 @@ def _collect(job: Job, journal: Journal | None) -> Collected:
                 advance()
         except KeyboardInterrupt:
             stopped = True
+    if job.references is not None and (note := job.references.foreign_note(len(missing))):
+        console.warn(note)
     kept = [done[path] for path in job.files if path in done]
     return Collected([row for row, _ in kept], [summary for _, summary in kept], failed, stopped)
+
+
+def _scored(job: Job, files: Sequence[str]) -> Iterator[Detection | Failure]:
+    """Photos by words, beside references, or among each other."""
+    if job.together is not None:
+        yield from job.together.stream(files)
+        return
+    for result in job.detector.stream(files, job.description, detail=job.references is not None):
+        if isinstance(result, Failure) or job.references is None:
+            yield result
+        else:
+            yield job.references.rescored(result)
 
 
 def _judge(job: Job, collected: Collected) -> Results:

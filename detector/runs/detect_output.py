@@ -12,7 +12,7 @@ from typing import Any
 from descriptions.common.files import atomic_write
 from descriptions.format.schema import DescriptionFile
 from detector import console
-from detector.detect.results import Results, Row, about_threshold, to_csv, to_document
+from detector.detect.results import Results, Row, about_threshold, nearness, to_csv, to_document
 from detector.report.detections import write_detections
 from detector.runs.detect_request import DetectRequest
 from detector.runs.record import command_line, versions
@@ -105,7 +105,9 @@ def _shared_folder(folders: Sequence[Path]) -> str:
 
 def _print_table(rows: Sequence[Row], threshold: Threshold | None) -> None:
     verdict = "verdict (guessed)" if threshold and threshold.guessed else "verdict"
-    shown = console.table("", "image", ">score", verdict, "region", "nearest description (similarity)")
+    compared = any("deviations" in entry for row in rows for entry in row["descriptions"])
+    nearest = "nearest description (deviations from good)" if compared else "nearest description (similarity)"
+    shown = console.table("", "image", ">score", verdict, "region", nearest)
     shared = _shared_folder([Path(row["path"]).parent for row in rows])
     names = [os.path.relpath(row["path"], shared) for row in rows]
     shown.columns[0].overflow = "fold"
@@ -117,7 +119,7 @@ def _print_table(rows: Sequence[Row], threshold: Threshold | None) -> None:
             f"{row['score']:.3f}",
             row["verdict"] or "-",
             row["region"] or "-",
-            console.safe(f"{top['text']} ({top['similarity']:.3f})") if top else "-",
+            console.safe(f"{top['text']} ({nearness(top)})") if top else "-",
         )
     if shared:
         shown.title = console.safe(shared)

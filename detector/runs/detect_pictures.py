@@ -9,7 +9,7 @@ from PIL import Image
 from descriptions.common.errors import ForgeError
 from descriptions.common.files import atomic_write
 from detector import console
-from detector.detect.results import Row
+from detector.detect.results import Row, nearness
 from detector.localize.boxes import Box
 from detector.report.map_files import MapFiles
 from detector.report.overlay import picture
@@ -69,7 +69,7 @@ def _with_picture(
         image,
         anomaly_map,
         title=_title(row, threshold),
-        subtitle=f"nearest description: {top['text']} ({top['similarity']:.2f})" if top else "generic words only",
+        subtitle=f"nearest description: {top['text']} ({nearness(top)})" if top else "generic words only",
         boxes=tuple(Box(**box) for box in row["boxes"]),
         limits=(scale.low, scale.high),
         level=scale.level,

@@ -43,6 +43,10 @@ class DetectRequest(BaseModel):
     """Its vocabulary."""
     references: tuple[str, ...] = ()
     """Good photos: files, folders or globs."""
+    rotations: int = 1
+    """Directions that each of them is turned to."""
+    together: bool = False
+    """Whether the photos are scored among each other."""
     false_alarms: str | None = None
     """Rate that a threshold from the references promises, such as `5%` or `0.05`."""
     threshold: str | None = None
@@ -73,6 +77,11 @@ class DetectRequest(BaseModel):
     """Threads that read images."""
     resume: bool = False
     """Skip images done before."""
+
+    @property
+    def in_context(self) -> bool:
+        """Whether scores are deviations from other photos."""
+        return bool(self.references) or self.together
 
 
 def make_detector(request: DetectRequest, store: Store) -> Detector:
@@ -114,8 +123,11 @@ def require_sense(request: DetectRequest) -> None:
         raise DetectorError("--false-alarms without --references", expected="good photos to find the threshold from")
     if request.false_alarms and request.threshold is not None:
         raise DetectorError("both --false-alarms and --threshold", expected="one of them")
-    if request.references and request.tile is not None:
-        raise DetectorError("--references with --tile", expected="one of them", hint="leave out --tile")
+    if request.in_context and request.tile is not None:
+        option = "--references" if request.references else "--together"
+        raise DetectorError(f"{option} with --tile", expected="one of them", hint="leave out --tile")
+    if request.rotations > 1 and not request.references:
+        raise DetectorError("--rotations without --references", expected="good photos to turn")
     if request.fail_on and request.threshold is None and request.false_alarms is None:
         raise DetectorError(
             "--fail-on without --threshold: no image would get a verdict",

@@ -12,7 +12,8 @@ from detector import console
 from detector.data import open_data
 from detector.data.names import read_names
 from detector.data.seen import unpack
-from detector.evaluate.comparison import Comparison, Evaluation, Plan, threshold_origins, thresholds
+from detector.evaluate.comparison import Comparison, Evaluation, Plan, threshold_origins, thresholds, versions
+from detector.evaluate.context import REFERENCE_DRAWS, ContextPlan, measure, print_context, require_photos
 from detector.evaluate.errors import EvaluationError
 from detector.evaluate.results import (
     compare,
@@ -60,6 +61,10 @@ class Request(BaseModel):
     leak_free: bool = False
     draws: int = 1000
     seed: int = 0
+    references: tuple[int, ...] = ()
+    """How many good training photos to compare with, each a row."""
+    reference_draws: int = REFERENCE_DRAWS
+    together: bool = False
     shard: str = "1/1"
     out: Path
     cache_dir: Path | None = None
@@ -88,7 +93,13 @@ def run(request: Request, form: Form = "table") -> int:
         data, store, request.descriptions, request.out, request.leak_free, request.draws, request.seed,
         _trained_on(request), parse_shard(request.shard), names,
     )  # fmt: skip
+    context = ContextPlan(request.references, request.together, request.reference_draws, request.seed)
     part, parts = plan.shard
+    if context:
+        if parts > 1 or request.tile is not None:
+            other = "--shard" if parts > 1 else "--tile"
+            raise EvaluationError(f"--references or --together with {other}", expected="one of them")
+        require_photos(context, data)
     total = sum(len(data.select(split="test", category=name)[part - 1 :: parts]) for name in data.categories)
     if not total:
         console.warn(f"--shard {request.shard} holds no image: there are fewer than {parts} of every category")
@@ -101,6 +112,12 @@ def run(request: Request, form: Form = "table") -> int:
         console.warn(f"{found.waiting} images are left to other shards; no results yet")
         return 1 if found.failures else 0
     document = to_document(found)
+    if context:
+        model = scorer.predictor.model
+        document["context"] = {
+            each.category: measure(context, data, each.category, versions(plan, each.category, model), scorer.predictor)
+            for each in found.categories
+        }
     write_results(request.out, document, found)
     write_contributions(request.out, found)
     write_evaluation(request.out / "report.html", found, request.out / "images", _facts(request), document["mean"])
@@ -188,6 +205,8 @@ def show(found: Evaluation, document: dict[str, Any], form: Form) -> None:
         console.stdout().file.write(to_csv(document))
     else:
         print_tables(document)
+        if "context" in document:
+            print_context(document)
         print_contributions(found.categories)
 
 

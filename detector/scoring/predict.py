@@ -76,6 +76,8 @@ class Similarity(NamedTuple):
     text: str
     similarity: float
     """Cosine, averaged over the decoders."""
+    deviations: float | None = None
+    """How far that lies above what the description says of good patches, where there are any to compare with."""
 
 
 class Prediction(NamedTuple):
@@ -90,6 +92,8 @@ class Prediction(NamedTuple):
     boxes: tuple[Box, ...]
     descriptions: tuple[Similarity, ...]
     """All enabled descriptions, nearest first."""
+    phrases: Float[Tensor, "patches descriptions"] | None = None
+    """Cosine of every patch with every description, in the order of the prompts, where it was asked for."""
 
 
 def encode(model: FiLo, pixels: Float[Tensor, "batch 3 size size"]) -> Encoded:
@@ -110,6 +114,7 @@ def predict(
     settings: ScoringSettings | None = None,
     localisations: Sequence[Localisation] | None = None,
     reader: TextReader | None = None,
+    detail: bool = False,
 ) -> list[Prediction]:
     """Score every image of a batch.
 
@@ -120,6 +125,7 @@ def predict(
         settings: how to score.
         localisations: what the localizer said, one per image; not needed for `none` and `self`.
         reader: for these images; it remembers what it has read. A new one by default.
+        detail: also say how near every patch is to every description.
     """
     settings = settings or ScoringSettings()
     images = len(encoded.embedding)
@@ -130,7 +136,7 @@ def predict(
         first = heat_map(model.anomaly_maps(encoded.patches, reader.features(sets)), settings)
         places = [peak(each) for each in first]
     text = reader.features(sets, [positions(each, settings) for each in places])
-    return decide(model, encoded, sets, text, places, settings)
+    return decide(model, encoded, sets, text, places, settings, detail)
 
 
 def decide(
@@ -140,15 +146,19 @@ def decide(
     text: TextFeatures,
     found: Sequence[Localisation],
     settings: ScoringSettings,
+    detail: bool = False,
 ) -> list[Prediction]:
     """The last stage of `predict`, for text features that are known already; one set and one place an image."""
     levels = model.anomaly_maps(encoded.patches, text)
     heat = heat_map(levels, settings)
     scores = _image_scores(model, encoded, text, heat, settings)
     near = [_similarities(encoded, text, heat, index, each) for index, each in enumerate(sets)]
+    phrases = [_phrases(encoded, text, index, each) if detail else None for index, each in enumerate(sets)]
     gated = _gate(model, heat, found, settings).float().cpu()
     return [
-        Prediction(score, gated[index], each.region if settings.position else None, each.boxes, near[index])
+        Prediction(
+            score, gated[index], each.region if settings.position else None, each.boxes, near[index], phrases[index]
+        )
         for index, (score, each) in enumerate(zip(scores.tolist(), found, strict=True))
     ]
 
@@ -209,6 +219,15 @@ def _similarities(
         near += text.states[index][:count].to(near) @ patch.to(near) / len(encoded.patches)
     listed = [Similarity(*each, value) for each, value in zip(prompts.descriptions, near.tolist(), strict=True)]
     return tuple(sorted(listed, key=lambda each: -each.similarity))
+
+
+def _phrases(
+    encoded: Encoded, text: TextFeatures, index: int, prompts: PromptSet
+) -> Float[Tensor, "patches descriptions"]:
+    """Cosine of every patch with every description, averaged over the decoders, on the CPU."""
+    states = text.states[index][: len(prompts.descriptions)].float()
+    levels = [level[index].float() @ states.T.to(level.device) for level in encoded.patches]
+    return torch.stack(levels).mean(0).cpu()
 
 
 def _gate(

@@ -41,6 +41,8 @@ class Ask(NamedTuple):
     prompts: PromptSet
     leave_one_out: bool = False
     """Also score with each description left out, at the place that all of them together name."""
+    detail: bool = False
+    """Also say how near every patch is to every description."""
 
 
 class Predictor:
@@ -162,7 +164,7 @@ class Predictor:
         left_out: list[list[Prediction]] = []
         for ask in asks:
             together = predict(
-                self.model, encoded, ask.prompts, self.settings, self._locate(pictures, ask.prompts), reader
+                self.model, encoded, ask.prompts, self.settings, self._locate(pictures, ask.prompts), reader, ask.detail
             )
             columns.append(together)
             if ask.leave_one_out:
