@@ -47,7 +47,8 @@ def test_without_phrases_the_order_stays():
 
 
 @pytest.mark.parametrize("how", ["references", "together"])
-def test_rows_hold_deviations_beside_the_cosine(tmp_path: Path, how):
+def test_rows_hold_deviations_beside_the_cosine(tmp_path: Path, monkeypatch, how):
+    monkeypatch.setenv("COLUMNS", "200")
     home = make_workplace(tmp_path, photos=4)
     context = ("--together",) if how == "together" else ("--references", str(home / "photos"))
     found = json.loads(run(command(home, "--format", "json", *context)).stdout)
