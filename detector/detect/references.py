@@ -18,7 +18,7 @@ from detector.context.bank import Bank
 from detector.context.calibration import Scale, promise, threshold, top_mean
 from detector.context.fusion import fuse, on_grid, on_picture
 from detector.context.tokens import ContextReader, photo_hash
-from detector.detect.detector import Detection
+from detector.detect.detection import Detection
 from detector.localize.boxes import Localisation
 from detector.scoring.predict import peak
 from detector.scoring.predictor import Ask, Predictor
@@ -81,10 +81,10 @@ class ReferenceScorer:
         """
         tokens = self.reader.read([detection.image])[0]
         distances, _ = self.bank.distances(tokens, photo_hash(detection.image))
-        fused = self._fused(self._words(detection.heat), distances)
-        heat = squashed(on_picture(fused, self.grid, (detection.heat.shape[0], detection.heat.shape[1])))
+        fused = self._fused(self._words(detection.map), distances)
+        heat = squashed(on_picture(fused, self.grid, (detection.map.shape[0], detection.map.shape[1])))
         place: Localisation = peak(torch.from_numpy(heat))
-        return detection._replace(score=top_mean(fused), heat=heat, boxes=place.boxes, region=place.region)
+        return detection._replace(score=top_mean(fused), map=heat, boxes=place.boxes, region=place.region)
 
     def threshold(self, false_alarms: float) -> Threshold:
         """The score that at most a share of good photos to come exceeds.

@@ -10,9 +10,10 @@ from descriptions.format.schema import DescriptionFile
 from descriptions.store import Store
 from detector import console
 from detector.context.storage import SUFFIX, load_bank
-from detector.detect.detector import Detector, Failure
+from detector.detect.detection import Failure, Row, with_boxes_that_count
+from detector.detect.detector import Detector
 from detector.detect.references import ReferenceScorer
-from detector.detect.results import Results, Row, judged, to_row, with_boxes_that_count
+from detector.detect.results import Results, judged
 from detector.errors import DetectorError, cannot_write
 from detector.images.find import find_images
 from detector.images.load import bits_note, unremarkable
@@ -159,9 +160,9 @@ def _collect(job: Job, journal: Journal | None) -> Collected:
                         console.warn(f"{detection.path}: {doubt}; its score means nothing")
                     if job.references is not None:
                         detection = job.references.rescored(detection)
-                    row, summary = to_row(detection), summarise(detection.heat, detection.boxes)
+                    row, summary = detection.to_dict(), summarise(detection.map, detection.boxes)
                     if journal is not None and job.map_files is not None:
-                        job.map_files.keep(detection.path, detection.heat)
+                        job.map_files.keep(detection.path, detection.map)
                         journal.add(row, summary)
                     done[detection.path] = row, summary
                 advance()

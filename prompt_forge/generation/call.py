@@ -21,7 +21,7 @@ def generate(
     model: str | Sequence[str] | None = None,
     store: Store | None = None,
     force: bool = False,
-    notify: Callable[[str], object] = lambda _: None,
+    notify: Callable[[str], None] = lambda _: None,
     **settings: Any,
 ) -> DescriptionFile:
     """Let a language model describe the anomalies of one product, and save them as a new draft version.
