@@ -24,12 +24,12 @@ import torch
 from descriptions.store import PACKAGED, Store
 from detector.data.sample_set import write_sample_set
 from detector.detect.detector import Detector
+from detector.detect.overlay import picture
 from detector.images.load import to_image
 from detector.images.tensors import to_pixels
 from detector.localize.regions import REGIONS
 from detector.model.filo import FiLo
 from detector.model.text_tower import at_regions, text_features
-from detector.report.overlay import picture
 from detector.scoring.predict import Encoded, ScoringSettings, decide, heat_map, peak
 from detector.scoring.prompts import build_prompts
 from detector.scoring.text_reader import TextReader

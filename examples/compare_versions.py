@@ -1,25 +1,18 @@
-"""Which of two description versions orders pictures better? What `detector eval` does, without error bars.
+"""Which of two description versions orders pictures better? What `detector eval` does, from Python.
 
 python examples/compare_versions.py DATA CATEGORY@1 CATEGORY@2
 """
 
 import sys
-from pathlib import Path
 
-import numpy as np
-
-from descriptions.common.refs import parse_ref
-from detector.data.readers import open_data
-from detector.detect.detector import Detector
-from detector.metrics import image_metrics
+from detector import evaluate
 
 data, *refs = sys.argv[1:]
-detector = Detector.from_pretrained("mini")
+category = refs[0].partition("@")[0]
+result = evaluate(data, refs, categories=[category], contributions=False, draws=200)
 
-for ref in refs:
-    samples = open_data(Path(data), [parse_ref(ref).category]).select(split="test")
-    found = detector.detect([sample.image for sample in samples], ref)
-    scores = np.array([each.score for each in found])
-    labels = np.array([sample.defective for sample in samples])
-    values = image_metrics(scores, labels).values
-    print(f"{ref}: " + ", ".join(f"{name} {value:.3f}" for name, value in values.items() if value is not None))
+for row in result.to_frame().query("category == @category").to_dict("records"):
+    low, high = row["image_auroc_low"], row["image_auroc_high"]
+    print(f"{row['variant']}: image_auroc {row['image_auroc']:.3f} ({low:.3f} to {high:.3f})")
+for line in result.warnings:
+    print(f"note: {line}")

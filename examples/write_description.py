@@ -6,16 +6,9 @@ python write_description.py [LIBRARY], in a folder of your own
 import sys
 from pathlib import Path
 
-from descriptions.common.errors import ForgeError
-from descriptions.diff import diff
-from descriptions.format.schema import Anomaly, DescriptionFile
-from descriptions.lint import lint
-from descriptions.store import Store
+from descriptions import Anomaly, DescriptionFile, Store, diff, lint
 
-try:
-    store = Store.open(Path(sys.argv[1]) if len(sys.argv) > 1 else None, writable=True)
-except ForgeError as error:  # inside a clone, ./descriptions is the library of the package
-    sys.exit(f"error: {error}")
+store = Store.open(Path(sys.argv[1]) if len(sys.argv) > 1 else None, writable=True)
 
 first = store.save(
     DescriptionFile(

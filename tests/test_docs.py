@@ -58,9 +58,13 @@ def test_a_command_is_read_with_its_output() -> None:
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if "```pycon" in page.read_text()], ids=name)
-def test_python_on_a_page_answers_as_shown(page: Path) -> None:
+def test_python_on_a_page_answers_as_shown(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for command in commands(page.read_text()):  # make what the Python reads
+        assert run(command, tmp_path, tmp_path).returncode == 0, command.line
     found = doctest.DocTestParser().get_doctest(page.read_text(), {}, name(page), str(page), 0)
-    results = doctest.DocTestRunner(verbose=False).run(found)
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    results = doctest.DocTestRunner(verbose=False, optionflags=flags).run(found)
     assert results.attempted
     assert not results.failed, "see the difference above"
 

@@ -47,13 +47,16 @@ class LibrarySettings(BaseModel):
     """Folder of description files, where `--descriptions-dir` is not typed."""
 
 
-def load(settings: type[S], section: str, flags: Mapping[str, Any] | None = None) -> S:
+def load(
+    settings: type[S], section: str, flags: Mapping[str, Any] | None = None, given_in: str = "the command line"
+) -> S:
     """The settings of one section.
 
     Args:
         settings: frozen pydantic model of the section.
         section: one of `SECTIONS`.
         flags: from the command line; None values are flags that were not given.
+        given_in: where the flags stand, for the message about a wrong one.
 
     Raises:
         SettingsError: a file that cannot be read, a name or value that makes no sense, a variable that is no setting.
@@ -62,7 +65,7 @@ def load(settings: type[S], section: str, flags: Mapping[str, Any] | None = None
     _refuse_misspelt(known)
     layers = {f"[{section}] of {path}": _table(path, section, known) for path in _files()}
     layers["a variable"] = _variables(known)
-    layers["the command line"] = {name: value for name, value in (flags or {}).items() if value is not None}
+    layers[given_in] = {name: value for name, value in (flags or {}).items() if value is not None}
     values = {name: value for layer in layers.values() for name, value in layer.items()}
     try:
         return settings.model_validate(values)

@@ -81,7 +81,7 @@ def train(
     require("detector train", "lightning_fabric", *(["tensorboard"] if tensorboard else []))
     from detector.data.material import gather
     from detector.images.load import ReadOptions
-    from detector.runs.train import finish
+    from detector.runs.train import finish, starting_model
     from detector.train.config import training_config
     from detector.train.progress import shown
     from detector.train.session import make_fabric
@@ -115,28 +115,3 @@ def train(
         path = finish(build, material, chosen, out, resume=resume, fabric=fabric, listener=listener)
     if fabric.is_global_zero:
         typer.echo(path)
-
-
-def starting_model(preset: str | None, checkpoint: Path | None, pretrained: str | None, variant: str) -> "FiLo":
-    """The model training starts from: a checkpoint's, or a preset's.
-
-    Raises:
-        TrainError: the weights are of the other variant than the recipe.
-    """
-    from detector.train.errors import TrainError
-    from detector.weights.checkpoint import load_checkpoint
-    from detector.weights.factory import build_model
-    from detector.weights.registry import PRETRAINED, load_preset, preset_config
-
-    if checkpoint is None and variant == "released":
-        name = preset or "vitl"
-        config = preset_config(name).model_copy(update={"variant": variant})
-        return build_model(config, pretrained or PRETRAINED.get(name))
-    model = load_preset(preset, pretrained) if checkpoint is None else load_checkpoint(checkpoint, pretrained)
-    if model.config.variant != variant:
-        raise TrainError(
-            f"{checkpoint or preset} is of variant {model.config.variant}",
-            expected=variant,
-            hint="choose the other --recipe",
-        )
-    return model

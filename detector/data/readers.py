@@ -51,7 +51,7 @@ _MOST_TRIED = 20
 """Folders that a refusal looks into."""
 
 
-def open_data(root: Path, categories: Iterable[str] = ()) -> DataSet:
+def open_data(root: str | Path, categories: Iterable[str] = ()) -> DataSet:
     """Find out the layout of `root` and list its samples; no image is opened.
 
     Args:
@@ -65,6 +65,7 @@ def open_data(root: Path, categories: Iterable[str] = ()) -> DataSet:
     Raises:
         DataError: no such path, no known layout, no image, or an unknown category (with the nearest match).
     """
+    root = Path(root)
     layout, found = _read(root)
     present = [sample for sample in found.samples if sample.image.is_file()]
     problems = [*found.problems]

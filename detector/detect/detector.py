@@ -1,17 +1,18 @@
 """Photos in; scores, maps, boxes and reasons out.
 
 detector = Detector.from_pretrained("mini")
-for found in detector.detect(["a.jpg", "b.jpg"], "capsule"):
-    print(found.score, found.region, found.descriptions[0].text)
+for result in detector.predict(["a.jpg", "b.jpg"], "capsule"):
+    print(result.score, result.region, result.matches[0].text)
 """
 
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from copy import copy
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 from jaxtyping import Float
@@ -20,41 +21,23 @@ from PIL import Image
 from descriptions.common.errors import ForgeError
 from descriptions.format.schema import DescriptionFile
 from descriptions.store import Store
-from detector.images.load import ReadOptions
+from detector.detect.asked import Words, described, require_photos
+from detector.detect.detection import Detection, Failure
+from detector.images.load import ImageError
 from detector.localize.base import Localizer
-from detector.localize.boxes import Box
-from detector.localize.regions import Region
 from detector.model.filo import FiLo
-from detector.scoring.feature_cache import FeatureCache
-from detector.scoring.predict import Prediction, ScoringSettings, Similarity
-from detector.scoring.predictor import MAX_SIZE, Ask, Predictor
+from detector.scoring.predict import Prediction
+from detector.scoring.predictor import Ask, Options, Predictor
 from detector.scoring.prompts import PromptSet, build_prompts
+from detector.scoring.threshold import Threshold
 
 
-class Detection(NamedTuple):
-    """What was found in one image."""
+class DetectorOptions(Options, total=False):
+    """Options of `Detector`: those of `Predictor` and its own."""
 
-    path: str
-    """As given; empty for images that came as values."""
-    image: Image.Image
-    """As scored: upright RGB, at most `max_size`."""
-    score: float
-    """Higher is more abnormal."""
-    heat: Float[np.ndarray, "height width"]
-    """Anomaly map in [0, 1] over the whole image; stretch it to the image's size."""
-    region: Region | None
-    boxes: tuple[Box, ...]
-    descriptions: tuple[Similarity, ...]
-    """Nearest first; beside good photos, the one that names the region best first."""
-    phrases: Float[np.ndarray, "patches descriptions"] | None = None
-    """Cosine of every patch with every description of the version, in its order, where it was asked for."""
-
-
-class Failure(NamedTuple):
-    """An image that could not be used, and why, in one line."""
-
-    path: str
-    error: str
+    store: Store | None
+    workers: int
+    threshold: Threshold | None
 
 
 class Detector:
@@ -63,16 +46,9 @@ class Detector:
     Args:
         model: any FiLo.
         store: descriptions; the rule of `Store.open` by default.
-        settings: how to score.
-        localizer: needed where the settings say `grounding-dino`.
-        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
-        precision: `auto`, `fp32`, `bf16` or `fp16`.
-        batch_size: images read together, and scored together on a GPU; chosen by device when None.
-        tile: side in pixels of the windows that larger images are cut into; None looks at each image whole.
-        max_size: long side that larger images are shrunk to.
-        reading: range of 16-bit files, and the largest picture that is decoded.
         workers: threads that read images.
-        cache: of image and text features; it changes no number.
+        threshold: score from which an image is anomalous; without one, images get no verdict.
+        options: of `Predictor`: how to score, on which device, and how images are read.
 
     Raises:
         DeviceError: a device or precision that is not here.
@@ -84,24 +60,16 @@ class Detector:
         model: FiLo,
         *,
         store: Store | None = None,
-        settings: ScoringSettings | None = None,
-        localizer: Localizer | None = None,
-        device: str = "auto",
-        precision: str = "auto",
-        batch_size: int | None = None,
-        tile: int | None = None,
-        max_size: int | None = MAX_SIZE,
-        reading: ReadOptions | None = None,
         workers: int = 2,
-        cache: FeatureCache | None = None,
+        threshold: Threshold | None = None,
+        **options: Unpack[Options],
     ) -> None:
-        self.predictor = Predictor(
-            model, settings, localizer=localizer, device=device, precision=precision, batch_size=batch_size, tile=tile,
-            max_size=max_size, reading=reading, cache=cache,
-        )  # fmt: skip
+        self.predictor = Predictor(model, **options)
         self.model, self.device = self.predictor.model, self.predictor.device
         self.batch_size, self.workers = self.predictor.batch_size, max(workers, 1)
-        self.store = store or Store.open()
+        self.store, self.threshold = store or Store.open(), threshold
+        self.source: Path | None = None
+        """File that the model was read from, where it is known."""
         self._prompts = lru_cache(maxsize=64)(self._build_prompts)
 
     @property
@@ -111,7 +79,7 @@ class Detector:
 
     @classmethod
     def from_pretrained(
-        cls, preset: str | None = None, *, pretrained: str | Path | None = None, **options: Any
+        cls, preset: str | None = None, *, pretrained: str | Path | None = None, **options: Unpack[DetectorOptions]
     ) -> "Detector":
         """From a preset, `mini` by default; see the class for the options.
 
@@ -119,13 +87,21 @@ class Detector:
             preset: name.
             pretrained: other CLIP weights, by open_clip tag or file, where the preset brings none.
             options: of the class.
-        """
-        from detector.weights.registry import load_model
 
-        return cls(load_model(preset, pretrained=pretrained), **options)
+        Raises:
+            PresetError: an unknown preset, with the nearest name.
+            WeightsError: weights that cannot be fetched or do not fit.
+        """
+        from detector.weights.registry import WEIGHTS, load_model, resolve_preset
+
+        detector = cls(load_model(preset, pretrained=pretrained), **options)
+        detector.source = resolve_preset(preset) / WEIGHTS
+        return detector
 
     @classmethod
-    def from_checkpoint(cls, path: str | Path, *, pretrained: str | Path | None = None, **options: Any) -> "Detector":
+    def from_checkpoint(
+        cls, path: str | Path, *, pretrained: str | Path | None = None, **options: Unpack[DetectorOptions]
+    ) -> "Detector":
         """From a checkpoint; see the class for the options.
 
         Args:
@@ -135,47 +111,69 @@ class Detector:
         """
         from detector.weights.registry import load_model
 
-        return cls(load_model(None, Path(path), pretrained), **options)
+        detector = cls(load_model(None, Path(path), pretrained), **options)
+        detector.source = Path(path)
+        return detector
 
-    def detect(self, images: Any, category: str) -> list[Detection]:
-        """Look at one image or a list of them: paths, PIL images, arrays or tensors.
+    def with_threshold(self, threshold: Threshold | float | None) -> "Detector":
+        """A copy that judges; model and caches are shared.
+
+        A threshold holds for the model, the options and the words whose scores it was found with.
 
         Args:
-            images: one or many.
-            category: `capsule`, `capsule@2` or `capsule@reviewed`.
+            threshold: score from which an image is anomalous; None for no verdicts.
 
         Raises:
-            ForgeError: an image that cannot be used, or descriptions that are not there.
+            ThresholdError: neither a threshold nor a number.
         """
-        many = images if isinstance(images, list | tuple) else [images]
-        found: list[Detection] = []
-        for result in self.stream(many, category):
-            if isinstance(result, Failure):
-                raise ForgeError(result.error)
-            found.append(result)
-        return found
+        other = copy(self)
+        other.threshold = threshold if isinstance(threshold, Threshold | None) else Threshold.given(threshold)
+        return other
+
+    def score(
+        self, photos: Iterable[Any], what: Words, *, object_name: str | None = None
+    ) -> Float[np.ndarray, " photos"]:
+        """Scores alone, in the order of the photos; higher is more abnormal. See `predict`."""
+        return np.array([each.score for each in self.predict(photos, what, object_name=object_name)], dtype=np.float64)
+
+    def predict(self, photos: Iterable[Any], what: Words, *, object_name: str | None = None) -> Iterator[Detection]:
+        """Look at photos, one by one in order; memory does not grow with their number.
+
+        Args:
+            photos: paths, PIL images, arrays [h, w] or [h, w, 3], or tensors [3, h, w].
+            what: a reference (`capsule`, `capsule@2`, `capsule@reviewed`), a description file, or phrases for once,
+                such as `["thin crack", "dent"]`.
+            object_name: the words that the model reads for the product, with phrases only.
+
+        Raises:
+            AskError: photos or words of another kind; at once, as are all errors but the next.
+            ImageError: a photo that cannot be used, when its turn comes. `stream` goes on behind such photos.
+            DescriptionError: a reference to what is not there.
+            PromptTooLongError: a phrase that is too long for CLIP.
+        """
+        return map(_or_raise, self.stream(require_photos(photos), what, object_name=object_name))
 
     def stream(
-        self, images: Iterable[Any], category: str | DescriptionFile, *, detail: bool = False
+        self, photos: Iterable[Any], what: Words, *, object_name: str | None = None, detail: bool = False
     ) -> Iterator[Detection | Failure]:
-        """As `detect`, one by one in order, with bad images as values; memory does not grow with their number.
+        """As `predict`, for any number of photos, with those that cannot be used as values.
 
         Args:
-            images: many, as of `detect`.
-            category: a reference, or the descriptions themselves.
+            photos: as of `predict`.
+            what: as of `predict`.
+            object_name: as of `predict`.
             detail: also say how near every patch is to every description.
-
-        Raises:
-            ForgeError: descriptions that are not there.
         """
-        description = self.store.load(category) if isinstance(category, str) else category
-        prompts = self.prompts(description)
-        for group in self._groups(images):
+        prompts = self.prompts(described(self.store, what, object_name))
+        return self._stream(photos, prompts, detail)
+
+    def _stream(self, photos: Iterable[Any], prompts: PromptSet, detail: bool) -> Iterator[Detection | Failure]:
+        for group in self._groups(photos):
             pictures = [image for _, image in group if isinstance(image, Image.Image)]
             predictions = iter(self.predictor.predict(pictures, [Ask(prompts, detail=detail)]))
             for path, image in group:
                 if isinstance(image, Image.Image):
-                    yield _detection(path, image, next(predictions)[0])
+                    yield _detection(path, image, next(predictions)[0], self.threshold)
                 else:
                     yield Failure(path, image)
 
@@ -225,7 +223,13 @@ class _Hashed(NamedTuple):
         return isinstance(other, _Hashed) and self.content == other.content
 
 
-def _detection(path: str, image: Image.Image, found: Prediction) -> Detection:
+def _detection(path: str, image: Image.Image, found: Prediction, threshold: Threshold | None) -> Detection:
+    reasons = found.region, found.boxes, found.descriptions
     phrases = None if found.phrases is None else found.phrases.numpy()
-    place = (found.region, found.boxes, found.descriptions, phrases)
-    return Detection(path, image, found.score, found.heat.numpy(), *place)
+    return Detection(path, image, found.score, found.heat.numpy(), *reasons, threshold, phrases)
+
+
+def _or_raise(result: Detection | Failure) -> Detection:
+    if isinstance(result, Failure):
+        raise ImageError(result.error)
+    return result

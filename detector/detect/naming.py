@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Float
 
 from detector.context.fusion import name_defect, on_grid, phrase_scale, top_patches
-from detector.detect.detector import Detection
-from detector.scoring.predict import Similarity
+from detector.detect.detection import Detection
+from detector.scoring.predict import Match
 from detector.scoring.prompts import PromptSet
 
 
@@ -26,7 +26,7 @@ class Namer:
 
     def named(
         self, detection: Detection, fused: Float[np.ndarray, " patches"], grid: tuple[int, int]
-    ) -> tuple[Similarity, ...]:
+    ) -> tuple[Match, ...]:
         """Descriptions, the one that names the highest 1 % of patches best first.
 
         Args:
@@ -35,10 +35,10 @@ class Namer:
             grid: rows and columns.
         """
         if self.scale is None or detection.phrases is None:
-            return detection.descriptions
+            return detection.matches
         side = round(len(detection.phrases) ** 0.5)
         region = top_patches(on_grid(fused.reshape(grid), (side, side)))
         return tuple(
-            Similarity(*self.prompts.descriptions[each.phrase], each.similarity, each.deviations)
+            Match(*self.prompts.descriptions[each.phrase], each.similarity, each.deviations)
             for each in name_defect(detection.phrases, region, self.scale)
         )

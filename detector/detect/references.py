@@ -18,7 +18,7 @@ from detector.context.bank import Bank
 from detector.context.calibration import Scale, promise, threshold, top_mean
 from detector.context.fusion import fuse, on_grid, on_picture
 from detector.context.tokens import ContextReader, photo_hash
-from detector.detect.detector import Detection
+from detector.detect.detection import Detection
 from detector.detect.naming import Namer
 from detector.localize.boxes import Localisation
 from detector.scoring.predict import peak
@@ -96,7 +96,7 @@ class ReferenceScorer:
         distances, _ = self.bank.distances(tokens, photo_hash(detection.image))
         if self.bank.is_foreign(distances):
             self.foreign.append(detection.path)
-        return placed(detection, self._fused(self._words(detection.heat), distances), self.grid, self.namer)
+        return placed(detection, self._fused(self._words(detection.map), distances), self.grid, self.namer)
 
     def foreign_note(self, photos: int) -> str:
         """One line on photos that look like another product; empty where none does.
@@ -137,11 +137,11 @@ def placed(
 
     The score is the mean of the highest 1 % of patches. The map is squashed into [0, 1], alike in every photo.
     """
-    heat = squashed(on_picture(fused, grid, (detection.heat.shape[0], detection.heat.shape[1])))
+    heat = squashed(on_picture(fused, grid, (detection.map.shape[0], detection.map.shape[1])))
     place: Localisation = peak(torch.from_numpy(heat))
     named = namer.named(detection, fused, grid)
     score = top_mean(fused)
-    return detection._replace(score=score, heat=heat, boxes=place.boxes, region=place.region, descriptions=named)
+    return detection._replace(score=score, map=heat, boxes=place.boxes, region=place.region, matches=named)
 
 
 def squashed(deviations: Float[np.ndarray, "height width"]) -> Float[np.ndarray, "height width"]:

@@ -21,7 +21,8 @@ from detector.context.calibration import Scale
 from detector.context.distances import FEW_TOGETHER, FewPhotosError, mutual_distances
 from detector.context.fusion import fuse, on_grid, set_scale
 from detector.context.tokens import ContextReader, Levels, photo_hash
-from detector.detect.detector import Detection, Detector, Failure
+from detector.detect.detection import Detection, Failure
+from detector.detect.detector import Detector
 from detector.detect.naming import Namer
 from detector.detect.references import ReferenceScorer, placed
 from detector.errors import DetectorError
@@ -88,7 +89,7 @@ class TogetherScorer:
                 self._results[result.path] = result
                 continue
             content = photo_hash(result.image)
-            self._see(content, result.image, result.heat)
+            self._see(content, result.image, result.map)
             self._results[result.path] = content, result._replace(image=blank)
         self.namer = references.namer if references else self._namer(detector.prompts(description))
         self.photos = len(self.seen)

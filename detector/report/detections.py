@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from detector.detect.detector import Failure
-from detector.detect.results import Row, nearness
+from detector.detect.detection import Failure, Row, nearness
 from detector.report.charts import Strip, Tone, draw_strips
 from detector.report.pages import facts, plain, write_page
 

@@ -19,7 +19,7 @@ from jaxtyping import Float
 from PIL import Image
 
 from descriptions.common.files import atomic_write
-from detector.report.overlay import PANEL, resized
+from detector.detect.overlay import PANEL, resized
 
 MapForm = Literal["npy", "tiff"]
 

@@ -10,9 +10,10 @@ from descriptions.format.schema import DescriptionFile
 from descriptions.store import Store
 from detector import console
 from detector.context.storage import SUFFIX, load_bank
-from detector.detect.detector import Detection, Detector, Failure
+from detector.detect.detection import Detection, Failure, Row, with_boxes_that_count
+from detector.detect.detector import Detector
 from detector.detect.references import ReferenceScorer
-from detector.detect.results import Results, Row, judged, to_row, with_boxes_that_count
+from detector.detect.results import Results, judged
 from detector.detect.together import TogetherScorer
 from detector.errors import DetectorError, cannot_write
 from detector.images.find import find_images
@@ -174,9 +175,9 @@ def _collect(job: Job, journal: Journal | None) -> Collected:
                 else:
                     if doubt := unremarkable(detection.image):
                         console.warn(f"{detection.path}: {doubt}; its score means nothing")
-                    row, summary = to_row(detection), summarise(detection.heat, detection.boxes)
+                    row, summary = detection.to_dict(), summarise(detection.map, detection.boxes)
                     if journal is not None and job.map_files is not None:
-                        job.map_files.keep(detection.path, detection.heat)
+                        job.map_files.keep(detection.path, detection.map)
                         journal.add(row, summary)
                     done[detection.path] = row, summary
                 advance()

@@ -12,7 +12,8 @@ from typing import Any
 from descriptions.common.files import atomic_write
 from descriptions.format.schema import DescriptionFile
 from detector import console
-from detector.detect.results import Results, Row, about_threshold, nearness, to_csv, to_document
+from detector.detect.detection import Row, nearness
+from detector.detect.results import Results, about_threshold, to_csv, to_document
 from detector.report.detections import write_detections
 from detector.runs.detect_request import DetectRequest
 from detector.runs.record import command_line, versions

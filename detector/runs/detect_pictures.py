@@ -9,10 +9,8 @@ from PIL import Image
 from descriptions.common.errors import ForgeError
 from descriptions.common.files import atomic_write
 from detector import console
-from detector.detect.results import Row, nearness
-from detector.localize.boxes import Box
+from detector.detect.detection import Row, draw_row
 from detector.report.map_files import MapFiles
-from detector.report.overlay import picture
 from detector.scoring.map_scale import MapScale
 from detector.scoring.threshold import Threshold
 
@@ -64,26 +62,8 @@ def _with_picture(
         console.warn(f"{row['path']} has no picture: {error}")
         return row
     name = files.picture_name(row["path"])
-    top = row["descriptions"][0] if row["descriptions"] else None
-    sheet = picture(
-        image,
-        anomaly_map,
-        title=_title(row, threshold),
-        subtitle=f"nearest description: {top['text']} ({nearness(top)})" if top else "generic words only",
-        boxes=tuple(Box(**box) for box in row["boxes"]),
-        limits=(scale.low, scale.high),
-        level=scale.level,
-        basis=scale.basis,
-        marked=row["verdict"] != "good",
-    )
+    sheet = draw_row(row, image, anomaly_map, scale, threshold)
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG", compress_level=1)  # five times faster than the default, a sixth larger
     atomic_write(files.out / name, buffer.getvalue())
     return Row(**{**row, "heatmap": name})
-
-
-def _title(row: Row, threshold: Threshold | None) -> str:
-    verdict: str = row["verdict"] or ""
-    if verdict and threshold and threshold.guessed:
-        verdict += " (by a guessed threshold)"
-    return " · ".join(part for part in (f"score {row['score']:.3f}", verdict, row["region"]) if part)

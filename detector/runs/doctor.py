@@ -44,7 +44,7 @@ def checks(descriptions_dir: Path | None = None) -> Iterator[Check]:
     yield Check("python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     yield from map(_package, PACKAGES)
     yield from _processors()
-    yield from map(_preset, presets.names())
+    yield from map(_preset, presets.list_presets())
     yield _settings()
     yield _library(descriptions_dir)
     yield from _commands()

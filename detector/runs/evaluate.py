@@ -91,7 +91,7 @@ def run(request: Request, form: Form = "table") -> int:
     scorer = make_scorer(request)
     plan = Plan(
         data, store, request.descriptions, request.out, request.leak_free, request.draws, request.seed,
-        _trained_on(request), parse_shard(request.shard), names,
+        trained_on(request.checkpoint or resolve_preset(request.preset) / WEIGHTS), parse_shard(request.shard), names,
     )  # fmt: skip
     context = ContextPlan(request.references, request.together, request.reference_draws, request.seed)
     part, parts = plan.shard
@@ -159,9 +159,8 @@ def evaluate(
     return evaluation
 
 
-def _trained_on(request: Request) -> frozenset[bytes]:
-    """Content hashes of the images that the model learned from; none where its file says nothing."""
-    path = request.checkpoint or resolve_preset(request.preset) / WEIGHTS
+def trained_on(path: Path) -> frozenset[bytes]:
+    """Content hashes of the images that the model in a file learned from; none where the file says nothing."""
     try:
         return unpack(read_info(path).images)
     except CheckpointError:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from descriptions.common.files import atomic_write
-from detector.detect.results import Row
+from detector.detect.detection import Row
 from detector.errors import OutputError, cannot_write
 from detector.scoring.map_scale import MapSummary
 

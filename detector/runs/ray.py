@@ -16,8 +16,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from descriptions.store import Store
-from detector.detect.detector import Failure
-from detector.detect.results import judged, to_row
+from detector.detect.detection import Failure
+from detector.detect.results import judged
 from detector.errors import DetectorError
 from detector.runs.detect_request import DetectRequest, make_detector
 from detector.runs.threshold import read_threshold
@@ -50,7 +50,7 @@ class DetectBatch:
     def _row(self, found: Any) -> dict[str, Any]:
         if isinstance(found, Failure):
             return dict.fromkeys(COLUMNS) | {"path": found.path, "error": found.error}
-        (row,) = judged([to_row(found)], self.threshold)
+        (row,) = judged([found.to_dict()], self.threshold)
         top = row["descriptions"][0] if row["descriptions"] else {"text": None, "similarity": None}
         flat = {name: row[name] for name in ("path", "score", "verdict", "region")}
         more = {

@@ -11,9 +11,12 @@ from detector.data.seen import digests, pack
 from detector.model.filo import FiLo
 from detector.runs.record import recorded
 from detector.train.config import TrainConfig
+from detector.train.errors import TrainError
 from detector.train.log import Report
 from detector.train.session import prepare, run_prepared, summary
-from detector.weights.checkpoint import TRAINED, save_checkpoint
+from detector.weights.checkpoint import TRAINED, load_checkpoint, save_checkpoint
+from detector.weights.factory import build_model
+from detector.weights.registry import PRETRAINED, load_preset, preset_config
 
 BEST_MODEL = "model-best.safetensors"
 """Whole checkpoint at the lowest held-out loss of the main stage, where validation ran."""
@@ -55,3 +58,23 @@ def finish(
             if result.trainer.load_best():
                 save(result.model, out / BEST_MODEL)
     return path
+
+
+def starting_model(preset: str | None, checkpoint: Path | None, pretrained: str | Path | None, variant: str) -> FiLo:
+    """The model training starts from: a checkpoint's, or a preset's.
+
+    Raises:
+        TrainError: the weights are of the other variant than the recipe.
+    """
+    if checkpoint is None and variant == "released":
+        name = preset or "vitl"
+        config = preset_config(name).model_copy(update={"variant": variant})
+        return build_model(config, pretrained or PRETRAINED.get(name))
+    model = load_preset(preset, pretrained) if checkpoint is None else load_checkpoint(checkpoint, pretrained)
+    if model.config.variant != variant:
+        raise TrainError(
+            f"{checkpoint or preset} is of variant {model.config.variant}",
+            expected=variant,
+            hint="choose the other --recipe",
+        )
+    return model

@@ -69,7 +69,7 @@ def stacked(images: Sequence[Encoded]) -> Encoded:
     return Encoded(torch.cat([each.embedding for each in images]), tuple(torch.cat(level) for level in levels))
 
 
-class Similarity(NamedTuple):
+class Match(NamedTuple):
     """How near one description is to the most abnormal patch."""
 
     id: str
@@ -90,7 +90,7 @@ class Prediction(NamedTuple):
     region: Region | None
     """Region named in the text; None when the text was averaged over all nine."""
     boxes: tuple[Box, ...]
-    descriptions: tuple[Similarity, ...]
+    descriptions: tuple[Match, ...]
     """All enabled descriptions, nearest first."""
     phrases: Float[Tensor, "patches descriptions"] | None = None
     """Cosine of every patch with every description, in the order of the prompts, where it was asked for."""
@@ -207,7 +207,7 @@ def _image_scores(
 
 def _similarities(
     encoded: Encoded, text: TextFeatures, heat: Float[Tensor, "batch height width"], index: int, prompts: PromptSet
-) -> tuple[Similarity, ...]:
+) -> tuple[Match, ...]:
     """Cosine of every description with the patch under the highest point of the map."""
     count = len(prompts.descriptions)
     height, width = heat.shape[-2:]
@@ -217,7 +217,7 @@ def _similarities(
         side = round(level.shape[1] ** 0.5)
         patch = level[index, min(row * side // height, side - 1) * side + min(column * side // width, side - 1)]
         near += text.states[index][:count].to(near) @ patch.to(near) / len(encoded.patches)
-    listed = [Similarity(*each, value) for each, value in zip(prompts.descriptions, near.tolist(), strict=True)]
+    listed = [Match(*each, value) for each, value in zip(prompts.descriptions, near.tolist(), strict=True)]
     return tuple(sorted(listed, key=lambda each: -each.similarity))
 
 

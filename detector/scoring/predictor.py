@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import islice
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypedDict
 
 import torch
 from PIL import Image
@@ -45,6 +45,21 @@ class Ask(NamedTuple):
     """Also say how near every patch is to every description."""
 
 
+class Options(TypedDict, total=False):
+    """Options of `Predictor`, where their meaning and their defaults are, for whoever hands them on."""
+
+    settings: ScoringSettings | None
+    localizer: Localizer | None
+    device: str
+    precision: str
+    batch_size: int | None
+    tile: int | None
+    max_size: int | None
+    reading: ReadOptions | None
+    cache: FeatureCache | None
+    decoders: Decoders
+
+
 class Predictor:
     """A model and everything that decides how it scores pictures.
 
@@ -57,6 +72,7 @@ class Predictor:
         batch_size: pictures per step on a GPU; by device when None. On the CPU pictures go one by one.
         tile: side in pixels of the windows that larger pictures are cut into; None looks at each picture whole.
         max_size: long side that larger pictures are shrunk to.
+        reading: range of 16-bit files, and the largest picture that is decoded.
         cache: of image and text features, or None; it changes no number.
         decoders: which of the model's maps take part: all, or only the linear or convolutional ones.
 

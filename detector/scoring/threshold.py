@@ -4,6 +4,7 @@ DetectorError
 +-- ThresholdError      a threshold that cannot be used
 """
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from detector.errors import DetectorError
 from detector.metrics.ranking import rank_labels, trace
 
 Verdict = Literal["good", "anomalous"]
-How = Literal["given", "guessed", "evaluation", "references"]
+How = Literal["given", "guessed", "evaluation", "references", "quantile"]
 
 GUESS_IMAGES = 8
 """Images that a guess needs at least."""
@@ -44,8 +45,42 @@ class Threshold:
 
     @classmethod
     def given(cls, value: float) -> "Threshold":
-        """A number that a person typed."""
+        """A number that a person typed.
+
+        Raises:
+            ThresholdError: it is no finite number.
+        """
+        if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not math.isfinite(value):
+            raise ThresholdError(f"threshold {value!r}", expected="a finite number, or a Threshold")
         return cls(value, "given", "nothing by itself: it was typed")
+
+    @classmethod
+    def quantile(cls, scores: ArrayLike, share: float = 0.99) -> "Threshold":
+        """A threshold that a share of good photos scores below.
+
+        It lies just above the lowest of the scores that at least that share of them does not exceed. About photos to
+        come, n good ones promise a false-alarm rate of 1/(n + 1) at best; what they cannot promise is said so.
+
+        Args:
+            scores: [photos] of good photos, as `Detector.score` gives them.
+            share: of these photos that are called good, above 0 and below 1.
+
+        Raises:
+            ThresholdError: no scores, a score that is no finite number, or another share.
+        """
+        if isinstance(share, bool) or not isinstance(share, int | float | np.number) or not 0 < share < 1:
+            raise ThresholdError(f"share {share!r}", expected="a number above 0 and below 1, such as 0.99")
+        values = np.asarray(scores, dtype=np.float64).ravel()
+        if not values.size or not np.isfinite(values).all():
+            raise ThresholdError(
+                "no scores" if not values.size else "scores with nan or inf", expected="finite numbers"
+            )
+        value = float(np.nextafter(np.quantile(values, share, method="inverted_cdf"), np.inf))
+        promises = f"that at least {share:.4g} of these {values.size} photos lie below it"
+        least = math.ceil(round(share / (1 - share), 6))
+        if values.size < least:
+            promises += f", and of good photos to come little: that takes {least} of them"
+        return cls(value, "quantile", promises, values.size)
 
     @classmethod
     def guess(cls, scores: Sequence[float]) -> "Threshold | None":
@@ -117,6 +152,7 @@ class Threshold:
             "guessed": f"guessed from these {self.n} images",
             "evaluation": "from an evaluation",
             "references": f"from {self.n} good photos alone",
+            "quantile": f"a quantile of the scores of {self.n} photos",
         }[self.how]
         return f"{self.value:.4f}, {origin}" + ("" if self.how == "given" else f"; it promises {self.promises}")
 

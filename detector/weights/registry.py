@@ -29,7 +29,7 @@ class PresetError(DetectorError):
     """An unknown preset, or one whose files are not installed."""
 
 
-def names() -> list[str]:
+def list_presets() -> list[str]:
     """All presets, the default first."""
     found = sorted(entry.name for entry in FOLDER.iterdir() if entry.is_dir() and not entry.name.startswith("_"))
     return sorted(found, key=lambda name: name != DEFAULT)
@@ -42,8 +42,9 @@ def resolve_preset(name: str | None = None) -> Path:
         PresetError: unknown, or its weights are missing from this installation.
     """
     name = name or DEFAULT
-    if name not in names():
-        raise PresetError(f"preset {name!r}", expected=f"one of: {', '.join(names())}", hint=nearest(name, names()))
+    if name not in list_presets():
+        known = list_presets()
+        raise PresetError(f"preset {name!r}", expected=f"one of: {', '.join(known)}", hint=nearest(name, known))
     if not (FOLDER / name / WEIGHTS).is_file() and name not in PRETRAINED:
         raise PresetError(
             f"the weights of preset {name!r} are not installed", hint="type --checkpoint FILE, or --preset vitl"

@@ -81,16 +81,17 @@ def lint(
 
     Example: `prompt-forge lint capsule --fix`
     """
-    from descriptions import lint as rules
+    from descriptions import lint as check
+    from descriptions.lint import Context
     from descriptions.store import Store
     from prompt_forge.console import print_json, print_line, print_table
 
     store = Store.open(descriptions_dir)
-    context = rules.Context(leaks=leak or (), model=model or "", readable=_readable(model) if model else None)
+    context = Context(leaks=leak or (), model=model or "", readable=_readable(model) if model else None)
     found: list[dict[str, Any]] = []
     for ref in _every_version(store, refs or store.categories()) if every else refs or store.categories():
         description = _mended(store, descriptions_dir, store.load(ref)) if fix else store.load(ref)
-        for finding in rules.lint(description, context):
+        for finding in check(description, context):
             found.append({"ref": description.ref, **finding._asdict(), "text": _text(description, finding)})
     errors = sum(finding["level"] == "error" for finding in found)
     if as_json:

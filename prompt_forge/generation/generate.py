@@ -96,7 +96,7 @@ class Run:
         if self._stop.is_set():
             return Result(category=product.category, status="failed", error=f"not tried: {self._why}")
         try:
-            return self._describe(product)
+            return self.describe(product)
         except ForgeError as error:
             if isinstance(error, _HOPELESS):
                 self._why = str(error)
@@ -106,7 +106,12 @@ class Run:
         except Exception as error:  # whatever it is, it is this product's failure and not the run's
             return Result(category=product.category, status="failed", error=_unforeseen(error))
 
-    def _describe(self, product: Product) -> Result:
+    def describe(self, product: Product) -> Result:
+        """What became of one product.
+
+        Raises:
+            ForgeError: no whole, acceptable answer came, or it cannot be saved.
+        """
         started = perf_counter()
         previous = latest(self._store, product.category)
         asked, product = product, product.after(previous)

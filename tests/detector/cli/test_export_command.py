@@ -57,14 +57,14 @@ def differences(folder, photos):
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(folder / "capsule.onnx"), providers=["CPUExecutionProvider"])
-    found = Detector.from_pretrained(device="cpu").detect(list(photos), "capsule@1")
+    found = list(Detector.from_pretrained(device="cpu").predict(list(photos), "capsule@1"))
     for one in found:
         score, heat, similarity, region = session.run(None, {"image": np.asarray(one.image)[None]})
         entries = json.loads(session.get_modelmeta().custom_metadata_map["descriptions"])
         near = {each.id: each.similarity for each in one.descriptions}
         assert REGIONS[region[0]] == one.region
         assert similarity[0].tolist() == pytest.approx([near[entry["id"]] for entry in entries], abs=1e-4)
-        yield abs(float(score[0]) - one.score), float(np.abs(heat[0] - one.heat).max())
+        yield abs(float(score[0]) - one.score), float(np.abs(heat[0] - one.map).max())
 
 
 @pytest.mark.slow
@@ -93,7 +93,7 @@ def test_the_program_of_the_page_prints_what_detect_prints(capsule, capfd, monke
     monkeypatch.chdir(capsule)
     exec(compile(program, str(HOW_TO), "exec"), {})
     printed = capfd.readouterr().out
-    (one,) = Detector.from_pretrained(device="cpu").detect("photo.png", "capsule@1")
+    (one,) = Detector.from_pretrained(device="cpu").predict(["photo.png"], "capsule@1")
     assert f"score {one.score:.3f}" in printed
     assert one.descriptions[0].text in printed
     assert str(one.region) in printed

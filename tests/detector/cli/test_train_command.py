@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 from descriptions.format.schema import Anomaly, DescriptionFile
 from descriptions.store import Store
 from detector.cli.app import app
-from detector.cli.train import starting_model
+from detector.runs.train import starting_model
 from detector.train.errors import TrainError
 from detector.weights.checkpoint import load_checkpoint, save_checkpoint
 from tests.support.clip import tiny_filo

@@ -8,7 +8,8 @@ from PIL import Image
 from descriptions.common.errors import ForgeError, UnknownCategoryError, UnknownVersionError
 from descriptions.format.schema import Anomaly, DescriptionFile
 from descriptions.store import Store
-from detector.detect.detector import Detection, Detector, Failure
+from detector.detect.detection import Detection, Failure
+from detector.detect.detector import Detector
 from detector.images.tiling import Blend, Window
 from detector.scoring import predictor
 from detector.scoring.predict import ScoringSettings
@@ -43,18 +44,18 @@ def test_every_kind_of_value(detector: Detector, tmp_path):
     image.save(tmp_path / "x.png")
     array = np.array(image)
     values = [tmp_path / "x.png", str(tmp_path / "x.png"), image, array, torch.from_numpy(array).permute(2, 0, 1)]
-    found = detector.detect(values, "gear")
+    found = list(detector.predict(values, "gear"))
     assert len({round(one.score, 6) for one in found}) == 1
     assert found[0].path == str(tmp_path / "x.png")
-    assert [each.id for each in found[0].descriptions] == ["tooth"]
-    assert found[0].heat.shape == (56, 56)
-    assert detector.detect(image, "gear@1")[0].score == pytest.approx(found[0].score, abs=1e-6)
+    assert [each.id for each in found[0].matches] == ["tooth"]
+    assert found[0].map.shape == (56, 56)
+    assert next(iter(detector.predict([image], "gear@1"))).score == pytest.approx(found[0].score, abs=1e-6)
 
 
 def test_order_and_batch_size_do_not_matter(model, store):
     images = [photo(seed) for seed in range(7)]
     by_size = [
-        [one.score for one in Detector(model, store=store, device="cpu", batch_size=size).detect(images, "gear")]
+        [one.score for one in Detector(model, store=store, device="cpu", batch_size=size).predict(images, "gear")]
         for size in (1, 3, 16)
     ]
     assert by_size[0] == by_size[1] == by_size[2]
@@ -90,15 +91,15 @@ def test_reading_ahead_is_bounded(model, store):
 
 def test_tiles(model, store):
     detector = Detector(model, store=store, device="cpu", tile=56)
-    (found,) = detector.detect(photo(5, (150, 100)), "gear")
-    assert found.heat.shape == (100, 150)
+    (found,) = detector.predict([photo(5, (150, 100))], "gear")
+    assert found.map.shape == (100, 150)
     assert found.region is not None
     assert all(0 <= value <= 1.001 for value in found.boxes[0][:4])
     windows = [photo(5, (150, 100)).crop((x, y, x + 56, y + 56)) for x, y in ((0, 0), (94, 44))]
-    corners = Detector(model, store=store, device="cpu").detect(windows, "gear")
+    corners = list(Detector(model, store=store, device="cpu").predict(windows, "gear"))
     assert found.score >= max(one.score for one in corners) - 1e-5
     small = photo(6, (50, 50))
-    assert detector.detect(small, "gear")[0].heat.shape == (56, 56)
+    assert next(iter(detector.predict([small], "gear"))).map.shape == (56, 56)
 
 
 def test_prompts_are_made_once(detector: Detector, store):
@@ -116,7 +117,7 @@ def test_versions_with_equal_texts_keep_their_own_ids(detector: Detector, store)
 def test_the_map_of_a_large_image_is_made_at_the_size_it_is_handed_out_in(model, store, monkeypatch):
     monkeypatch.setattr(predictor, "MAX_MAP", 60)
     detector = Detector(model, store=store, device="cpu", tile=56)
-    heat = detector.detect(photo(5, (150, 100)), "gear")[0].heat
+    heat = next(iter(detector.predict([photo(5, (150, 100))], "gear"))).map
     assert heat.shape == (40, 60)
     assert 0 <= heat.min() <= heat.max() <= 1
 
@@ -131,11 +132,11 @@ def test_a_step_stays_a_step_in_the_blended_map():
 
 def test_what_is_not_there(detector: Detector, model, store, tmp_path):
     with pytest.raises(UnknownCategoryError, match="did you mean gear"):
-        detector.detect(photo(0), "gaer")
+        list(detector.predict([photo(0)], "gaer"))
     with pytest.raises(UnknownVersionError):
-        detector.detect(photo(0), "gear@7")
+        list(detector.predict([photo(0)], "gear@7"))
     with pytest.raises(ForgeError, match="no file"):
-        detector.detect(tmp_path / "none.png", "gear")
+        list(detector.predict([tmp_path / "none.png"], "gear"))
     with pytest.raises(ForgeError, match="--dino-weights"):
         Detector(model, store=store, settings=ScoringSettings(localizer="grounding-dino"), device="cpu")
 
@@ -152,5 +153,5 @@ def test_a_localizer_is_asked_with_the_enabled_texts(model, store):
 
     settings = ScoringSettings(localizer="grounding-dino")
     detector = Detector(model, store=store, settings=settings, localizer=Fixed(), device="cpu")
-    (found,) = detector.detect(photo(0), "gear")
+    (found,) = detector.predict([photo(0)], "gear")
     assert (found.region, found.boxes[0].phrase) == ("bottom right", "broken tooth")

@@ -42,7 +42,7 @@ def test_windows_of_a_large_image_are_not_all_there_at_once(store):
     """48 windows are scored; what stays is the image and its map, and the map that is handed out is at most 2048."""
     detector = Detector(tiny_filo(), store=store, device="cpu", tile=640)
     large = Image.fromarray(np.random.default_rng(0).integers(0, 255, (3000, 4000, 3), dtype=np.uint8))
-    detector.detect(large.resize((800, 600)), "gear")
+    list(detector.predict([large.resize((800, 600))], "gear"))
     seen = [resident()]
     predict = detector.predictor._predict
 
@@ -51,7 +51,7 @@ def test_windows_of_a_large_image_are_not_all_there_at_once(store):
         return predict(images, *rest)
 
     detector.predictor._predict = watched  # type: ignore[method-assign]
-    (found,) = detector.detect(large, "gear")
-    assert max(found.heat.shape) == 2048
+    (found,) = detector.predict([large], "gear")
+    assert max(found.map.shape) == 2048
     assert len(seen) > 48 / detector.batch_size
     assert max(seen) - seen[0] < 250, f"MiB before and during the windows: {seen}"

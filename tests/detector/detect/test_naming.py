@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from detector.detect.detector import Detection
+from detector.detect.detection import Detection, nearness
 from detector.detect.naming import Namer
-from detector.detect.results import nearness, to_row
-from detector.scoring.predict import Similarity
+from detector.scoring.predict import Match
 from tests.support.clip import tiny_prompts
 from tests.support.detecting import command, make_workplace, run
 
@@ -18,8 +17,8 @@ PROMPTS = tiny_prompts()
 
 
 def detection(phrases):
-    said = tuple(Similarity(*entry, 0.5) for entry in PROMPTS.descriptions)
-    return Detection("a.png", Image.new("RGB", (8, 8)), 1.0, np.zeros((8, 8)), None, (), said, phrases)
+    said = tuple(Match(*entry, 0.5) for entry in PROMPTS.descriptions)
+    return Detection("a.png", Image.new("RGB", (8, 8)), 1.0, np.zeros((8, 8)), None, (), said, None, phrases)
 
 
 def test_a_phrase_near_every_patch_does_not_name_the_defect():
@@ -39,8 +38,8 @@ def test_a_phrase_near_every_patch_does_not_name_the_defect():
 
 def test_without_phrases_the_order_stays():
     plain = detection(None)
-    assert Namer(PROMPTS, [np.zeros((16, 2))]).named(plain, np.zeros(64), (8, 8)) == plain.descriptions
-    row = to_row(plain)["descriptions"][0]
+    assert Namer(PROMPTS, [np.zeros((16, 2))]).named(plain, np.zeros(64), (8, 8)) == plain.matches
+    row = plain.to_dict()["descriptions"][0]
     assert set(row) == {"id", "text", "similarity"}
     assert nearness(row) == "0.500"
     assert nearness(row | {"deviations": 2.345}) == "+2.3 dev."

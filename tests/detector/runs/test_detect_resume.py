@@ -222,14 +222,14 @@ def test_a_damaged_line_costs_one_image(home, tmp_path, monkeypatch):
 
 
 def test_ctrl_c_while_drawing_keeps_what_is_drawn(home, tmp_path, monkeypatch):
-    original, count = detect_pictures.picture, iter(range(4))
+    original, count = detect_pictures.draw_row, iter(range(4))
 
     def draw(*arguments, **options):
         if next(count, None) is None:
             raise KeyboardInterrupt
         return original(*arguments, **options)
 
-    monkeypatch.setattr(detect_pictures, "picture", draw)
+    monkeypatch.setattr(detect_pictures, "draw_row", draw)
     out = tmp_path / "run"
     stopped = run(command(home, "--out", str(out), "--format", "json"))
     assert stopped.exit_code == 130

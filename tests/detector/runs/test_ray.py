@@ -45,7 +45,7 @@ def request_(tmp_path) -> DetectRequest:
 def scores(request: DetectRequest, photos: list[str]) -> list[float]:
     """Of the good photos, in one process."""
     detector = Detector(tiny_filo(), store=Store(request.descriptions_dir), device="cpu")
-    return [one.score for one in detector.detect([path for path in photos if not path.endswith("2.png")], "gear")]
+    return [one.score for one in detector.predict([path for path in photos if not path.endswith("2.png")], "gear")]
 
 
 def test_a_worker_gives_a_row_for_every_path(request_, photos):

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from detector.detect.results import judged, with_boxes_that_count
+from detector.detect.detection import with_boxes_that_count
+from detector.detect.results import judged
 from detector.localize.boxes import Box
 from detector.report.map_files import WHITE, MapFiles, to_npy, to_tiff
 from detector.scoring.map_scale import MapSummary, run_scale, summarise

@@ -74,7 +74,7 @@ def test_detect_and_eval_give_equal_bits(models, store, data, tmp_path, settings
     scorer = Scorer(Predictor(model, cache=FeatureCache(tmp_path), **given), contributions=True)
     rows = [[scorer.score(sample, variants).scores for sample in samples] for _ in ("cold", "warm")]
     assert np.array_equal(*rows), "the cache changes no number"
-    found = detector.detect([sample.image for sample in samples], "gear@1")
+    found = list(detector.predict([sample.image for sample in samples], "gear@1"))
     assert [one.score for one in found] == [row[0] for row in rows[0]]
     pictures = [detector.predictor.load(sample.image) for sample in samples]
     asked = detector.predictor.predict(pictures, [Ask(variant.prompts) for variant in variants])

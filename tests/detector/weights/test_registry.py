@@ -3,11 +3,11 @@
 import pytest
 
 from detector.errors import DetectorError
-from detector.weights.registry import PresetError, load_model, names, preset_config, resolve_preset
+from detector.weights.registry import PresetError, list_presets, load_model, preset_config, resolve_preset
 
 
 def test_presets():
-    assert names()[0] == "mini"
+    assert list_presets()[0] == "mini"
     with pytest.raises(PresetError, match="did you mean vitl"):
         resolve_preset("vit1")
     assert resolve_preset("vitl").name == "vitl"

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from detector.detect.overlay import BOX, CAPTION, LINE, PANEL, STRIP, colours, contour, picture, stretched
 from detector.localize.boxes import Box
-from detector.report.overlay import BOX, CAPTION, LINE, PANEL, STRIP, colours, contour, picture, stretched
 
 
 def test_colours_rise_in_brightness():

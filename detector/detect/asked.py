@@ -1,0 +1,83 @@
+"""What a caller asks a detector: photos and words, checked before any photo is opened."""
+
+from collections.abc import Iterable, Sequence, Sized
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from pydantic import ValidationError
+
+from descriptions.common.errors import wanted
+from descriptions.common.refs import slug
+from descriptions.format.schema import Anomaly, DescriptionFile
+from descriptions.store import Store
+from detector.errors import DetectorError
+
+Words = str | DescriptionFile | Sequence[str]
+"""A reference such as `capsule@2`, a description file, or phrases such as `["thin crack", "dent"]`."""
+
+
+class AskError(DetectorError):
+    """Photos or words of a kind that a detector does not take."""
+
+
+def require_photos(photos: Iterable[Any]) -> Iterable[Any]:
+    """Many photos, not one.
+
+    Raises:
+        AskError: a single photo, no photo, or what is no series of photos.
+    """
+    if isinstance(photos, str | Path):
+        raise AskError(f"photos is the single path {str(photos)!r}", expected="a list", hint=f"write [{str(photos)!r}]")
+    if isinstance(photos, Image.Image) or getattr(photos, "ndim", 4) in (2, 3):
+        raise AskError(f"photos is a single {type(photos).__name__}", expected="a list", hint="write [photo]")
+    if not isinstance(photos, Iterable):
+        raise AskError(f"photos is {photos!r}", expected="a list of paths, PIL images, arrays or tensors")
+    if isinstance(photos, Sized) and len(photos) == 0:
+        raise AskError("no photos", expected="at least one path, PIL image, array or tensor")
+    return photos
+
+
+def described(store: Store, what: Words, object_name: str | None = None) -> DescriptionFile:
+    """The description that photos are scored with.
+
+    Args:
+        store: where references are looked up.
+        what: see `Words`.
+        object_name: the words that the model reads for the product; with phrases only, which say nothing about it.
+
+    Raises:
+        AskError: neither of these, phrases without a product, or a product where the description names one.
+        DescriptionError: a reference to what is not there.
+    """
+    if isinstance(what, str | DescriptionFile):
+        if object_name is not None:
+            name = f"the description {what}" if isinstance(what, str) else f"the description file {what.ref}"
+            hint = f"leave object_name out, or write [{what!r}] for a phrase" if isinstance(what, str) else ""
+            raise AskError(f"object_name {object_name!r} with {name}, which names its own", hint=hint)
+        return store.load(what) if isinstance(what, str) else what
+    if not isinstance(what, list | tuple) or not all(isinstance(phrase, str) for phrase in what):
+        raise AskError(
+            f"what is {what!r}", expected="a reference such as 'capsule', a DescriptionFile, or a list of texts"
+        )
+    if not what:
+        raise AskError("no phrases", expected="at least one, such as ['thin crack']")
+    if object_name is None:
+        hint = "add the product, such as object_name='capsule'"
+        raise AskError(f"phrases {what!r} without object_name", hint=hint)
+    return _from_phrases(what, object_name)
+
+
+def _from_phrases(phrases: Sequence[str], object_name: str) -> DescriptionFile:
+    try:
+        return DescriptionFile(
+            category=slug(object_name) or "product",
+            object_name=object_name,
+            anomalies=tuple(Anomaly(id=f"phrase-{number}", text=text) for number, text in enumerate(phrases, 1)),
+        )
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = "object_name" if first["loc"] == ("object_name",) else "phrase"
+        raise AskError(
+            f"{name} {first['input']!r}", expected=wanted(first["msg"]).removeprefix("Value error, ")
+        ) from error
