@@ -460,7 +460,7 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
         Store(tmp_path).load("capsule")
 
 
-def test_dates_and_offsets(tmp_path: Path) -> None:
+def test_dates_and_offsets() -> None:
     text = dump_description(capsule()).replace("created:", "created: 2026-11-01T08:00:00+02:00 #")
     assert parse_description(text.encode(), "x").created == datetime(2026, 11, 1, 6, tzinfo=UTC)
 

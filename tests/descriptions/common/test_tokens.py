@@ -102,7 +102,7 @@ def test_no_open_clip_means_no_table(monkeypatch: pytest.MonkeyPatch, tmp_path, 
     if spec:
         found = ModuleSpec("open_clip", None, is_package=True)
         found.submodule_search_locations = [str(tmp_path)]
-    monkeypatch.setattr(tokens, "find_spec", lambda name: found)
+    monkeypatch.setattr(tokens, "find_spec", lambda _: found)
     assert tokens._table.__wrapped__() is None
 
 

@@ -165,7 +165,7 @@ def test_requests_that_cannot_work(home, change: list[str], error: type[ForgeErr
     assert "\n" not in str(caught.value)
 
 
-def test_a_folder_without_images(home, tmp_path):
+def test_a_folder_without_images(home):
     with pytest.raises(NoImagesError):
         run(command(home, photos="library"))
 

@@ -101,7 +101,8 @@ def test_a_manifest_holds_everything(root, tmp_path, name):
     assert facts(again) == facts(data)
 
 
-def test_manifest_labels_and_defaults(root, tmp_path):
+@pytest.mark.usefixtures("root")
+def test_manifest_labels_and_defaults(tmp_path):
     lines = [
         {"image": "mvtec/gear/test/good/000.png", "label": 0},
         {"image": "mvtec/gear/test/hole/000.png", "label": 1},
@@ -115,7 +116,8 @@ def test_manifest_labels_and_defaults(root, tmp_path):
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
-def test_manifests_as_spreadsheets_write_them(root, tmp_path, separator):
+@pytest.mark.usefixtures("root")
+def test_manifests_as_spreadsheets_write_them(tmp_path, separator):
     rows = [("Image", " Label"), ("mvtec/gear/test/good/000.png", "OK"), ("mvtec/gear/test/hole/000.png", "hole, deep")]
     text = "\r\n".join(separator.join(f'"{cell}"' if "," in cell else cell for cell in row) for row in rows)
     (tmp_path / "parts.csv").write_bytes(text.encode("utf-8-sig"))

@@ -52,7 +52,7 @@ def whole(scorer, data, store, tmp_path_factory):
     return out, evaluate(plan(data, store, out), scorer)
 
 
-def test_versions_and_controls_come_out_with_all_metrics(whole, data):
+def test_versions_and_controls_come_out_with_all_metrics(whole):
     out, found = whole
     (category,) = found.categories
     assert [variant.name for variant in category.variants] == ["gear@1", "gear@2", "generic", "winclip", "random"]
@@ -75,7 +75,7 @@ def test_versions_and_controls_come_out_with_all_metrics(whole, data):
     assert set(read_run(out)["settings"]["hashes"]["gear"]) == {"gear@1", "gear@2", "generic", "winclip", "random"}
 
 
-def test_leaving_one_out_equals_a_file_without_it(whole, model, data, store, tmp_path):
+def test_leaving_one_out_equals_a_file_without_it(model, data, store, tmp_path):
     """With the position averaged over all regions, the contribution is the difference to a shorter file."""
     plain = Scorer(Predictor(model, ScoringSettings(localizer="none"), device="cpu"))
     full = evaluate(plan(data, store, tmp_path / "full"), plain)
@@ -91,7 +91,7 @@ def test_leaving_one_out_equals_a_file_without_it(whole, model, data, store, tmp
     assert worth.pixel_ap_delta == pytest.approx(expected, abs=1e-6)
 
 
-def test_the_cache_changes_no_number_and_spares_the_image_tower(whole, model, scorer, data, store, tmp_path):
+def test_the_cache_changes_no_number_and_spares_the_image_tower(whole, model, data, store, tmp_path):
     cache = FeatureCache(tmp_path / "cache")
     cached = Scorer(Predictor(model, device="cpu", cache=cache))
     assert numbers(evaluate(plan(data, store, tmp_path / "cold"), cached)) == numbers(whole[1])
@@ -202,7 +202,7 @@ def test_random_texts_keep_number_and_length():
     assert random_texts(texts, seed=1) != random_texts(texts)
 
 
-def test_records_keep_the_histogram(whole, data):
+def test_records_keep_the_histogram(whole):
     counts = read_counts(record_path(whole[0] / "images" / "gear", 7), 0)
     fine, coarse = unpack_counts(counts), unpack_counts(counts, np.arange(2**16) // 256, 256)
     assert fine.negatives.sum() + fine.positives.sum() == 56 * 56

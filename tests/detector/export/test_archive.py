@@ -142,12 +142,12 @@ def test_grounding_dino_is_refused(model):
         graph_model(model, PROMPTS, ScoringSettings(localizer="grounding-dino"))
 
 
-def wrong(graph, path, metadata):
+def wrong(graph, path, _metadata):
     path.touch()
     return lambda image: [value.numpy() + 1 for value in graph(torch.from_numpy(image))]
 
 
-def right(graph, path, metadata):
+def right(graph, _path, _metadata):
     return lambda image: [value.numpy() for value in graph(torch.from_numpy(image))]
 
 

@@ -63,5 +63,5 @@ def test_a_blended_map_has_no_gap_and_stays_in_range(width, height, side, limit)
 def test_seams_are_blended():
     """Windows that disagree meet in a slope, not in a step."""
     image = Image.new("L", (448, 256))
-    tiled = blended(image, 256, lambda cuts, where: [np.full((4, 4), float(w.left > 0), np.float32) for w in where])
+    tiled = blended(image, 256, lambda _cuts, where: [np.full((4, 4), float(w.left > 0), np.float32) for w in where])
     assert np.abs(np.diff(tiled[128])).max() < 0.1

@@ -112,7 +112,7 @@ class Counting:
     def __init__(self):
         self.asked = 0
 
-    def locate(self, images, descriptions):
+    def locate(self, images, _descriptions):
         self.asked += len(images)
         return [
             Localisation((Box(0, 0, 0.5, 0.5, "x", image.getpixel((0, 0))[0] / 255),), "top left") for image in images

@@ -121,7 +121,7 @@ def test_full_disk(home, tmp_path, monkeypatch, where):
 
 
 def test_a_journal_that_cannot_be_read(tmp_path, monkeypatch):
-    def refuse(path):
+    def refuse(_path):
         raise PermissionError(errno.EACCES, "Permission denied")
 
     (tmp_path / journal.NAME).touch()

@@ -78,7 +78,8 @@ def test_a_threshold_needs_scores_that_tell_good_from_bad(home, detector, low, h
     assert not any("not clearly above" in line for line in result.warnings)
 
 
-def test_folders_of_another_name(home, detector, tmp_path):
+@pytest.mark.usefixtures("home")
+def test_folders_of_another_name(detector, tmp_path):
     data = make_dataset(tmp_path / "data", ("cog",), good=1, bad=1)
     result = evaluate(data, (), detector, names={"cog": "gear@1"}, contributions=False, draws=2)
     assert result.to_frame()["category"].iloc[0] == "cog"

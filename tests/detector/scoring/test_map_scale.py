@@ -97,7 +97,7 @@ def test_rows_keep_the_boxes_that_count():
     assert [row["boxes"] for row in shown] == [[], boxes[1:]]
 
 
-def test_no_box_on_a_photo_that_is_called_good(home, tmp_path):
+def test_no_box_on_a_photo_that_is_called_good(home):
     rows = json.loads(run(command(home, "--threshold", "9", "--format", "json")).stdout)["images"]
     assert all(row["boxes"] == [] for row in rows)
     middle = sorted(row["score"] for row in rows)[6]

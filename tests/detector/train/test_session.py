@@ -134,7 +134,7 @@ def test_a_category_without_descriptions_is_named(tmp_path, data):
         gather(data, "test", categories=["cloth"], store=Store(tmp_path))
 
 
-def test_an_empty_split_is_said(tmp_path, data, store):
+def test_an_empty_split_is_said(tmp_path, store):
     root = make_dataset(tmp_path, ("cloth",), train=0)
     with pytest.raises(TrainingDataError, match="no images in split 'train'"):
         gather(root, "train", store=store)

@@ -236,7 +236,7 @@ def test_an_import_that_cannot_be_written_is_one_line(tmp_path, tiny_json):
     assert isinstance(result.exception, OutputError)
 
 
-def test_released_checkpoints_that_do_not_fit(tmp_path, tiny_json):
+def test_released_checkpoints_that_do_not_fit(tiny_json):
     state = released_state(tiny_filo(variant="released"))
     with pytest.raises(CheckpointError, match=r"holds no normal_prompt_learner\.ctx"):
         from_released({k: v for k, v in state.items() if "prompt" not in k}, tiny_json, "x.pth")
@@ -361,7 +361,7 @@ def _archive(state: dict[str, torch.Tensor], path: Path) -> None:
     torch.jit.script(root).save(str(path))
 
 
-def test_pretrained_that_cannot_be_had(tmp_path, monkeypatch):
+def test_pretrained_that_cannot_be_had(monkeypatch):
     with pytest.raises(WeightsError, match="did you mean openai"):
         build_model(tiny_config(backbone="ViT-L-14-336"), "openal")
     with pytest.raises(WeightsError, match="or one of none"):

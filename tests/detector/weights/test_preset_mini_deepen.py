@@ -28,7 +28,7 @@ def shallow() -> FiLo:
 def test_added_blocks_are_dinov2s_and_the_old_ones_stay(shallow, monkeypatch):
     torch.manual_seed(1)
     theirs = build_model(deepen._config(shallow.config, 9, 6)).clip.visual.state_dict()
-    monkeypatch.setattr(backbone, "weights", lambda blocks, path: theirs)  # the real file is 90 MB
+    monkeypatch.setattr(backbone, "weights", lambda _blocks, _path: theirs)  # the real file is 90 MB
     deep = deepen.deepen(shallow, 9)
     ours = deep.clip.visual.state_dict()
     for number in range(9):

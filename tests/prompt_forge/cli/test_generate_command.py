@@ -193,7 +193,8 @@ def test_an_endpoint_that_refuses_schemas_still_serves(keyed: Path) -> None:
     assert KEY not in result.output
 
 
-def test_an_ensemble_over_one_endpoint(keyed: Path) -> None:
+@pytest.mark.usefixtures("keyed")
+def test_an_ensemble_over_one_endpoint() -> None:
     with serve(lambda body: chat(GOOD if body["model"] == "a" else answer("brown stains", "deep crack"))) as server:
         asked = ["--category", "pill", "--base-url", server.url, "--model", "a", "--model", "b", "--json"]
         result = json.loads(generate(*asked).stdout)
@@ -202,11 +203,12 @@ def test_an_ensemble_over_one_endpoint(keyed: Path) -> None:
     assert support == {"brown stain": 2, "long dark scratch": 1, "round dent": 1, "deep crack": 1}
 
 
-def test_a_wrong_key_and_a_spent_budget_end_the_run(keyed: Path) -> None:
-    with serve(lambda body: error(401, "bad key")) as server:
+@pytest.mark.usefixtures("keyed")
+def test_a_wrong_key_and_a_spent_budget_end_the_run() -> None:
+    with serve(lambda _: error(401, "bad key")) as server:
         refused = generate("--all", "--base-url", server.url, "--model", "m", "--concurrency", "1")
         assert (refused.exit_code, len(server.requests)) == (1, 1)
-    with serve(lambda body: chat(GOOD)) as server:
+    with serve(lambda _: chat(GOOD)) as server:
         asked = ["--category", "pill", "--category", "screw", "--base-url", server.url, "--model", "m"]
         spent = generate(*asked, "--concurrency", "1", "--max-tokens-total", "500")
     assert spent.exit_code == 1
@@ -214,12 +216,13 @@ def test_a_wrong_key_and_a_spent_budget_end_the_run(keyed: Path) -> None:
     assert KEY not in refused.output + spent.output
 
 
-def test_ctrl_c_leaves_whole_files_and_says_so(keyed: Path) -> None:
+@pytest.mark.usefixtures("keyed")
+def test_ctrl_c_leaves_whole_files_and_says_so() -> None:
     # A shell that starts the tests in the background hands down an ignored SIGINT; a terminal never does.
     listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     program = f"{listen}; from prompt_forge.cli.app import main; main()"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3])}
-    with serve(lambda body: slowly(GOOD)) as server:
+    with serve(lambda _: slowly(GOOD)) as server:
         command = [sys.executable, "-c", program, "generate", "--all", "--base-url", server.url, "--model", "m"]
         going = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert going.stdout is not None

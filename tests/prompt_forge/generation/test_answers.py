@@ -53,13 +53,13 @@ def test_the_thoughts_of_a_list_are_not_saved() -> None:
     thought = (
         "<think>\n- user likes short phrases\n- maybe cracks first\n</think>\n- thin crack in the rim\n- dented side"
     )
-    with serve(lambda body: chat(thought)) as server:
+    with serve(lambda _: chat(thought)) as server:
         assert ask(server.url, "--template", "filo-question").exit_code == 0
     assert saved() == ("thin crack in the rim", "dented side")
 
 
 def test_thoughts_before_a_phrase_are_not_saved() -> None:
-    with serve(lambda body: chat("<think>a capsule has a cap</think>\ndeep crack in the cap")) as server:
+    with serve(lambda _: chat("<think>a capsule has a cap</think>\ndeep crack in the cap")) as server:
         result = ask(server.url, "--strategy", "family", "--count", "1")
     assert result.exit_code == 0, result.output
     assert saved() == ("deep crack in the cap",)
@@ -70,7 +70,7 @@ def test_bad_entries_are_left_out_counted_and_named() -> None:
     bad = [{"text": "a " + "very " * 60 + "long crack"}, {"text": "half \ud83d dent"}, {"text": "ring\x07 mark"}, 5]
     more = [{"text": "round dents"}, {"text": "capsule broken"}, {"text": "other damage"}]
     text = json.dumps({"anomalies": [*entries, *bad, *more]})
-    with serve(lambda body: chat(text)) as server:
+    with serve(lambda _: chat(text)) as server:
         result = ask(server.url, "--json")
         assert len(server.requests) == 1
     (told,) = json.loads(result.stdout)["results"]
@@ -99,7 +99,7 @@ def test_bad_entries_are_left_out_counted_and_named() -> None:
 
 def test_entries_over_the_count_and_decided_ones_are_named_too() -> None:
     store = Store(Path("descriptions"))
-    with serve(lambda body: chat(answer("deep crack", "round dent", "brown stain"))) as server:
+    with serve(lambda _: chat(answer("deep crack", "round dent", "brown stain"))) as server:
         told = json.loads(ask(server.url, "--count", "2", "--json").stdout)["results"][0]
         assert told["dropped"] == [{"text": "brown stain", "reason": "more than the 2 wanted"}]
         first = store.load("capsule")
@@ -113,7 +113,7 @@ def test_entries_over_the_count_and_decided_ones_are_named_too() -> None:
 
 
 def test_a_useless_answer_says_why_every_entry_is() -> None:
-    with serve(lambda body: chat(answer("capsule broken", "other damage"))) as server:
+    with serve(lambda _: chat(answer("capsule broken", "other damage"))) as server:
         said = ask(server.url).stderr
     assert "capsule broken: names the product" in said
     assert "other damage: generic" in said
@@ -135,7 +135,7 @@ def test_a_refused_parameter_is_said_on_the_screen_and_in_the_file() -> None:
 
 
 def test_a_file_of_an_ordinary_server_says_nothing_of_it() -> None:
-    with serve(lambda body: chat(GOOD)) as server:
+    with serve(lambda _: chat(GOOD)) as server:
         ask(server.url)
     text = Path("descriptions/capsule/v1.yaml").read_text()
     assert "left_out" not in text
@@ -159,7 +159,7 @@ def test_a_limit_that_thoughts_use_up_grows_and_the_rerun_knows_the_version() ->
 def test_the_limit_is_an_option_and_a_setting(how: str) -> None:
     if how != "option":
         Path("filo-forge.toml").write_text(f"[{how}]\nmax_tokens = 3000\n")
-    with serve(lambda body: chat(GOOD)) as server:
+    with serve(lambda _: chat(GOOD)) as server:
         ask(server.url, *(["--max-tokens", "3000"] if how == "option" else []))
         assert server.requests[0]["max_tokens"] == 3000
     origin = Store(Path("descriptions")).load("capsule").provenance
@@ -197,7 +197,7 @@ def test_an_unforeseen_fault_is_one_products_failure(tmp_path: Path, concurrency
 
 
 def test_every_model_may_have_its_own_address() -> None:
-    with serve(lambda body: chat(answer("deep crack", "round dent"))) as one, serve(lambda body: chat(GOOD)) as two:
+    with serve(lambda _: chat(answer("deep crack", "round dent"))) as one, serve(lambda _: chat(GOOD)) as two:
         asked = ["--category", "pill", "--model", "m", "--base-url", one.url, "--model", "m", "--base-url", two.url]
         assert generate(*asked).exit_code == 0
         assert (len(one.requests), len(two.requests)) == (1, 1)
@@ -210,7 +210,7 @@ def test_every_model_may_have_its_own_address() -> None:
 
 
 def test_a_key_with_a_line_break_works_and_one_with_a_blank_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    with serve(lambda body: chat(GOOD)) as server:
+    with serve(lambda _: chat(GOOD)) as server:
         for key in (
             "sk-test-0000000000000000\n",
             "sk-test-0000000000000000\r\n",
@@ -228,7 +228,7 @@ def test_doctor_recognises_addresses_that_are_not_quite_right() -> None:
     def doctor(url: str) -> str:
         return CliRunner().invoke(app, ["doctor", "--model", "m", "--base-url", url]).stdout.splitlines()[0]
 
-    with serve(lambda body: chat(GOOD)) as server:
+    with serve(lambda _: chat(GOOD)) as server:
         bare = server.url.removesuffix("/v1")
         assert doctor(bare) == f"unclear  endpoint: {bare} has no /v1 at its end; type --base-url {server.url}"
         assert f"names a single call; using {server.url}" in doctor(f"{server.url}/chat/completions")
@@ -241,7 +241,7 @@ def test_doctor_recognises_addresses_that_are_not_quite_right() -> None:
 def test_a_long_category_is_asked_about(length: int) -> None:
     name = "a" * length
     Path("names.txt").write_text(f"{name}\n")
-    with serve(lambda body: chat(GOOD)) as server:
+    with serve(lambda _: chat(GOOD)) as server:
         whom = ["--model", "m", "--base-url", server.url]
         assert generate("--category", name, *whom).exit_code == 0
         assert generate("--from-file", "names.txt", "--force", *whom).exit_code == 0
@@ -311,7 +311,7 @@ def on_a_terminal(url: str, *, stop: bool = False) -> tuple[str, int]:
 def test_errors_and_hints_stand_whole_beside_the_bar() -> None:
     words = "Unsupported value: 'temperature' does not support 0.0 with this model. Only the default (1) is supported."
 
-    def reply(body: dict[str, object]) -> Reply:
+    def reply(_: dict[str, object]) -> Reply:
         time.sleep(0.3)
         return error(400, words, param="temperature")
 
@@ -341,7 +341,7 @@ def test_notes_of_several_threads_stand_whole_beside_the_bar() -> None:
 
 
 def test_ctrl_c_beside_the_bar_is_one_line() -> None:
-    def reply(body: dict[str, object]) -> Reply:
+    def reply(_: dict[str, object]) -> Reply:
         time.sleep(1)
         return chat(GOOD)
 
@@ -352,7 +352,7 @@ def test_ctrl_c_beside_the_bar_is_one_line() -> None:
 
 
 def test_in_a_log_every_line_is_whole() -> None:
-    with serve(lambda body: error(400, "no " * 60)) as server:
+    with serve(lambda _: error(400, "no " * 60)) as server:
         said = ask(server.url).stderr.splitlines()
     assert said[0] == f"failed capsule: {server.url} answered HTTP 400: {('no ' * 60).strip()}"
     assert not any("\x1b" in line for line in said)

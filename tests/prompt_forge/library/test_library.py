@@ -234,11 +234,11 @@ def test_diff_label_and_rollback(store: Store) -> None:
     assert store.load("capsule").parent == 1
 
 
-def test_schema_prints_json(store: Store) -> None:
+def test_schema_prints_json() -> None:
     assert json.loads(CliRunner().invoke(app, ["schema"]).stdout) == DescriptionFile.model_json_schema()
 
 
-def scores(store: Store, tmp_path: Path, **changes: object) -> Path:
+def scores(tmp_path: Path, **changes: object) -> Path:
     phrases = [
         {
             "id": "crack",
@@ -256,18 +256,18 @@ def scores(store: Store, tmp_path: Path, **changes: object) -> Path:
 
 
 def test_show_with_scores(store: Store, tmp_path: Path) -> None:
-    run = scores(store, tmp_path)
+    run = scores(tmp_path)
     text = prompt_forge(store, "show", "capsule", "--scores", run).stdout
     assert "-0.0100 [-0.0200, -0.0010]" in text
     assert "+0.5000" in text
     shown = json.loads(prompt_forge(store, "show", "capsule", "--scores", run, "--json").stdout)
     assert shown["scores"][0]["verdict"] == "hurts"
-    scores(store, tmp_path, phrases=[])
+    scores(tmp_path, phrases=[])
     assert "verdict" in prompt_forge(store, "show", "capsule", "--scores", run).stdout
 
 
 def test_a_run_over_several_versions_leaves_a_list(store: Store, tmp_path: Path) -> None:
-    path = scores(store, tmp_path) / "contributions.json"
+    path = scores(tmp_path) / "contributions.json"
     mine = json.loads(path.read_text())
     path.write_text(json.dumps([mine | {"content_hash": "other"}, mine]))
     assert "would disable 1" in prompt_forge(store, "prune", "capsule", "--from", tmp_path, "--dry-run").stdout
@@ -277,7 +277,7 @@ def test_a_run_over_several_versions_leaves_a_list(store: Store, tmp_path: Path)
 
 
 def test_a_run_folder_keeps_a_file_for_each_version(store: Store, tmp_path: Path) -> None:
-    first = scores(store, tmp_path) / "contributions.json"
+    first = scores(tmp_path) / "contributions.json"
     own = tmp_path / "contributions" / "capsule-v1.json"
     own.parent.mkdir()
     own.write_text(first.read_text())
@@ -286,7 +286,7 @@ def test_a_run_folder_keeps_a_file_for_each_version(store: Store, tmp_path: Path
 
 
 def test_prune_disables_what_hurts_and_leaves_locked_entries(store: Store, tmp_path: Path) -> None:
-    run = scores(store, tmp_path)
+    run = scores(tmp_path)
     assert "would disable 1" in prompt_forge(store, "prune", "capsule", "--from", run, "--dry-run").stdout
     both = json.loads(prompt_forge(store, "prune", "capsule", "--from", run, "--no-evidence", "--json").stdout)
     assert [entry["id"] for entry in both["disabled"]] == ["crack", "print"]
@@ -305,7 +305,7 @@ def test_prune_disables_what_hurts_and_leaves_locked_entries(store: Store, tmp_p
 )
 def test_scores_that_do_not_fit_are_refused(store: Store, tmp_path: Path, changes: dict, message: str) -> None:
     with pytest.raises(ScoresError, match=message):
-        prompt_forge(store, "prune", "capsule", "--from", scores(store, tmp_path, **changes))
+        prompt_forge(store, "prune", "capsule", "--from", scores(tmp_path, **changes))
 
 
 def test_scores_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -160,7 +160,7 @@ def test_a_review_that_stops_early_keeps_its_decisions(store: Store, answers: st
 def test_an_interrupted_review_keeps_its_decisions(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = iter(["r"])
 
-    def ask(question: str) -> str:
+    def ask(_: str) -> str:
         try:
             return next(answers)
         except StopIteration:

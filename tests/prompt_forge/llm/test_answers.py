@@ -63,7 +63,7 @@ def message(finish="stop", **fields):
 
 def told(reply, kind=ModelError, **asked):
     """What is said of a reply, on one line."""
-    with serve(lambda body: reply) as server, pytest.raises(kind) as caught:
+    with serve(lambda _: reply) as server, pytest.raises(kind) as caught:
         client(server.url).complete(request(**asked))
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -88,20 +88,20 @@ def told(reply, kind=ModelError, **asked):
     ],
 )
 def test_the_text_of_all_parts_is_the_answer(content):
-    with serve(lambda body: message(content=content)) as server:
+    with serve(lambda _: message(content=content)) as server:
         assert client(server.url).complete(request(True)).text == GOOD
     assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("content", [json.loads(GOOD), json.loads(GOOD)["anomalies"]])
 def test_an_answer_that_is_json_already_is_read(content):
-    with serve(lambda body: message(content=content)) as server:
+    with serve(lambda _: message(content=content)) as server:
         assert json.loads(client(server.url).complete(request(True)).text) == content
 
 
 def test_half_a_character_in_an_answer_is_replaced_and_logged(tmp_path):
     log = ExchangeLog(tmp_path / "log.jsonl", Redactor())
-    with serve(lambda body: message(content="a \ud83d crack")) as server:
+    with serve(lambda _: message(content="a \ud83d crack")) as server:
         assert Logged(client(server.url), log).complete(request()).text == "a \ufffd crack"
     assert read_log(log.path).records[0]["completion"]["text"] == "a \ufffd crack"
 
@@ -109,7 +109,7 @@ def test_half_a_character_in_an_answer_is_replaced_and_logged(tmp_path):
 @pytest.mark.parametrize("finish", [None, "", "eos", "eos_token", "end_turn", "STOP", "stop_sequence", "completed", 2])
 @pytest.mark.parametrize("schema", [True, False])
 def test_a_whole_answer_is_used_whatever_ended_it(finish, schema):
-    with serve(lambda body: message(finish, content=GOOD)) as server:
+    with serve(lambda _: message(finish, content=GOOD)) as server:
         assert client(server.url).complete(request(schema)).text == GOOD
 
 
@@ -294,7 +294,7 @@ def test_several_refusals_one_after_the_other():
 
 
 def test_a_refusal_that_stays_ends_after_one_more_try_and_is_no_refusal_of_the_format():
-    with serve(lambda body: bad("property 'seed' is unsupported", param="seed")) as server:
+    with serve(lambda _: bad("property 'seed' is unsupported", param="seed")) as server:
         ladder = Ladder()
         with pytest.raises(EndpointError, match="property 'seed' is unsupported"):
             client(server.url, ladder=ladder).complete(request(True))
@@ -320,7 +320,7 @@ def test_a_refused_format_still_steps_down(words):
 
 def test_a_limit_that_is_too_large_is_not_left_out():
     reply = bad("max_tokens is too large: 9999. This model supports at most 4096", param="max_tokens")
-    with serve(lambda body: reply) as server, pytest.raises(EndpointError, match="set --max-tokens"):
+    with serve(lambda _: reply) as server, pytest.raises(EndpointError, match="set --max-tokens"):
         client(server.url).complete(request())
     assert len(server.requests) == 1
     full = bad("This model's maximum context length is 4096 tokens. However, you requested 9000 tokens")
@@ -339,7 +339,7 @@ def test_a_stop_sign_that_ends_the_thoughts_is_left_out():
 
 @pytest.mark.parametrize("thoughts", ["<think>The schema is {anomalies}.</think>\n", "analysisLet {x}.assistantfinal"])
 def test_thoughts_do_not_lower_the_structure(thoughts):
-    with serve(lambda body: chat(thoughts + GOOD)) as server:
+    with serve(lambda _: chat(thoughts + GOOD)) as server:
         assert client(server.url).complete(request(True)).mode == "json_schema"
     assert len(server.requests) == 1
 
@@ -368,7 +368,7 @@ def test_a_limit_that_thoughts_used_up_grows_once_and_stays(tmp_path, cut):
 
 
 def test_thoughts_without_end_are_told_with_an_option_that_exists():
-    with serve(lambda body: message("length", content="")) as server, pytest.raises(ThinkingLimitError) as caught:
+    with serve(lambda _: message("length", content="")) as server, pytest.raises(ThinkingLimitError) as caught:
         Growing(client(server.url)).complete(request(max_tokens=3000))
     assert [body["max_tokens"] for body in server.requests] == [3000, 12000]
     assert "raise --max-tokens" in str(caught.value)
@@ -376,7 +376,7 @@ def test_thoughts_without_end_are_told_with_an_option_that_exists():
 
 
 def test_an_answer_that_is_only_long_does_not_grow():
-    with serve(lambda body: chat("- a crack", "length")) as server, pytest.raises(IncompleteError, match="cut at 100"):
+    with serve(lambda _: chat("- a crack", "length")) as server, pytest.raises(IncompleteError, match="cut at 100"):
         Growing(client(server.url)).complete(request(max_tokens=100))
     assert len(server.requests) == 1
 
@@ -425,7 +425,7 @@ def test_an_address_with_a_blank_inside_is_refused():
 
 @pytest.mark.parametrize("reply", [error(404), error(405), Reply(raw=b"<html>"), Reply(body={"ok": True})])
 def test_an_address_without_its_ending_is_recognised(reply):
-    with serve(lambda body: reply, listing=error(404)) as server:
+    with serve(lambda _: reply, listing=error(404)) as server:
         bare = server.url.removesuffix("/v1")
         with pytest.raises(EndpointError, match=f"no /v1; try --base-url {server.url}"):
             client(bare).complete(request())

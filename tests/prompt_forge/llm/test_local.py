@@ -32,7 +32,8 @@ def request(text="Defects?", **more):
     return Request(model="m", messages=(Message(role="user", content=text),), **more)
 
 
-def test_embedded_model_answers_a_json_schema_the_same_way_twice(embedded):
+@pytest.mark.usefixtures("embedded")
+def test_embedded_model_answers_a_json_schema_the_same_way_twice():
     schema = {"type": "object", "properties": {"a": {"type": "string", "maxLength": 20}}, "required": ["a"]}
     texts, notes = [], []
     for _ in range(2):
@@ -49,7 +50,8 @@ def test_embedded_model_answers_a_json_schema_the_same_way_twice(embedded):
     assert len(notes) == 2
 
 
-def test_an_answer_does_not_depend_on_what_was_asked_before(embedded):
+@pytest.mark.usefixtures("embedded")
+def test_an_answer_does_not_depend_on_what_was_asked_before():
     recipe, known = Recipe(template=Templates.find().get("family-fewshot")), load_catalog()
     bottle, capsule = (first_requests(MODEL_NAME, recipe, known[name])[0] for name in ("bottle", "capsule"))
     settings = load(ModelSettings, "model", {"cache": False, "model": "local"})
@@ -66,7 +68,7 @@ def test_damaged_model_file_is_named(tmp_path):
 
 
 def test_missing_model_file_says_what_to_type(monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(LocalModelError, match="prompt-forge setup"):
         model_file()
 
@@ -80,7 +82,7 @@ def test_what_is_only_a_shortcut_may_fail_to_be_written(tmp_path, embedded):
 
 
 def test_missing_runtime_says_what_to_type(monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(LocalModelError, match=r"xllamacpp.*prompt-forge setup"):
         check_runtime()
 

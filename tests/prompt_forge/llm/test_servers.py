@@ -46,7 +46,7 @@ def request(schema=False, **sampling):
 
 
 def test_plain_answer_sends_max_tokens_and_reports_usage():
-    with serve(lambda body: chat("hello")) as server:
+    with serve(lambda _: chat("hello")) as server:
         answer = client(server.url).complete(request(max_tokens=9, stop=("\n",)))
     assert (answer.text, answer.usage.total, answer.mode, answer.model) == ("hello", 12, "text", "alias")
     assert server.requests[0]["max_tokens"] == 9
@@ -80,10 +80,10 @@ def test_every_response_format_refused_ends_in_text_with_the_schema_in_words():
 
 def test_a_server_that_takes_no_rung_of_a_short_ladder_is_told():
     class Short(Ladder):
-        def rungs(self, endpoint, model):
+        def rungs(self, *_):
             return ("json_schema",)
 
-    with serve(lambda body: chat("no JSON")) as server, pytest.raises(EndpointError, match="took none of json_schema"):
+    with serve(lambda _: chat("no JSON")) as server, pytest.raises(EndpointError, match="took none of json_schema"):
         client(server.url, ladder=Short()).complete(request(schema=True))
 
 
@@ -95,7 +95,7 @@ def test_ignored_json_schema_is_noticed():
 
 @pytest.mark.parametrize(("text", "finish"), [("cut", "length"), ("cut", "abort"), ("", "stop"), (None, "stop")])
 def test_incomplete_answers_are_never_parsed(text, finish):
-    with serve(lambda body: chat(text, finish)) as server, pytest.raises(IncompleteError) as caught:
+    with serve(lambda _: chat(text, finish)) as server, pytest.raises(IncompleteError) as caught:
         client(server.url).complete(request())
     assert caught.value.usage.total == 12
 
@@ -103,21 +103,21 @@ def test_incomplete_answers_are_never_parsed(text, finish):
 def test_429_waits_as_long_as_asked():
     replies = iter([error(429, headers={"retry-after": "7"}), chat("ok")])
     waits = []
-    with serve(lambda body: next(replies)) as server:
+    with serve(lambda _: next(replies)) as server:
         assert client(server.url, waits=waits).complete(request()).text == "ok"
     assert waits == [7.0]
 
 
 @pytest.mark.parametrize(("status", "tries"), [(400, 1), (422, 1), (408, 3), (429, 3), (500, 3), (503, 3)])
 def test_only_passing_failures_are_retried(status, tries):
-    with serve(lambda body: error(status)) as server, pytest.raises(EndpointError, match=str(status)):
+    with serve(lambda _: error(status)) as server, pytest.raises(EndpointError, match=str(status)):
         client(server.url).complete(request())
     assert len(server.requests) == tries
 
 
 def test_a_server_killed_during_the_request_is_asked_again():
     replies = iter([Reply(drop=True), chat("ok")])
-    with serve(lambda body: next(replies)) as server:
+    with serve(lambda _: next(replies)) as server:
         assert client(server.url).complete(request()).text == "ok"
 
 
@@ -127,32 +127,32 @@ def test_no_server_and_timeout_say_so():
         url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
     with pytest.raises(EndpointError, match="no connection"):
         client(url).complete(request())
-    with serve(lambda body: Reply(body={}, delay=0.5)) as server, pytest.raises(EndpointError, match="within"):
+    with serve(lambda _: Reply(body={}, delay=0.5)) as server, pytest.raises(EndpointError, match="within"):
         client(server.url, retries=0, timeout=0.1).complete(request())
 
 
 def test_wrong_model_name_offers_the_nearest():
-    with serve(lambda body: error(404), models=("mm", "x")) as server, pytest.raises(EndpointError, match="--model mm"):
+    with serve(lambda _: error(404), models=("mm", "x")) as server, pytest.raises(EndpointError, match="--model mm"):
         client(server.url).complete(request())
 
 
 def test_wrong_model_name_that_is_ignored_shows_in_the_answer():
-    with serve(lambda body: chat("ok")) as server:
+    with serve(lambda _: chat("ok")) as server:
         assert client(server.url).complete(request()).model == "alias"
 
 
 def test_context_overflow_does_not_step_down():
     overflow = error(400, "too long", type="exceed_context_size_error")
-    with serve(lambda body: overflow) as server, pytest.raises(ContextTooLongError):
+    with serve(lambda _: overflow) as server, pytest.raises(ContextTooLongError):
         client(server.url).complete(request(True))
     assert len(server.requests) == 1
 
 
 def test_refused_key_is_never_shown():
-    with serve(lambda body: error(401, f"bad {KEY}")) as server, pytest.raises(AuthenticationError) as caught:
+    with serve(lambda _: error(401, f"bad {KEY}")) as server, pytest.raises(AuthenticationError) as caught:
         client(server.url).complete(request())
     assert KEY not in f"{caught.value!r}"
-    with serve(lambda body: error(400, f"bad {KEY}")) as server, pytest.raises(EndpointError) as told:
+    with serve(lambda _: error(400, f"bad {KEY}")) as server, pytest.raises(EndpointError) as told:
         client(server.url).complete(request())
     assert KEY not in f"{told.value!r}"
     assert KEY not in repr(client("http://127.0.0.1:1/v1"))
@@ -166,15 +166,15 @@ def test_openai_is_not_asked_without_a_key():
 
 
 def test_no_chat_completion():
-    with serve(lambda body: Reply(body={"choices": []})) as server, pytest.raises(EndpointError, match="no chat"):
+    with serve(lambda _: Reply(body={"choices": []})) as server, pytest.raises(EndpointError, match="no chat"):
         client(server.url).complete(request())
 
 
 def test_a_body_that_is_no_json_is_named():
-    with serve(lambda body: Reply(raw=b'{"choices": [')) as server, pytest.raises(EndpointError, match="no JSON"):
+    with serve(lambda _: Reply(raw=b'{"choices": [')) as server, pytest.raises(EndpointError, match="no JSON"):
         client(server.url).complete(request())
     page = Reply(raw=b"<html>Welcome", headers={"content-type": "text/html"})
-    with serve(lambda body: page) as server, pytest.raises(EndpointError, match=r"no chat completion.*/v1"):
+    with serve(lambda _: page) as server, pytest.raises(EndpointError, match=r"no chat completion.*/v1"):
         client(server.url).complete(request())
 
 
@@ -184,14 +184,14 @@ def test_429_may_name_a_date():
         [error(429, headers={"retry-after": later}), error(429, headers={"retry-after": "soon"}), chat("ok")]
     )
     waits = []
-    with serve(lambda body: next(replies)) as server:
+    with serve(lambda _: next(replies)) as server:
         client(server.url, waits=waits).complete(request())
     assert 30 < waits[0] <= 40
     assert 0 < waits[1] <= 1
 
 
 def test_a_wait_that_is_too_long_is_not_begun():
-    with serve(lambda body: error(429, headers={"retry-after": "3600"})) as server:
+    with serve(lambda _: error(429, headers={"retry-after": "3600"})) as server:
         waits = []
         with pytest.raises(EndpointError, match="429"):
             client(server.url, waits=waits).complete(request())
@@ -215,7 +215,7 @@ def test_a_failure_that_passed_does_not_lower_the_structure_for_ever(tmp_path):
         return Ladder(tmp_path / "l", clock=lambda: now[0])
 
     replies = iter([error(500, "busy"), chat("{}"), chat("{}"), chat("{}"), chat("{}")])
-    with serve(lambda body: next(replies)) as server:
+    with serve(lambda _: next(replies)) as server:
         known = ladder()
         assert client(server.url, ladder=known).complete(request(True)).mode == "json_object"
         now[0] += DAY - 1
@@ -226,7 +226,7 @@ def test_a_failure_that_passed_does_not_lower_the_structure_for_ever(tmp_path):
 
 
 def test_nothing_is_learned_from_a_server_that_only_fails(tmp_path):
-    with serve(lambda body: error(500)) as server:
+    with serve(lambda _: error(500)) as server:
         ladder = Ladder(tmp_path / "l")
         with pytest.raises(EndpointError):
             client(server.url, ladder=ladder, retries=0).complete(request(True))
@@ -238,7 +238,7 @@ def test_nothing_is_learned_from_a_server_that_only_fails(tmp_path):
 def test_tokens_of_an_ignored_schema_are_counted_although_the_next_rung_fails(last):
     replies = iter([chat("Sure!"), last])
     budget = Budget()
-    with serve(lambda body: next(replies)) as server, pytest.raises(ModelError) as caught:
+    with serve(lambda _: next(replies)) as server, pytest.raises(ModelError) as caught:
         Budgeted(client(server.url, retries=0), budget).complete(request(True))
     assert budget.spent.total == caught.value.usage.total == (24 if last.status == 200 and last.body else 12)
     assert budget.calls == 0
@@ -257,7 +257,7 @@ def test_addresses_that_cannot_be_used(url):
 
 
 def test_a_missing_model_is_named_also_when_nothing_is_listed():
-    nothing = serve(lambda body: error(404), listing=error(500))
+    nothing = serve(lambda _: error(404), listing=error(500))
     with nothing as server, pytest.raises(EndpointError, match=r"has no model m; check --model") as caught:
         client(server.url).complete(request())
     assert caught.value.status == 404

@@ -89,7 +89,7 @@ def test_script_ends():
 def test_open_model_over_http_keeps_the_key_to_itself(tmp_path):
     settings = load(ModelSettings, "model", {"model": "m", "api_key": KEY, "log_file": tmp_path / "l"})
     replies = iter([chat("ok"), error(400, KEY)])
-    with serve(lambda body: next(replies)) as server:
+    with serve(lambda _: next(replies)) as server:
         settings = settings.model_copy(update={"base_url": server.url, "retries": 0})
         with resources(settings) as shared:
             model = open_model(settings, shared)
@@ -163,7 +163,7 @@ def test_open_model_replays_a_recording_and_passes_names_through(tmp_path):
 
 
 def test_refresh_also_tries_the_strictest_structure_again():
-    with serve(lambda body: chat("{}")) as server:
+    with serve(lambda _: chat("{}")) as server:
         flags = {"model": "m", "base_url": server.url, "refresh": True}
         settings = load(ModelSettings, "model", flags)
         Ladder(ladder_file(settings)).remember(server.url, "m", "text")
@@ -173,7 +173,7 @@ def test_refresh_also_tries_the_strictest_structure_again():
     assert Ladder(ladder_file(settings)).remembered(server.url, "m") == "json_schema"
 
 
-def test_the_embedded_model_by_name_says_nothing(tmp_path):
+def test_the_embedded_model_by_name_says_nothing():
     notes = []
     settings = load(ModelSettings, "model", {"model": "local"})
     with resources(settings) as shared:
