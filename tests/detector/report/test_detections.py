@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from detector.detect.detector import Failure
+from detector.detect.detection import Failure
 from detector.report.detections import write_detections
 from tests.support.detecting import command, make_workplace, row_of, run
 from tests.support.page import read_page
