@@ -11,18 +11,20 @@ from typing import TYPE_CHECKING
 from descriptions.common.lazy import public
 
 if TYPE_CHECKING:
+    from descriptions.common.errors import ForgeError
     from descriptions.diff import diff
     from descriptions.format.schema import Anomaly, DescriptionFile
     from descriptions.lint import lint
     from descriptions.store import Store
 
-__all__ = ["Anomaly", "DescriptionFile", "Store", "diff", "lint"]
+__all__ = ["Anomaly", "DescriptionFile", "ForgeError", "Store", "diff", "lint"]
 
 __getattr__, __dir__ = public(
     __name__,
     {
         "Anomaly": "descriptions.format.schema",
         "DescriptionFile": "descriptions.format.schema",
+        "ForgeError": "descriptions.common.errors",
         "Store": "descriptions.store",
         "diff": "descriptions.diff",
         "lint": "descriptions.lint",

@@ -6,9 +6,12 @@ python write_description.py [LIBRARY], in a folder of your own
 import sys
 from pathlib import Path
 
-from descriptions import Anomaly, DescriptionFile, Store, diff, lint
+from descriptions import Anomaly, DescriptionFile, ForgeError, Store, diff, lint
 
-store = Store.open(Path(sys.argv[1]) if len(sys.argv) > 1 else None, writable=True)
+try:
+    store = Store.open(Path(sys.argv[1]) if len(sys.argv) > 1 else None, writable=True)
+except ForgeError as error:  # inside a clone, ./descriptions is the library of the package
+    sys.exit(f"error: {error}")
 
 first = store.save(
     DescriptionFile(

@@ -13,7 +13,7 @@ import pytest
 from tests.support.console import ROOT
 
 PUBLIC = {
-    "descriptions": {"Anomaly", "DescriptionFile", "Store", "diff", "lint"},
+    "descriptions": {"Anomaly", "DescriptionFile", "ForgeError", "Store", "diff", "lint"},
     "detector": {
         "Box", "Detection", "Detector", "DetectorError", "Failure", "Match", "ScoringSettings", "Threshold",
         "TrainConfig", "evaluate", "list_presets", "open_data", "train",
