@@ -126,3 +126,13 @@ def test_the_walk_of_a_training_step(tmp_path: Path) -> None:
     with called() as names:
         finish(tiny_filo, material, config, tmp_path / "run")
     in_order("A training step", names)
+
+
+PAGES = sorted(path for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")) if path.name != "CHANGELOG.md")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_the_files_that_a_page_names_exist(page: Path) -> None:
+    named = re.findall(r"(?<![\w/.-])((?:[a-z_]+/)+\w+\.py)\b", page.read_text("utf-8"))
+    ours = {name for name in named if (ROOT / name.split("/")[0]).is_dir()}
+    assert sorted(name for name in ours if not (ROOT / name).is_file()) == []

@@ -61,7 +61,7 @@ def differences(folder, photos):
     for one in found:
         score, heat, similarity, region = session.run(None, {"image": np.asarray(one.image)[None]})
         entries = json.loads(session.get_modelmeta().custom_metadata_map["descriptions"])
-        near = {each.id: each.similarity for each in one.descriptions}
+        near = {each.id: each.similarity for each in one.matches}
         assert REGIONS[region[0]] == one.region
         assert similarity[0].tolist() == pytest.approx([near[entry["id"]] for entry in entries], abs=1e-4)
         yield abs(float(score[0]) - one.score), float(np.abs(heat[0] - one.map).max())
@@ -95,7 +95,7 @@ def test_the_program_of_the_page_prints_what_detect_prints(capsule, capfd, monke
     printed = capfd.readouterr().out
     (one,) = Detector.from_pretrained(device="cpu").predict(["photo.png"], "capsule@1")
     assert f"score {one.score:.3f}" in printed
-    assert one.descriptions[0].text in printed
+    assert one.matches[0].text in printed
     assert str(one.region) in printed
 
 

@@ -189,7 +189,7 @@ def test_an_unforeseen_fault_is_one_products_failure(tmp_path: Path, concurrency
         "screw": "failed",
         "capsule": "written",
     }
-    assert "unforeseen KeyError in test_generate_answers.py" in (results["screw"].error or "")
+    assert "unforeseen KeyError in test_answers.py" in (results["screw"].error or "")
     assert [one["error"]["kind"] for one in read_log(log.path).records if "error" in one] == ["KeyError"]
 
 
