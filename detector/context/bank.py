@@ -150,7 +150,8 @@ class Bank:
         )
         hits = next((found for found in ways if any(found)), [])
         if sum(hits) != 1:
-            names = ", ".join(each.name for each, hit in zip(known, hits or [True] * 5, strict=False) if hit)
+            meant = [each for each, hit in zip(known, hits, strict=True) if hit] if hits else known[:5]
+            names = ", ".join(each.name for each in meant)
             raise BankError(f"{sum(hits) or 'no'} references {name!r}", expected=f"one of {names}")
         return hits.index(True)
 

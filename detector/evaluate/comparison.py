@@ -60,6 +60,11 @@ class Evaluation(NamedTuple):
     bootstrap: dict[str, int]
     """`draws` and `seed`; runs that share them over the same images are compared draw by draw."""
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a reader must know to trust the numbers: the warnings, and scores that tell nothing."""
+        return (*self.warnings, *filter(None, map(no_better_than_chance, self.categories)))
+
 
 class _Job(NamedTuple):
     category: str

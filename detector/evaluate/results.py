@@ -40,7 +40,7 @@ def to_document(evaluation: Evaluation) -> dict[str, Any]:
         "mean": _means(evaluation.categories),
         "bootstrap": evaluation.bootstrap,
         "failed": [failure._asdict() for failure in evaluation.failures],
-        "warnings": list(evaluation.warnings),
+        "warnings": list(evaluation.remarks),
     }
 
 

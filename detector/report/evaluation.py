@@ -120,7 +120,7 @@ def write_evaluation(
     values = {
         "title": TITLE,
         "facts": facts(about),
-        "warnings": evaluation.warnings,
+        "warnings": evaluation.remarks,
         "metrics": [metric_name(metric) for metric in METRICS],
         "mean": _mean(mean) if len(sections) > 1 and mean else None,
         "sections": sections,

@@ -25,7 +25,6 @@ from detector.evaluate.results import (
     write_results,
 )
 from detector.evaluate.scorer import Scorer
-from detector.evaluate.summary import no_better_than_chance
 from detector.evaluate.tables import print_comparison, print_contributions, print_tables
 from detector.images.load import MAX_PIXELS, ReadOptions
 from detector.localize.registry import BOXES, build_localizer
@@ -105,8 +104,7 @@ def run(request: Request, form: Form = "table") -> int:
         console.warn(f"--shard {request.shard} holds no image: there are fewer than {parts} of every category")
     with console.progress("evaluating", total) as tick:
         found = evaluate(plan, scorer, _recorded(request, scorer), tick)
-    doubts = [line for each in found.categories if (line := no_better_than_chance(each))]
-    for line in [*found.warnings, *doubts, *(f"{each.path}: {each.error}" for each in found.failures)]:
+    for line in [*found.remarks, *(f"{each.path}: {each.error}" for each in found.failures)]:
         console.warn(line)
     if found.waiting:
         console.warn(f"{found.waiting} images are left to other shards; no results yet")

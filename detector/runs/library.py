@@ -44,8 +44,7 @@ class EvaluationResult:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a reader must know to trust the numbers, one line each."""
-        doubts = [line for each in self.evaluation.categories if (line := no_better_than_chance(each))]
-        return (*self.evaluation.warnings, *doubts)
+        return self.evaluation.remarks
 
     def to_dict(self) -> dict[str, Any]:
         """The document that `detector eval` writes as `results.json`."""

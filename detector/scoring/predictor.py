@@ -225,8 +225,10 @@ class Predictor:
         return [keys[id(text)] for text in reader.images]
 
     def _remember(self, reader: TextReader, keys: Sequence[str]) -> None:
-        for text, key in zip(reader.images, keys, strict=False):
-            if text.fresh and self.cache is not None:
+        if self.cache is None:
+            return
+        for text, key in zip(reader.images, keys, strict=True):
+            if text.fresh:
                 self.cache.keep(key, text.rows)
                 text.fresh = 0
 

@@ -1,6 +1,7 @@
 """No test of prompt_forge reaches a paid endpoint, a user's configuration or a user's cache."""
 
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,3 +38,21 @@ def embedded() -> Path:
         return model_file()
     except LocalModelError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture
+def editor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Sets an editor that is a Python program over `text`, and keeps copies below the test's own folder."""
+    (tmp_path / "copies").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "copies"))
+    monkeypatch.delenv("VISUAL", raising=False)
+
+    def use(change: str) -> None:
+        program = tmp_path / "editor.py"
+        program.write_text(
+            "import sys\nfrom pathlib import Path\npath = Path(sys.argv[1])\ntext = path.read_text()\n"
+            f"{change}\npath.write_bytes(text.encode())\n"
+        )
+        monkeypatch.setenv("EDITOR", f"{sys.executable} {program}")
+
+    return use

@@ -16,17 +16,7 @@ from detector.runs.record import read_run
 from detector.scoring.predictor import Predictor
 from tests.support.clip import tiny_filo
 from tests.support.dataset import make_dataset
-from tests.support.evaluation import make_data, make_store, numbers, plan
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    return make_store(tmp_path_factory.mktemp("library"))
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return make_data(tmp_path_factory.mktemp("data"))
+from tests.support.evaluation import numbers, plan
 
 
 @pytest.fixture(scope="module")

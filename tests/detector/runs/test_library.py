@@ -73,6 +73,7 @@ def test_a_threshold_needs_scores_that_tell_good_from_bad(home, detector, low, h
         with pytest.raises(ThresholdError, match="no threshold for gear: gear: image AUROC"):
             result.threshold("gear")
         assert any("not clearly above" in line for line in result.warnings)
+        assert list(result.warnings) == result.to_dict()["warnings"]
         return
     assert result.threshold("gear") == Threshold.best_f1(first.scores, [each.defective for each in gear.images])
     assert not any("not clearly above" in line for line in result.warnings)

@@ -111,24 +111,6 @@ def test_entries_can_be_added(store: Store) -> None:
     assert len({entry.id for entry in store.load("capsule").anomalies}) == 6
 
 
-@pytest.fixture
-def editor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Sets an editor that is a Python program over `text`, and keeps copies below the test's own folder."""
-    (tmp_path / "copies").mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "copies"))
-    monkeypatch.delenv("VISUAL", raising=False)
-
-    def use(change: str) -> None:
-        program = tmp_path / "editor.py"
-        program.write_text(
-            "import sys\nfrom pathlib import Path\npath = Path(sys.argv[1])\ntext = path.read_text()\n"
-            f"{change}\npath.write_bytes(text.encode())\n"
-        )
-        monkeypatch.setenv("EDITOR", f"{sys.executable} {program}")
-
-    return use
-
-
 def copies(tmp_path: Path) -> list[Path]:
     return [path for path in (tmp_path / "copies").rglob("*") if path.is_file()]
 

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -37,24 +36,6 @@ def prompt_forge(store: Store, *args: object, stdin: str | None = None):
         raise result.exception
     assert result.exit_code == 0, (result.output, result.exception)
     return result
-
-
-@pytest.fixture
-def editor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Sets an editor that is a Python program over `text`, with the copies below the test's own folder."""
-    (tmp_path / "copies").mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "copies"))
-    monkeypatch.delenv("VISUAL", raising=False)
-
-    def use(change: str) -> None:
-        program = tmp_path / "editor.py"
-        program.write_text(
-            "import sys\nfrom pathlib import Path\npath = Path(sys.argv[1])\ntext = path.read_text()\n"
-            f"{change}\npath.write_text(text)\n"
-        )
-        monkeypatch.setenv("EDITOR", f"{sys.executable} {program}")
-
-    return use
 
 
 def copies(tmp_path: Path) -> list[str]:
