@@ -52,6 +52,10 @@ class Visit:
         assert [url for url in self.requests if not url.startswith(("file:", "data:"))] == []
         self.page.close()
 
+    def wait_for(self, selector: str, text: str) -> None:
+        """Until the element shows this text: a click may return before a busy browser has drawn its effect."""
+        self.page.locator(selector, has_text=text).wait_for()
+
     def shown(self, selector: str) -> list[str]:
         """Texts of the elements that are to be seen, in their order."""
         return [each.inner_text() for each in self.page.locator(selector).all() if each.is_visible()]

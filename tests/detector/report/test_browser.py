@@ -89,8 +89,11 @@ def test_photos_come_in_pages_of_a_thousand(browser, detections):
     assert visit.shown("[data-place]") == ["page 1 of 3"]
     next_page = visit.page.get_by_role("button", name="Next →")
     next_page.click()
+    visit.wait_for("[data-place]", "page 2 of 3")
     assert names(visit)[0] == f"photo {PHOTOS - 1001}.png"
+    assert next_page.evaluate("button => button.getBoundingClientRect().bottom") < 200, "it stays where it was"
     next_page.click()
+    visit.wait_for("[data-place]", "page 3 of 3")
     assert len(names(visit)) == 300
     assert next_page.is_disabled()
     loaded = [url for url in visit.requests if url.endswith(".png")]
@@ -129,18 +132,16 @@ def test_pictures_are_enlarged_by_mouse_and_keys(browser, detections):
     assert names(visit)[:2] == ["photo 1999.png", "photo 1998.png"]
     dialog = visit.page.locator("[data-zoom-dialog]")
     visit.page.locator("article a").first.click()
-    assert dialog.is_visible()
+    dialog.wait_for()
     assert "photo 1999.png · 0.869 · anomalous" in dialog.inner_text()
     visit.page.keyboard.press("ArrowRight")
     assert "photo 1998.png" in dialog.inner_text()
     visit.page.keyboard.press("ArrowLeft")
     visit.page.keyboard.press("ArrowLeft")
     assert "photo 19.png" in dialog.inner_text(), "from the first back to the last"
-    assert (
-        visit.page.eval_on_selector("[data-zoom-image]", "picture => picture.complete && picture.naturalWidth") == 300
-    )
+    visit.page.wait_for_function("document.querySelector('[data-zoom-image]').naturalWidth == 300")
     visit.page.keyboard.press("Escape")
-    assert not dialog.is_visible()
+    dialog.wait_for(state="hidden")
     assert visit.page.evaluate("document.activeElement.closest('article').dataset.name") == "in/1/photo 19.png"
     visit.require_quiet()
 
