@@ -36,7 +36,7 @@ docs: install-dev
 reference: install-dev
 	$(BIN)/python -m tools.docs.reference
 
-## fix: format and mend what can be mended
+## fix: format the code and fix what ruff can fix
 fix:
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .

@@ -2,7 +2,7 @@
 
     python -m benchmarks.bench_detect                    # mini, 20 images
     python -m benchmarks.bench_detect --preset vitl --images 3
-    python -m benchmarks.bench_detect --memory 1000      # resident memory while so many small images pass
+    python -m benchmarks.bench_detect --memory 1000      # resident memory over that many small images
 
 The images are drawn on the spot.
 Shares are of process time, so that other work on the machine changes them little; images per second are wall time. A
@@ -96,7 +96,7 @@ def resident() -> float:
 
 
 def memory_curve(preset: str, images: int) -> None:
-    """Print the resident memory after every tenth of so many images of 64 pixels."""
+    """Print the resident memory after every tenth of `images` images of 64 pixels."""
     detector = Detector(model_of(preset), store=Store(PACKAGED), device="cpu")
     noise = (np.random.default_rng(number).integers(0, 255, (64, 64, 3), np.uint8) for number in range(images))
     print(f"{preset}: images, resident MB")
@@ -130,7 +130,7 @@ def main() -> None:
         seconds = timed(lambda: [look(path, model, clock, reader) for path in paths] and None)
     total = sum(clock.spent.values())
     print(f"{options.preset}, {len(paths)} images of 320 pixels, {options.threads} thread(s)")
-    print(f"{len(paths) / seconds:.2f} images a second, {1000 * total / len(paths):.0f} ms of processor an image\n")
+    print(f"{len(paths) / seconds:.2f} images per second, {1000 * total / len(paths):.0f} ms of CPU time per image\n")
     print("| stage | ms | share |\n|---|---|---|")
     for name, spent in clock.spent.items():
         print(f"| {name} | {1000 * spent / len(paths):.1f} | {100 * spent / total:.0f} % |")

@@ -1,4 +1,4 @@
-"""What makes a description useless or harmful to the detector, and the safe mends.
+"""What makes a description useless or harmful to the detector, and the safe fixes.
 
 Errors are texts the detector cannot use; warnings are texts that probably do not help. Only enabled entries are looked
 at, and `fix` never touches a locked one.
@@ -37,7 +37,7 @@ class Finding(NamedTuple):
     """Id of the anomaly; empty when it is about the whole file."""
     message: str
     fixable: bool = False
-    """Whether `fix` mends it."""
+    """Whether `fix` repairs it."""
 
 
 @dataclass(frozen=True)
@@ -93,18 +93,18 @@ def lint(description: DescriptionFile, context: Context | None = None) -> list[F
 
 
 def fix(description: DescriptionFile) -> DescriptionFile:
-    """The file with the safe mends made: case, spaces, typography, separators; exact duplicates are disabled."""
-    mended = [entry if entry.locked or not entry.enabled else _mend(entry) for entry in description.anomalies]
-    seen = {entry.text: entry.id for entry in reversed(mended) if entry.enabled}
-    seen |= {entry.text: entry.id for entry in reversed(mended) if entry.enabled and entry.locked}
+    """The file with the safe fixes applied: case, spaces, typography, separators; exact duplicates are disabled."""
+    repaired = [entry if entry.locked or not entry.enabled else _repair(entry) for entry in description.anomalies]
+    seen = {entry.text: entry.id for entry in reversed(repaired) if entry.enabled}
+    seen |= {entry.text: entry.id for entry in reversed(repaired) if entry.enabled and entry.locked}
     entries = [
         entry.model_copy(update={"enabled": entry.locked or seen[entry.text] == entry.id}) if entry.enabled else entry
-        for entry in mended
+        for entry in repaired
     ]
     return description if tuple(entries) == description.anomalies else description.revised(anomalies=tuple(entries))
 
 
-def _mend(entry: Anomaly) -> Anomaly:
+def _repair(entry: Anomaly) -> Anomaly:
     text = unicodedata.normalize("NFKD", entry.text.translate(_TYPOGRAPHY))
     text = "".join(letter for letter in text if not unicodedata.combining(letter)).lower()
     text = re.sub(r"\s*,\s*(and\b\s*)?", lambda match: f" {match[1] or ''}", text)

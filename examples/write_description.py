@@ -31,11 +31,11 @@ print(f"saved {store.path(first.category, first.version)}")
 for finding in lint(first):
     print(f"{finding.level}: {finding.entry}: {finding.message}")
 
-mended = [
+corrected = [
     entry.model_copy(update={"text": "grey dust on the lip"}) if entry.id == "dust" else entry
     for entry in first.anomalies
 ]
-second = store.save(first.revised(parent=first.version, anomalies=mended))
+second = store.save(first.revised(parent=first.version, anomalies=corrected))
 for change in diff(first, second).changes:
     print(f"{first.ref} -> {second.ref}: {change.where}: {change.before} -> {change.after}")
 

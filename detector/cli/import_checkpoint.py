@@ -13,7 +13,7 @@ def import_checkpoint(
         str, typer.Option("--backbone", help="open_clip name or JSON config of the CLIP inside.")
     ] = "ViT-L-14-336",
 ) -> None:
-    """Import a released FiLo checkpoint; it brings its whole CLIP, so no other download is needed."""
+    """Import a released FiLo checkpoint; it includes its whole CLIP, so no other download is needed."""
     from detector.errors import cannot_write
     from detector.weights.checkpoint import save_checkpoint
     from detector.weights.released import load_released

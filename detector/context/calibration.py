@@ -82,7 +82,7 @@ def p_value(score: float, good: Sequence[float]) -> float:
 
 
 def smallest_rate(photos: int) -> float:
-    """The lowest false-alarm rate that so many good photos can promise: 1/(n + 1)."""
+    """The lowest false-alarm rate that n good photos can promise: 1/(n + 1)."""
     return 1 / (photos + 1)
 
 

@@ -85,7 +85,7 @@ class Detector:
 
         Args:
             preset: name.
-            pretrained: other CLIP weights, by open_clip tag or file, where the preset brings none.
+            pretrained: other CLIP weights, by open_clip tag or file, if the preset has none.
             options: of the class.
 
         Raises:

@@ -35,7 +35,7 @@ def colours(values: Float[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def stretched(heat: Float[np.ndarray, "h w"], low: float, high: float) -> Float[np.ndarray, "h w"]:
-    """`low`..`high` spread over [0, 1]; what lies outside is cut off."""
+    """`low`..`high` spread over [0, 1]; values outside are clipped."""
     return np.clip((heat - low) / max(high - low, 1e-6), 0, 1)
 
 

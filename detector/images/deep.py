@@ -38,7 +38,7 @@ def deep_values(image: Image.Image, path: Path) -> NDArray[np.uint16]:
 
 
 def scaled(values: NDArray[Any], bits: int) -> NDArray[np.uint8]:
-    """Values of so many bits as 8 bits; a picture that holds larger ones uses all 16."""
+    """Values of the given number of bits, scaled to 8 bits; a picture with larger values uses all 16."""
     white = 2**bits - 1 if bits < 16 and values.max(initial=0) < 2**bits else 65535
     return np.asarray(values.astype(np.uint32) * 255 // white).astype(np.uint8)
 

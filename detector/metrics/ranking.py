@@ -1,4 +1,4 @@
-"""Scores in order, with what lies below each: the one sort that every metric reads."""
+"""Scores in order, with the counts below each: the one sort that every metric uses."""
 
 from typing import Literal, NamedTuple
 

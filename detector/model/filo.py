@@ -117,7 +117,7 @@ class FiLo(nn.Module):
 
         Args:
             image_embedding: `ImageFeatures.embedding`; it shifts the learned context.
-            prompts: one an image, or a single one for all.
+            prompts: one per image, or a single one for all.
             positions: regions the abnormal prompts name, for every image; none (or an empty one) averages over all.
             adapt: whether the image feature goes through the adapter first.
         """

@@ -19,7 +19,7 @@ PACKAGES = {
     "torch": "", "open_clip_torch": "", "transformers": "", "groundingdino-py": "", "safetensors": "", "pillow": "",
     "lightning-fabric": "train", "ray": "ray", "onnx": "onnx", "onnxruntime": "onnx", "onnxscript": "onnx",
 }  # fmt: skip
-"""Distribution and the extra that brings it."""
+"""Distribution, and the extra that installs it."""
 
 COMMANDS = {
     "train": ("lightning_fabric",),
@@ -89,7 +89,7 @@ def _settings() -> Check:
     try:
         chosen = option_defaults()["detect"]
     except SettingsError as error:
-        return Check("settings", "missing", str(error), f"mend {FILE}, or the variable")
+        return Check("settings", "missing", str(error), f"fix {FILE}, or the variable")
     said = ", ".join(f"{name} = {value}" for name, value in chosen.items())
     return Check("settings", "ok", said or f"built-in; [detector] of {FILE} would change them")
 

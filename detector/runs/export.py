@@ -35,7 +35,7 @@ class ExportRequest(BaseModel):
     checkpoint: Path | None = None
     """Model by file."""
     pretrained: str | None = None
-    """CLIP weights where the model brings none."""
+    """CLIP weights if the model has none."""
     localizer: LocalizerName = "self"
     """As of `detect`; Grounding DINO cannot be in the file."""
     threshold: str | None = None

@@ -165,7 +165,7 @@ def train(
         names: reference to a description by folder, for categories that go by another name in the library.
         preset: model to start from, by name.
         checkpoint: model to start from, by file.
-        pretrained: CLIP weights, by open_clip tag or file, where the model brings none.
+        pretrained: CLIP weights, by open_clip tag or file, if the model has none.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         devices: processes, one per device.
         resume: continue the run in `out`.

@@ -177,7 +177,7 @@ def heat_map(levels: Maps, settings: ScoringSettings) -> Float[Tensor, "batch he
 def peak(heat: Float[Tensor, "height width"]) -> Localisation:
     """The localizer `self`: the connected area around the highest point of a first map, as a box.
 
-    The area is what lies above the middle between mean and maximum. A flat map says nothing.
+    The region is the area above the midpoint of mean and maximum. A flat map has no region.
     """
     values = heat.float().cpu().numpy()
     top, mean = float(values.max()), float(values.mean())

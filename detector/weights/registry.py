@@ -71,7 +71,7 @@ def load_preset(name: str | None = None, pretrained: str | Path | None = None) -
         pretrained: other CLIP weights, by open_clip tag or file, for presets that bring none.
 
     Raises:
-        PresetError: see `resolve_preset`; or `pretrained` for a preset that brings its own weights.
+        PresetError: see `resolve_preset`; or `pretrained` was given for a preset with its own weights.
         WeightsError: weights that cannot be fetched or do not fit.
     """
     from detector.weights.checkpoint import load_checkpoint
@@ -82,7 +82,7 @@ def load_preset(name: str | None = None, pretrained: str | Path | None = None) -
         return build_model(preset_config(name), pretrained or PRETRAINED[folder.name])
     if pretrained is not None:
         raise PresetError(
-            f"preset {folder.name!r} brings its own CLIP weights",
+            f"preset {folder.name!r} has its own CLIP weights",
             expected="no --pretrained",
             hint="leave it out, or type --preset vitl",
         )

@@ -38,7 +38,7 @@ def edit(ref: RefArgument, descriptions_dir: DescriptionsDir = None) -> None:
 
 
 def _edited(copy: "Copy") -> "DescriptionFile | None":
-    """What the person made of the copy; at a terminal, a mistake can be mended at once."""
+    """What the person made of the copy; at a terminal, a mistake can be fixed at once."""
     from prompt_forge.console import say
     from prompt_forge.library.editing import EditError, finish, open_editor
 

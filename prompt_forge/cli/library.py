@@ -66,7 +66,7 @@ def lint(
         list[str] | None, typer.Argument(help="Versions; without: what each bare name means.", metavar="REF")
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Every version of REF, or of all.")] = False,
-    fix: Annotated[bool, typer.Option("--fix", help="Save the safe mends as a new version.")] = False,
+    fix: Annotated[bool, typer.Option("--fix", help="Save safe fixes as a new version.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings fail as well.")] = False,
     leak: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Defect folder of your data set; texts must not equal it.")
@@ -90,7 +90,7 @@ def lint(
     context = Context(leaks=leak or (), model=model or "", readable=_readable(model) if model else None)
     found: list[dict[str, Any]] = []
     for ref in _every_version(store, refs or store.categories()) if every else refs or store.categories():
-        description = _mended(store, descriptions_dir, store.load(ref)) if fix else store.load(ref)
+        description = _fixed(store, descriptions_dir, store.load(ref)) if fix else store.load(ref)
         for finding in check(description, context):
             found.append({"ref": description.ref, **finding._asdict(), "text": _text(description, finding)})
     errors = sum(finding["level"] == "error" for finding in found)
@@ -100,8 +100,8 @@ def lint(
         columns = ["ref", "level", "rule", "entry", "text", "message"]
         if found:
             print_table(columns, [[finding[column] for column in columns] for finding in found])
-        mendable = sum(finding["fixable"] for finding in found)
-        print_line(f"{errors} errors, {len(found) - errors} warnings" + (f"; --fix mends {mendable}" * bool(mendable)))
+        fixable = sum(finding["fixable"] for finding in found)
+        print_line(f"{errors} errors, {len(found) - errors} warnings" + (f"; --fix repairs {fixable}" * bool(fixable)))
     if errors or (strict and found):
         raise typer.Exit(1)
 
@@ -128,16 +128,16 @@ def _every_version(store: "Store", refs: list[str]) -> list[str]:
     return [str(Ref(category, version)) for category in named for version in store.versions(category)]
 
 
-def _mended(store: "Store", folder: Path | None, description: "DescriptionFile") -> "DescriptionFile":
+def _fixed(store: "Store", folder: Path | None, description: "DescriptionFile") -> "DescriptionFile":
     from descriptions.lint import fix
     from prompt_forge.console import say
     from prompt_forge.library.revise import remind, save_beside, successor
 
-    mended = fix(description)
-    if mended is description:
+    fixed = fix(description)
+    if fixed is description:
         return description
-    saved = save_beside(store, folder, successor(description, mended))
-    say(f"mended {description.ref} as {saved.ref}")
+    saved = save_beside(store, folder, successor(description, fixed))
+    say(f"fixed {description.ref}; saved as {saved.ref}")
     remind(folder, saved, say)
     return saved
 

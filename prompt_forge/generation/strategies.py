@@ -1,6 +1,6 @@
 """How a model is asked: one JSON answer, one plain list, or phrase by phrase for very small models.
 
-The template decides (its `answer`), so a template of one's own brings its strategy along.
+The template decides (its `answer`), so a custom template selects its own strategy.
 """
 
 import math

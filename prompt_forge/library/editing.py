@@ -59,7 +59,7 @@ def finish(copy: Copy) -> DescriptionFile | None:
     Raises:
         EditError: it is invalid, or belongs to another category now; the copy stays where the message says.
     """
-    keep = f"mend it, or copy it away: {copy.path}"
+    keep = f"fix it, or copy it away: {copy.path}"
     try:
         edited = parse_description(read_bytes(copy.path), copy.path.name)
     except InvalidFileError as error:

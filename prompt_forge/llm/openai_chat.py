@@ -142,7 +142,7 @@ class OpenAIChat:
             try:
                 reply = self._try(request, mode)
             except ModelError as error:
-                error.usage = spent + error.usage  # an ignored schema was paid for, whatever the next rung brings
+                error.usage = spent + error.usage  # an ignored schema was paid for, whatever the next rung answers
                 raise
             if reply is None:
                 continue

@@ -60,7 +60,7 @@ def ask(model: LanguageModel, request: Request, validate: Callable[[str], T], *,
 
 
 def problems_of(error: ValueError) -> tuple[str, ...]:
-    """The reasons in `error`, one a line, with the field each is about."""
+    """The reasons in `error`, one per line, with the field each is about."""
     if not isinstance(error, ValidationError):
         return (" ".join(str(error).split()) or type(error).__name__,)
     found = error.errors(include_url=False, include_input=False, include_context=False)

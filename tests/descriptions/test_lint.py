@@ -1,4 +1,4 @@
-"""Every rule once broken and once kept, and the mends."""
+"""Every rule once broken and once kept, and the fixes."""
 
 import pytest
 from hypothesis import given, settings
@@ -105,20 +105,20 @@ def test_errors_come_first() -> None:
     assert levels == sorted(levels)
 
 
-def test_fix_mends_what_is_safe_and_is_idempotent() -> None:
+def test_fix_repairs_what_is_safe_and_is_idempotent() -> None:
     messy = nut("Deep  crack, wide", "deep crack wide", "it\u2019s a “façade” \u2013 worn . ", "burnt odour")
-    mended = fix(messy)
-    assert [entry.text for entry in mended.anomalies] == [
+    repaired = fix(messy)
+    assert [entry.text for entry in repaired.anomalies] == [
         "deep crack wide",
         "deep crack wide",
         'it\'s a "facade" - worn',
         "burnt odour",
     ]
-    assert [entry.enabled for entry in mended.anomalies] == [True, False, True, True]
-    assert fix(mended) is mended
-    assert broken(mended) == {"not-visible"}
+    assert [entry.enabled for entry in repaired.anomalies] == [True, False, True, True]
+    assert fix(repaired) is repaired
+    assert broken(repaired) == {"not-visible"}
     fixable = {rule.name for rule in RULES if rule.fixable}
-    assert not fixable & broken(mended)
+    assert not fixable & broken(repaired)
 
 
 def test_fix_keeps_locked_entries_and_prefers_them() -> None:
@@ -128,18 +128,18 @@ def test_fix_keeps_locked_entries_and_prefers_them() -> None:
         Anomaly(id="loud", text="LOUD Mark", locked=True),
         Anomaly(id="off", text="OFF", enabled=False),
     )
-    mended = fix(nut().revised(anomalies=entries))
-    assert [entry.enabled for entry in mended.anomalies] == [False, True, True, False]
-    assert [entry.text for entry in mended.anomalies][2:] == ["LOUD Mark", "OFF"]
+    repaired = fix(nut().revised(anomalies=entries))
+    assert [entry.enabled for entry in repaired.anomalies] == [False, True, True, False]
+    assert [entry.text for entry in repaired.anomalies][2:] == ["LOUD Mark", "OFF"]
 
 
 @pytest.mark.parametrize(
     "text", ["dent ..", "dent , . round", ".5 mm hole", ", . ,", "\ufdfa" * 150, "crack, and dent"]
 )
 def test_fix_of_odd_texts_is_a_valid_file_and_stable(text: str) -> None:
-    mended = fix(nut(text))
-    assert fix(mended) == mended
-    assert DescriptionFile.model_validate(mended.model_dump()) == mended
+    repaired = fix(nut(text))
+    assert fix(repaired) == repaired
+    assert DescriptionFile.model_validate(repaired.model_dump()) == repaired
 
 
 visible = st.characters(codec="utf-8", exclude_categories=["C", "Zl", "Zp"])
@@ -149,7 +149,7 @@ texts = st.text(visible, min_size=1, max_size=40).filter(str.strip) | st.text("a
 @settings(deadline=None, max_examples=200)
 @given(st.lists(texts.map(lambda text: text[:200]).filter(str.strip), max_size=5))
 def test_fix_is_stable_for_any_text(some: list[str]) -> None:
-    mended = fix(nut(*some))
-    assert fix(mended) == mended
-    assert DescriptionFile.model_validate(mended.model_dump()) == mended
-    lint(mended)
+    repaired = fix(nut(*some))
+    assert fix(repaired) == repaired
+    assert DescriptionFile.model_validate(repaired.model_dump()) == repaired
+    lint(repaired)

@@ -44,7 +44,7 @@ TEMPLATE = "family-fewshot"
 LIBRARY, FRESH = "quality of the packaged drafts", "quality of fresh drafts"
 """Names of the markers in the page."""
 EVERY = 8
-"""`--fresh` takes one of so many products."""
+"""`--fresh` takes every n-th product."""
 HEAD = (
     "drafts",
     "products",
@@ -153,7 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fresh", action="store_true", help="generate drafts now; slow")
     parser.add_argument("--category", action="append", help="product of --fresh; repeat for several")
-    parser.add_argument("--every", type=int, default=EVERY, help="one of so many products, by name")
+    parser.add_argument("--every", type=int, default=EVERY, help="take every n-th product, by name")
     args = parser.parse_args(arguments)
     examples, names = Templates.find().get(TEMPLATE).examples, sorted(load_catalog())
     if args.fresh:

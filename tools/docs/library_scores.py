@@ -41,13 +41,13 @@ SETS = {
 METRICS = ("image_auroc", "pixel_auroc", "pixel_ap", "aupro")
 INTRO = """# What the packaged descriptions score
 
-`v1` was written by people, `v2` drafted by the small embedded language model; `generic`, `winclip` and `random` are the
-controls that `detector eval` always shows. Percent, with the 95 % interval in brackets; a value whose paired difference
-to `v1` has an interval without zero is **bold**.
+People wrote `v1`; the small embedded language model drafted `v2`; `generic`, `winclip` and `random` are the
+controls that `detector eval` always shows. Values are percentages with the 95 % interval in brackets; a value is
+**bold** if the interval of its paired difference from `v1` excludes zero.
 
 Made by `python -m tools.docs.library_scores --data DATA --every {every}` with the bundled model `mini`, on one of
-{every} test images of each kind. Sets marked † were shown to `mini` in training: their numbers say how descriptions
-compare, not how well it does on something new. A set without good images has no image metrics.
+{every} test images of each kind. `mini` saw the sets marked † in training: their numbers compare descriptions with
+each other and say nothing about new products. A set without good images has no image metrics.
 """
 
 

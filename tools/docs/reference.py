@@ -41,7 +41,7 @@ def _description_file() -> str:
             fields.section(Parameters, "`provenance.parameters`"),
             fields.section(Usage, "`provenance.usage`"),
             "## Lint rules\n\nEach with an example on [the library's own page](../../descriptions/README.md).",
-            table(["rule", "level", "mended by `--fix`"], rules) + "\n",
+            table(["rule", "level", "repaired by `--fix`"], rules) + "\n",
         ]
     )
 

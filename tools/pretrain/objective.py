@@ -21,7 +21,7 @@ _tokenize = open_clip.get_tokenizer("ViT-B-32")
 
 
 class Words(NamedTuple):
-    """Tokenised prompts of a batch: so many rows an image, image by image."""
+    """Tokenised prompts of a batch: a fixed number of rows per image, image by image."""
 
     normal: Tensor
     abnormal: Tensor

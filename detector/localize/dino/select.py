@@ -18,7 +18,7 @@ class Thresholds(NamedTuple):
     area: float = 0.7
     """Boxes that cover at least this share of the image say nothing about where."""
     boxes: int = 10
-    """At most so many are kept."""
+    """Maximum number of boxes to keep."""
 
 
 def select_boxes(

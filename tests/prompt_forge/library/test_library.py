@@ -206,10 +206,10 @@ def test_an_unknown_name_offers_the_nearest(store: Store) -> None:
         prompt_forge(store, "show", "../capsule")
 
 
-def test_lint_fails_on_errors_only_and_mends(store: Store) -> None:
-    assert "0 errors, 1 warnings; --fix mends 1" in prompt_forge(store, "lint").stdout
+def test_lint_fails_on_errors_only_and_fixes(store: Store) -> None:
+    assert "0 errors, 1 warnings; --fix repairs 1" in prompt_forge(store, "lint").stdout
     prompt_forge(store, "lint", "--strict", fails=1)
-    assert "mended capsule@1 as capsule@2" in prompt_forge(store, "lint", "capsule", "--fix").stderr
+    assert "fixed capsule@1; saved as capsule@2" in prompt_forge(store, "lint", "capsule", "--fix").stderr
     assert store.load("capsule").parent == 1
     prompt_forge(store, "lint", "--fix", "--strict")
     assert store.versions("capsule") == [1, 2]
