@@ -204,3 +204,33 @@ def test_curves_start_and_end_where_they_must():
     assert pr_line(curve).y.tolist() == [1, 2 / 3]
     with pytest.raises(ValueError, match="without regions"):
         pro_line(curve)
+
+
+def test_the_stated_error_of_one_bin_is_that_of_its_best_and_worst_order():
+    """One defect pixel and three good ones in one bin: its rank is the first at best and the last at worst."""
+    scores, mask = np.full((1, 4), 0.5, np.float32), np.array([[True, False, False, False]])
+    error = pixel_metrics_binned(count_pixels(scores, mask, 4)).error
+    assert error["pixel_auroc"] == pytest.approx(1 / 2)
+    assert error["pixel_ap"] == pytest.approx(1 - 1 / 4)
+    assert error["pixel_f1max"] == pytest.approx(1 - 2 / 5)
+    assert error["aupro"] == pytest.approx(1 / 0.3)
+
+
+def test_maps_without_a_mask_each_are_refused():
+    maps, masks = draw(0)
+    with pytest.raises(ValueError, match=r"shorter|longer"):
+        pixel_metrics(maps, masks[:-1])
+    with pytest.raises(ValueError, match=r"shorter|longer"):
+        pixel_metrics(maps[:-1], masks)
+
+
+def test_notes_say_what_cannot_be_ranked():
+    constant, mask = np.full((2, 2), 0.25, np.float32), np.array([[True, False], [False, False]])
+    assert pixel_metrics([constant], [mask]).notes == ("all anomaly maps are 0.25: the metrics are those of guessing",)
+    assert image_metrics(np.array([0.5, 0.5]), np.array([True, False])).notes == (
+        "all image scores are 0.5: the metrics are those of guessing",
+    )
+    assert pixel_metrics([constant], [~np.zeros_like(mask)]).notes == ("no good pixel: nothing to rank",)
+    assert pixel_metrics([constant], [np.zeros_like(mask)]).notes == (
+        "no defective pixel (all masks are empty or missing): nothing to rank",
+    )

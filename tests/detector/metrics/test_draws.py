@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.evaluate.bootstrap import draw_images, group_bins, over_images, over_pixels
-from detector.metrics import Histogram, count_pixels, image_metrics, pixel_metrics_binned
+from detector.metrics import Histogram, count_pixels, image_metrics, pixel_metrics, pixel_metrics_binned
 from detector.metrics.compute import IMAGE_METRICS, PIXEL_METRICS
 from detector.metrics.draws import Weightings, metrics_of_draws
 
@@ -69,3 +69,28 @@ def test_more_draws_than_are_worked_on_at_once_change_nothing(monkeypatch):
 def test_no_score_at_all_gives_no_metric():
     nothing = Weightings(np.zeros(0), *np.zeros((3, 4, 0)))
     assert np.isnan(metrics_of_draws(nothing, PIXEL_METRICS)).all()
+
+
+@given(seed=st.integers(0, 2**32 - 1), low=st.integers(0, 3), high=st.integers(0, 3))
+def test_scores_without_weight_in_a_draw_change_nothing(seed, low, high):
+    """Thresholds of `aupro_legacy` are spread over the scores that were drawn, not over all there are."""
+    rng = np.random.default_rng(seed)
+    inside = rng.integers(0, 3, (3, 2, 6)).astype(float)
+    inside[:, :, 0] += 1
+    padded = np.pad(inside, ((0, 0), (0, 0), (low, high)))
+    scores = np.sort(rng.random(padded.shape[-1]))
+    expected = metrics_of_draws(Weightings(scores[low : low + 6], *inside), PIXEL_METRICS)
+    values = metrics_of_draws(Weightings(scores, *padded), PIXEL_METRICS)
+    np.testing.assert_allclose(values, expected, rtol=0, atol=1e-12)
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 3)), min_size=1, max_size=4))
+def test_legacy_aupro_of_a_few_levels_is_that_of_the_pixels(levels):
+    """With few levels there may be no rate below the limit, one, or two equal ones: then the metric does not exist."""
+    negatives, positives = np.array(levels, float).T[:, None]
+    scores = np.arange(len(levels)) / 4
+    ((value,),) = metrics_of_draws(Weightings(scores, negatives, positives, positives), ("aupro_legacy",))
+    heat = np.concatenate([np.repeat(scores, negatives[0].astype(int)), np.repeat(scores, positives[0].astype(int))])
+    mask = np.arange(len(heat)) >= negatives.sum()
+    expected = pixel_metrics([heat[None]], [mask[None]]).values["aupro_legacy"] if len(heat) else None
+    assert value == pytest.approx(np.nan if expected is None else expected, nan_ok=True, abs=1e-9)

@@ -53,6 +53,8 @@ def test_features_come_back_bit_equal_to_uncached_ones(tmp_path):
     assert all(level.is_contiguous() for level in (*kept.patches, *fresh.patches)), "one layout, one order of sums"
     assert kept.embedding.dtype == torch.float32
     assert (cache.hits, cache.misses) == (0, 1)
+    assert cache.get("0" * len(key)) is None
+    assert (cache.hits, cache.misses) == (0, 2)
 
 
 def test_the_key_follows_image_weights_and_sizes():

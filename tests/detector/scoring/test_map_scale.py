@@ -48,12 +48,18 @@ def test_of_many_good_images_the_odd_one_does_not_set_the_level():
     assert scale.level == 0.3
     assert "95% of the images called good" in scale.basis
     assert run_scale(maps_of(*[0.3] * 18, 0.9), ["good"] * 19).level == 0.9
+    rising = run_scale(maps_of(*[number / 100 for number in range(40)]), ["good"] * 40)
+    assert rising.level == 0.37, "38 of 40 lie at or below it"
+
+
+def test_the_one_good_image_is_called_that():
+    assert "more than the one image called good reaches" in run_scale(maps_of(0.3, 0.5), ["good", "anomalous"]).basis
 
 
 def test_without_verdicts_the_bulk_of_the_run_sets_the_level():
     peaks = [0.30, 0.31, 0.32, 0.33, 0.34, 0.35, 0.36, 0.9]
     scale = run_scale(maps_of(*peaks), [None] * 8)
-    assert 0.36 < scale.level < 0.5
+    assert scale.level == pytest.approx(0.335 + 3 * 1.4826 * 0.02), "three robust standard deviations above the median"
     assert "the bulk of these 8 images" in scale.basis
     assert [scale.shows(None, peak) for peak in peaks] == [False] * 7 + [True]
     same = run_scale(maps_of(*[0.4] * 8), [None] * 8)

@@ -11,6 +11,7 @@ from detector.data import open_data
 from detector.detect.detector import Detector
 from detector.evaluate.scorer import Scorer
 from detector.evaluate.variants import controls, describe
+from detector.images.tiling import windows
 from detector.localize.boxes import Box, Localisation
 from detector.localize.errors import GroundingWeightsError
 from detector.runs.evaluate import evaluate
@@ -110,6 +111,20 @@ def test_leaving_one_out_of_a_cut_picture_equals_fewer_words(models, store):
     for one, other in zip(found[1:], fewer, strict=True):
         assert one.score == other.score
         assert torch.equal(one.heat, other.heat)
+
+
+def test_a_box_found_in_a_window_is_given_in_units_of_the_whole_picture(models, store):
+    prompts = describe("gear@1", store.load("gear@1"), 12).prompts
+    pixels = np.random.default_rng(1).integers(0, 255, (60, 100, 3), dtype=np.uint8)
+    given = options(ScoringSettings(localizer="grounding-dino"), {"tile": 40})
+    ((one,),) = Predictor(models["fp32"], **given).predict([Image.fromarray(pixels)], [Ask(prompts)])
+    (box,) = one.boxes
+    corners = {(window.left, window.top) for window in windows(100, 60, 40)}
+    assert len(corners) > 1
+    left, top = round(100 * box.x0 - 0.1 * 40, 6), round(60 * box.y0 - 0.1 * 40, 6)
+    assert (left, top) in corners
+    assert (100 * (box.x1 - box.x0), 60 * (box.y1 - box.y0)) == pytest.approx((12, 12)), "0.3 of a window of 40 pixels"
+    assert (box.phrase, box.score) == ("hole", 0.9)
 
 
 def test_an_evaluation_of_windows_counts_at_the_size_of_the_model(models, store, data, tmp_path):

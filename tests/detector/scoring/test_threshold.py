@@ -92,6 +92,20 @@ def test_no_other_threshold_has_a_better_f1(images):
     assert (threshold.how, threshold.n) == ("evaluation", len(images))
 
 
+def test_labels_may_be_numbers_and_scores_whole():
+    assert Threshold.best_f1([1, 2, 3, 4], [0, 0, 1, 1]) == Threshold.from_evaluation(2.5, 4)
+
+
+def test_a_threshold_says_where_it_comes_from_and_what_it_promises():
+    assert Threshold.given(0.5).describe() == "0.5000, as given"
+    assert Threshold.given(0.5).promises == "nothing by itself: it was typed"
+    assert Threshold.from_evaluation(0.25, 20).describe() == (
+        "0.2500, from an evaluation; "
+        "it promises the best F1 on the 20 images of that evaluation, which it was chosen on"
+    )
+    assert "the best F1 on the images of that evaluation" in Threshold.from_evaluation(0.25).promises
+
+
 def test_the_threshold_itself_is_anomalous():
     assert Threshold.given(0.5).verdict(0.5) == "anomalous"
     assert Threshold.given(0.5).verdict(math.nextafter(0.5, 0)) == "good"
