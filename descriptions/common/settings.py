@@ -2,7 +2,7 @@
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -48,7 +48,12 @@ class LibrarySettings(BaseModel):
 
 
 def load(
-    settings: type[S], section: str, flags: Mapping[str, Any] | None = None, given_in: str = "the command line"
+    settings: type[S],
+    section: str,
+    flags: Mapping[str, Any] | None = None,
+    given_in: str = "the command line",
+    *,
+    replaced: Collection[str] = (),
 ) -> S:
     """The settings of one section.
 
@@ -57,6 +62,7 @@ def load(
         section: one of `SECTIONS`.
         flags: from the command line; None values are flags that were not given.
         given_in: where the flags stand, for the message about a wrong one.
+        replaced: fields that files and variables do not set this time, since a flag says all that they say together.
 
     Raises:
         SettingsError: a file that cannot be read, a name or value that makes no sense, a variable that is no setting.
@@ -65,6 +71,7 @@ def load(
     _refuse_misspelt(known)
     layers = {f"[{section}] of {path}": _table(path, section, known) for path in _files()}
     layers["a variable"] = _variables(known)
+    layers = {place: {n: v for n, v in layer.items() if n not in replaced} for place, layer in layers.items()}
     layers[given_in] = {name: value for name, value in (flags or {}).items() if value is not None}
     values = {name: value for layer in layers.values() for name, value in layer.items()}
     try:

@@ -1,13 +1,14 @@
 """`detector doctor`."""
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from detector.cli.options import DescriptionsDirOption
+
 
 def doctor(
-    descriptions_dir: Annotated[Path | None, typer.Option(help="Folder of description files.")] = None,
+    descriptions_dir: DescriptionsDirOption = None,
     form: Annotated[Literal["table", "json"], typer.Option("--format", help="What goes to stdout.")] = "table",
 ) -> None:
     """Say what is installed, which weights are where, what works now, and what to type for the rest.

@@ -21,6 +21,7 @@ from PIL import Image
 from descriptions.common.errors import ForgeError
 from descriptions.format.schema import DescriptionFile
 from descriptions.store import Store
+from detector import defaults
 from detector.detect.asked import Words, described, require_photos
 from detector.detect.detection import Detection, Failure
 from detector.images.load import ImageError
@@ -60,7 +61,7 @@ class Detector:
         model: FiLo,
         *,
         store: Store | None = None,
-        workers: int = 2,
+        workers: int = defaults.WORKERS,
         threshold: Threshold | None = None,
         **options: Unpack[Options],
     ) -> None:

@@ -22,6 +22,7 @@ from torch import Tensor
 from descriptions.common.extras import require
 from descriptions.common.files import staged
 from descriptions.format.schema import DescriptionFile
+from detector.defaults import MAX_SIZE
 from detector.errors import DetectorError, OutputError
 from detector.export.graph import FixedText, GraphModel, GraphOutput, ReadingText
 from detector.images.tensors import to_pixels
@@ -29,7 +30,7 @@ from detector.localize.regions import REGIONS
 from detector.model.filo import FiLo
 from detector.scoring.feature_cache import fingerprint
 from detector.scoring.predict import ScoringSettings, encode
-from detector.scoring.predictor import MAX_SIZE, Ask, Predictor
+from detector.scoring.predictor import Ask, Predictor
 from detector.scoring.prompts import PromptSet
 from detector.scoring.text_reader import TextReader
 from detector.weights.registry import DEFAULT

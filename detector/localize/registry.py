@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from detector.defaults import DINO_TEXT
 from detector.localize.errors import GroundingWeightsError
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def build_localizer(
     name: str,
     rules: Literal["filo", "released"],
     weights: Path | None,
-    text_source: str | Path = "bert-base-uncased",
+    text_source: str | Path = DINO_TEXT,
     *,
     device: str = "cpu",
     cache: Path | None = None,

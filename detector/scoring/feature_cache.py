@@ -15,11 +15,12 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from descriptions.common.files import atomic_write
+from detector.defaults import CACHE_GB
 from detector.errors import DetectorError
 from detector.model.filo import FiLo
 from detector.scoring.predict import Encoded
 
-DEFAULT_LIMIT = 20 * 2**30
+DEFAULT_LIMIT = int(CACHE_GB * 1e9)
 """Bytes a cache may take; an image at ViT-L size and 518 pixels takes 30 MB."""
 
 _FORMAT = b"full precision"

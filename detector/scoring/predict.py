@@ -16,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from scipy import ndimage
 from torch import Tensor
 
+from detector import defaults
+from detector.defaults import GateName, LocalizerName
 from detector.localize.boxes import NOWHERE, Box, Localisation
 from detector.localize.regions import REGIONS, RELEASED_SIZE, Region, region_at
 from detector.model.filo import FiLo, Maps
@@ -24,19 +26,17 @@ from detector.scoring import maps
 from detector.scoring.prompts import PromptSet
 from detector.scoring.text_reader import TextReader
 
-LocalizerName = Literal["none", "self", "grounding-dino"]
-
 
 class ScoringSettings(BaseModel):
     """How maps become one map and one score; the defaults are FiLo's."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    localizer: LocalizerName = "self"
+    localizer: LocalizerName = defaults.LOCALIZER
     """Who says where: nobody, the model's own first map, or Grounding DINO."""
     position: bool = True
     """Whether the found region goes into the text; otherwise the text is averaged over all nine."""
-    gate: Literal["none", "soft", "hard"] = "soft"
+    gate: GateName = defaults.GATE
     """Outside the boxes of a localizer the map stays as it is, is multiplied with `gate_weight`, or becomes 0."""
     gate_weight: Annotated[float, Field(ge=0, le=1)] = maps.OUTSIDE
     """Factor of the soft gate."""

@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple, TypedDict
 import torch
 from PIL import Image
 
+from detector import defaults
 from detector.device import precision_name, resolve_batch_size, resolve_device, resolve_precision
 from detector.images.load import ReadOptions, to_image
 from detector.images.tensors import to_pixels
@@ -27,8 +28,6 @@ from detector.scoring.predict import Encoded, Prediction, ScoringSettings, decid
 from detector.scoring.prompts import PromptSet, without
 from detector.scoring.text_reader import TextReader
 
-MAX_SIZE = 4096
-"""Long side in pixels that larger images are shrunk to while loading."""
 MAX_MAP = 2048
 """Long side in pixels of the map of a tiled image."""
 
@@ -87,11 +86,11 @@ class Predictor:
         settings: ScoringSettings | None = None,
         *,
         localizer: Localizer | None = None,
-        device: str = "auto",
-        precision: str = "auto",
+        device: str = defaults.DEVICE,
+        precision: str = defaults.PRECISION,
         batch_size: int | None = None,
         tile: int | None = None,
-        max_size: int | None = MAX_SIZE,
+        max_size: int | None = defaults.MAX_SIZE,
         reading: ReadOptions | None = None,
         cache: FeatureCache | None = None,
         decoders: Decoders = "all",

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor, nn
 
+from detector.defaults import DINO_TEXT
 from detector.localize.boxes import Localisation
 from detector.localize.dino.caption import build_caption, released_caption
 from detector.localize.dino.model import TextParts, build_grounding_dino, load_text_parts, quiet
@@ -48,7 +49,7 @@ class GroundingDino:
     def from_checkpoint(
         cls,
         path: Path,
-        text_source: str | Path = "bert-base-uncased",
+        text_source: str | Path = DINO_TEXT,
         *,
         rules: Literal["filo", "released"] = "filo",
         device: str = "cpu",
