@@ -30,7 +30,7 @@ from detector.images.tensors import to_pixels
 from detector.localize.regions import REGIONS
 from detector.model.filo import FiLo
 from detector.model.text_tower import at_regions, text_features
-from detector.scoring.predict import Encoded, ScoringSettings, decide, heat_map, peak
+from detector.scoring.predict import Encoded, ScoringSettings, combined_map, decide, peak
 from detector.scoring.prompts import build_prompts
 from detector.scoring.text_reader import TextReader
 from detector.weights.factory import build_model
@@ -78,12 +78,12 @@ def look(path: Path, model: FiLo, clock: Clock, before: TextReader | None = None
         (rows,) = reader.rows(prompts)
         text = text_features([rows])
     with clock.stage("first map"):
-        found = peak(heat_map(model.anomaly_maps(encoded.patches, text), settings)[0])
+        place = peak(combined_map(model.anomaly_maps(encoded.patches, text), settings)[0])
     with clock.stage("map, score, reasons"):
-        text = text_features([at_regions(rows, () if found.region is None else (REGIONS.index(found.region),))])
-        (one,) = decide(model, encoded, prompts, text, [found], settings)
+        text = text_features([at_regions(rows, () if place.region is None else (REGIONS.index(place.region),))])
+        (one,) = decide(model, encoded, prompts, text, [place], settings)
     with clock.stage("picture (with --out)"):
-        picture(image, one.heat.numpy(), title="", subtitle="", boxes=one.boxes).save(
+        picture(image, one.anomaly_map.numpy(), title="", subtitle="", boxes=one.boxes).save(
             io.BytesIO(), "PNG", compress_level=1
         )
     return reader

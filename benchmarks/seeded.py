@@ -23,12 +23,12 @@ def prompts() -> PromptSet:
 
 def parser(about: str | None) -> argparse.ArgumentParser:
     """Options that say which model."""
-    found = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
-    found.add_argument("--backbone", default="ViT-L-14-336")
-    found.add_argument("--image-size", type=int, default=518)
-    found.add_argument("--levels", type=int, nargs="+", default=[6, 12, 18, 24])
-    found.add_argument("--single", type=int, default=6)
-    return found
+    arguments = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--backbone", default="ViT-L-14-336")
+    arguments.add_argument("--image-size", type=int, default=518)
+    arguments.add_argument("--levels", type=int, nargs="+", default=[6, 12, 18, 24])
+    arguments.add_argument("--single", type=int, default=6)
+    return arguments
 
 
 def build(args: argparse.Namespace, variant: Variant = "filo") -> FiLo:

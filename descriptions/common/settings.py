@@ -89,8 +89,8 @@ def _wrong(error: ValidationError, layers: Mapping[str, Mapping[str, Any]]) -> S
     first = error.errors(include_url=False, include_context=False)[0]
     field = str(first["loc"][0])
     where = next(name for name, layer in reversed(list(layers.items())) if field in layer)
-    came = "" if "key" in field else f" = {first['input']!r}"
-    return SettingsError(f"setting {field}{came}", expected=wanted(first["msg"]), hint=f"set in {where}")
+    value = "" if "key" in field else f" = {first['input']!r}"
+    return SettingsError(f"setting {field}{value}", expected=wanted(first["msg"]), hint=f"set in {where}")
 
 
 def _table(path: Path, section: str, known: list[str]) -> dict[str, Any]:
@@ -101,7 +101,7 @@ def _table(path: Path, section: str, known: list[str]) -> dict[str, Any]:
     for name in document.keys() - set(SECTIONS) - set(ALIASES):
         raise SettingsError(f"{path}: unknown table [{name}]", hint=nearest(name, list(SECTIONS)))
     table: dict[str, Any] = {}
-    for title in (section, *(alias for alias, meant in ALIASES.items() if meant == section)):
+    for title in (section, *(alias for alias, table_name in ALIASES.items() if table_name == section)):
         entries = document.get(title, {})
         if not isinstance(entries, dict):
             raise SettingsError(f"{path}: {title} is no table", expected=f"[{title}]")
@@ -115,8 +115,8 @@ def _table(path: Path, section: str, known: list[str]) -> dict[str, Any]:
 
 def _variables(known: list[str]) -> dict[str, str]:
     names = {field: (PREFIX + field.upper(), _USUAL.get(field, "")) for field in known}
-    found = {field: next((os.environ[n] for n in pair if os.environ.get(n)), "") for field, pair in names.items()}
-    return {field: value for field, value in found.items() if value}
+    values = {field: next((os.environ[n] for n in pair if os.environ.get(n)), "") for field, pair in names.items()}
+    return {field: value for field, value in values.items() if value}
 
 
 def _refuse_misspelt(known: list[str]) -> None:

@@ -114,7 +114,7 @@ def _wrong_use(error: Any) -> str:
     message = message.partition(", unable to parse")[0]
     message = message.replace("Value error, ", "").replace("Input should be", "expected")
     reasons = getattr(error.__cause__ or error.__context__, "errors", None)
-    if reasons and (came := repr(reasons()[0]["input"])) not in message:
-        message += f", not {came}"
+    if reasons and (value := repr(reasons()[0]["input"])) not in message:
+        message += f", not {value}"
     where = getattr(error.ctx, "command_path", "")
     return f"{message}; type {where} --help" if where else message

@@ -20,15 +20,15 @@ def doctor(
     from detector import console
     from detector.runs.doctor import checks
 
-    found = list(checks(descriptions_dir))
+    lines = list(checks(descriptions_dir))
     if form == "json":
-        console.print_json({"checks": [each._asdict() for each in found]})
+        console.print_json({"checks": [each._asdict() for each in lines]})
     else:
         marks = {"ok": "[green]ok[/]", "missing": "[red]missing[/]", "optional": "[yellow]optional[/]"}
         shown = console.table("", "what", "state", "found", "to type")
-        for each in found:
+        for each in lines:
             shown.add_row(
                 console.safe(each.subject), marks[each.state], console.safe(each.found), console.safe(each.hint)
             )
         console.stdout().print(shown)
-    raise typer.Exit(1 if any(each.state == "missing" for each in found) else 0)
+    raise typer.Exit(1 if any(each.state == "missing" for each in lines) else 0)

@@ -78,11 +78,11 @@ def leaks(description: DescriptionFile, defects: Sequence[str]) -> tuple[str, ..
 def leak_free(description: DescriptionFile, defects: Sequence[str]) -> DescriptionFile:
     """The description file without the texts that `leaks` names."""
     leaked = leaks(description, defects)
-    kept = [
+    entries = [
         entry.model_copy(update={"enabled": entry.enabled and entry.id not in leaked})
         for entry in description.anomalies
     ]
-    return description.revised(anomalies=tuple(kept))
+    return description.revised(anomalies=tuple(entries))
 
 
 def _numbered(texts: Sequence[str]) -> list[Description]:

@@ -192,5 +192,5 @@ def _piled(scores: Sequence[float], low: float, high: float) -> tuple[NDArray[np
 
 def _thinned(line: "Line", most: int = 300) -> "Line":
     """At most `most` points of a curve, its ends among them."""
-    kept = np.unique(np.linspace(0, len(line.x) - 1, most).astype(int))
-    return line._replace(x=line.x[kept], y=line.y[kept])
+    points = np.unique(np.linspace(0, len(line.x) - 1, most).astype(int))
+    return line._replace(x=line.x[points], y=line.y[points])

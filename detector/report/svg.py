@@ -107,7 +107,7 @@ def _linked(key: str, value: str, name: str) -> str:
         return value.replace("#", f"#{name}-")
     value = re.sub(r"url\(#", f"url(#{name}-", value)
     value = re.sub(r"font-family: [^;]*;? ?", "", value)  # the page's own
-    return re.sub(r"#0000([0-9a-f]{2})\b", lambda found: _variable(int(found[1], 16)), value)
+    return re.sub(r"#0000([0-9a-f]{2})\b", lambda match: _variable(int(match[1], 16)), value)
 
 
 def _variable(number: int) -> str:

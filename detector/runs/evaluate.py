@@ -86,24 +86,24 @@ def run(request: Request, form: TableForm = "table") -> int:
     if not total:
         console.warn(f"--shard {request.shard} holds no image: there are fewer than {parts} of every category")
     with console.progress("evaluating", total) as tick:
-        found = evaluate(plan, scorer, _recorded(request, scorer), tick)
-    for line in [*found.remarks, *(f"{each.path}: {each.error}" for each in found.failures)]:
+        evaluation = evaluate(plan, scorer, _recorded(request, scorer), tick)
+    for line in [*evaluation.remarks, *(f"{each.path}: {each.error}" for each in evaluation.failures)]:
         console.warn(line)
-    if found.waiting:
-        console.warn(f"{found.waiting} images are left to other shards; no results yet")
-        return 1 if found.failures else 0
-    document = to_document(found)
+    if evaluation.waiting:
+        console.warn(f"{evaluation.waiting} images are left to other shards; no results yet")
+        return 1 if evaluation.failures else 0
+    document = to_document(evaluation)
     if context:
         model = scorer.predictor.model
         document["context"] = {
             each.category: measure(context, data, each.category, versions(plan, each.category, model), scorer.predictor)
-            for each in found.categories
+            for each in evaluation.categories
         }
-    write_results(request.out, document, found)
-    write_contributions(request.out, found)
-    write_evaluation(request.out / "report.html", found, request.out / "images", _facts(request), document["mean"])
-    show(found, document, form)
-    return 1 if found.failures else 0
+    write_results(request.out, document, evaluation)
+    write_contributions(request.out, evaluation)
+    write_evaluation(request.out / "report.html", evaluation, request.out / "images", _facts(request), document["mean"])
+    show(evaluation, document, form)
+    return 1 if evaluation.failures else 0
 
 
 def evaluate(
@@ -177,7 +177,7 @@ def parse_shard(text: str) -> tuple[int, int]:
     raise EvaluationError(f"shard {text!r}", expected="i/n with i from 1 to n, such as 2/3")
 
 
-def show(found: Evaluation, document: dict[str, Any], form: TableForm) -> None:
+def show(evaluation: Evaluation, document: dict[str, Any], form: TableForm) -> None:
     """Print results in one of three forms."""
     if form == "json":
         console.print_json(document)
@@ -187,7 +187,7 @@ def show(found: Evaluation, document: dict[str, Any], form: TableForm) -> None:
         print_tables(document)
         if "context" in document:
             print_context(document)
-        print_contributions(found.categories)
+        print_contributions(evaluation.categories)
 
 
 def make_scorer(request: Request) -> Scorer:

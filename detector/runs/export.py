@@ -71,5 +71,5 @@ def _threshold(request: ExportRequest, description: DescriptionFile, settings: S
     asked |= {"device": "cpu", "precision": "fp32", "tile": None, "max_size": defaults.MAX_SIZE}
     if doubt := other_origin(request.threshold, description, asked):
         console.warn(doubt)
-    chosen = read_threshold(request.threshold, request.category)
-    return chosen.value if chosen else None
+    threshold = read_threshold(request.threshold, request.category)
+    return threshold.value if threshold else None

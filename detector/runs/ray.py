@@ -44,13 +44,13 @@ class DetectBatch:
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Columns of the rows, in the order of `batch["path"]`."""
-        rows = [self._row(found) for found in self.detector.stream(map(str, batch["path"]), self.category)]
+        rows = [self._row(result) for result in self.detector.stream(map(str, batch["path"]), self.category)]
         return {name: [row[name] for row in rows] for name in COLUMNS}
 
-    def _row(self, found: Any) -> dict[str, Any]:
-        if isinstance(found, Failure):
-            return dict.fromkeys(COLUMNS) | {"path": found.path, "error": found.error}
-        (row,) = judged([found.to_dict()], self.threshold)
+    def _row(self, result: Any) -> dict[str, Any]:
+        if isinstance(result, Failure):
+            return dict.fromkeys(COLUMNS) | {"path": result.path, "error": result.error}
+        (row,) = judged([result.to_dict()], self.threshold)
         top = row["descriptions"][0] if row["descriptions"] else {"text": None, "similarity": None}
         flat = {name: row[name] for name in ("path", "score", "verdict", "region")}
         more = {

@@ -123,11 +123,11 @@ class FeatureCache:
         """Tensors kept under `key`, as they are, or None."""
         path = self._path(key)
         try:
-            found = load(path.read_bytes())
+            stored = load(path.read_bytes())
             os.utime(path)
         except (OSError, SafetensorError):
             return None
-        return found
+        return stored
 
     def keep(self, key: str, tensors: dict[str, Tensor]) -> None:
         """Keep tensors in place of what `key` holds; a full disk or folder is no error, they are then not kept."""

@@ -147,18 +147,18 @@ def make_fabric(config: TrainConfig, device: str = "auto", devices: int = 1) -> 
         DeviceError: a processor this machine does not have.
         TrainError: more GPUs than there are.
     """
-    chosen = resolve_device(device)
-    accelerator = chosen.type
+    processor = resolve_device(device)
+    accelerator = processor.type
     present = torch.cuda.device_count()
     if accelerator == "cuda" and devices > present:
         raise TrainError(f"--devices {devices}", expected=f"at most {present}, the GPUs of this machine")
-    if chosen.index is not None and devices > 1:
+    if processor.index is not None and devices > 1:
         raise TrainError(f"--devices {devices} with --device {device}", expected=f"--device {accelerator}")
     automatic = "bf16-mixed" if accelerator == "cuda" else "32-true"
     precision: Any = automatic if config.precision == "auto" else config.precision
     return Fabric(
         accelerator=accelerator,
-        devices=devices if chosen.index is None else [chosen.index],
+        devices=devices if processor.index is None else [processor.index],
         strategy="ddp" if devices > 1 else "auto",
         precision=precision,
     )

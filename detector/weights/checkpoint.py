@@ -176,9 +176,9 @@ def _require_backbone(model: FiLo, info: CheckpointInfo, path: Path) -> None:
 def _load(model: FiLo, path: Path, *, keep_clip: bool, fold: bool = False) -> None:
     """Fill a model strictly; kernels are folded as soon as those of a level are there, to save memory."""
     weights = read_weights(path)
-    kept = {name: tensor for name, tensor in model.state_dict().items() if keep_clip and name.startswith(CLIP)}
-    require_fit(model, ChainMap(kept, weights), str(path))  # type: ignore[arg-type]  # only read
-    names = [name for name in weights if name not in kept]
+    clip = {name: tensor for name, tensor in model.state_dict().items() if keep_clip and name.startswith(CLIP)}
+    require_fit(model, ChainMap(clip, weights), str(path))  # type: ignore[arg-type]  # only read
+    names = [name for name in weights if name not in clip]
     fill(model, weights, (name for name in names if not name.startswith(CONVOLUTIONS)))
     for level in range(model.decoder_cov.levels):
         marked = f".{level}."

@@ -31,8 +31,8 @@ class PresetError(DetectorError):
 
 def list_presets() -> list[str]:
     """All presets, the default first."""
-    found = sorted(entry.name for entry in FOLDER.iterdir() if entry.is_dir() and not entry.name.startswith("_"))
-    return sorted(found, key=lambda name: name != DEFAULT)
+    names = sorted(entry.name for entry in FOLDER.iterdir() if entry.is_dir() and not entry.name.startswith("_"))
+    return sorted(names, key=lambda name: name != DEFAULT)
 
 
 def resolve_preset(name: str | None = None) -> Path:

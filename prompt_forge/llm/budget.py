@@ -61,11 +61,11 @@ class Budget:
         with self._lock:
             after = self.spent + self._reserved + amount
             if self._max_tokens is not None and after.total > self._max_tokens:
-                came = f"{self.spent.total} tokens are spent and the next call may take {amount.total}"
-                raise BudgetError(came, expected=f"at most {self._max_tokens}", hint="raise --max-tokens-total")
+                problem = f"{self.spent.total} tokens are spent and the next call may take {amount.total}"
+                raise BudgetError(problem, expected=f"at most {self._max_tokens}", hint="raise --max-tokens-total")
             if self._max_cost is not None and self._price.of(after) > self._max_cost:
-                came = f"{self.cost:.4f} is spent and the next call may cost {self._price.of(amount):.4f}"
-                raise BudgetError(came, expected=f"at most {self._max_cost:g}", hint="raise --max-cost")
+                problem = f"{self.cost:.4f} is spent and the next call may cost {self._price.of(amount):.4f}"
+                raise BudgetError(problem, expected=f"at most {self._max_cost:g}", hint="raise --max-cost")
             self._reserved = _minus(after, self.spent)
 
     def settle(self, amount: Usage, used: Usage, *, answered: bool) -> None:

@@ -53,11 +53,11 @@ class AnswerCache:
         """
         try:
             with self._clear():
-                kept = self._store.get(_key(endpoint, request))
-            found = Completion.model_validate(kept) if kept is not None else None
+                stored = self._store.get(_key(endpoint, request))
+            completion = Completion.model_validate(stored) if stored is not None else None
         except (ValueError, zlib.error):  # damaged, or written by another version: as good as absent
             return None
-        return found and found.model_copy(update={"cached": True})
+        return completion and completion.model_copy(update={"cached": True})
 
     def put(self, endpoint: str, request: Request, completion: Completion) -> None:
         """Keep `completion`.
@@ -125,12 +125,12 @@ class Cached:
             OfflineError: nothing is kept and the model may not be asked.
             CacheError: the cache broke, and the model may not be asked.
         """
-        found = None if self._refresh else self._look_up(request)
-        if found is not None:
-            return found
+        cached = None if self._refresh else self._look_up(request)
+        if cached is not None:
+            return cached
         if self._offline:
-            came = f"--offline, and this answer of {request.model} is not in the cache"
-            raise OfflineError(came, hint="run once without --offline; the embedded model needs no network")
+            problem = f"--offline, and this answer of {request.model} is not in the cache"
+            raise OfflineError(problem, hint="run once without --offline; the embedded model needs no network")
         completion = self._inner.complete(request)
         self._keep(request, completion)
         return completion

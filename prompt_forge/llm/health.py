@@ -83,8 +83,8 @@ def _endpoint(settings: ModelSettings) -> Finding:
             raise
         return _unclear(f"{endpoint} lists no models; {_versioned(settings, url)}")
     if settings.model is None:
-        came = f"{endpoint} is there and no model is configured"
-        raise SettingsError(came, hint=f"type --model NAME; it lists {_listed(served)}")
+        problem = f"{endpoint} is there and no model is configured"
+        raise SettingsError(problem, hint=f"type --model NAME; it lists {_listed(served)}")
     if settings.model not in served:
         return _unclear(f"{endpoint} is there and lists {_not_listed(settings.model, served)}")
     if with_version(url) and _lists(settings, with_version(url)):

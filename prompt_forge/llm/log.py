@@ -49,8 +49,8 @@ class ExchangeLog:
                 while rest:
                     rest = rest[os.write(handle, rest) :]
         except OSError as error:
-            came = f"the log {self.path} cannot be written ({error.strerror})"
-            raise SettingsError(came, hint=f"set log_file in table [model] of {FILE}") from error
+            problem = f"the log {self.path} cannot be written ({error.strerror})"
+            raise SettingsError(problem, hint=f"set log_file in table [model] of {FILE}") from error
 
     @contextmanager
     def _turn(self) -> Iterator[int]:
@@ -86,15 +86,15 @@ class Records(NamedTuple):
 
 def read_log(path: Path, last: int | None = None) -> Records:
     """The `last` records of the log at `path` and the older one beside it (all when None); none before the first."""
-    kept: deque[dict[str, Any]] = deque(maxlen=last)
+    records: deque[dict[str, Any]] = deque(maxlen=last)
     damaged = 0
     for part in (older(path), path):
         for line in _lines(part):
             record = _record(line)
             damaged += record is None
             if record is not None:
-                kept.append(record)
-    return Records(list(kept), damaged)
+                records.append(record)
+    return Records(list(records), damaged)
 
 
 class Logged:

@@ -151,5 +151,7 @@ def _check(settings: ModelSettings) -> None:
             "--offline together with --refresh or --no-cache", hint="offline answers come from the cache"
         )
     if settings.max_cost is not None and not (settings.price_prompt or settings.price_completion):
-        came = "--max-cost without prices"
-        raise SettingsError(came, hint="set price_prompt and price_completion (per million tokens) in filo-forge.toml")
+        problem = "--max-cost without prices"
+        raise SettingsError(
+            problem, hint="set price_prompt and price_completion (per million tokens) in filo-forge.toml"
+        )

@@ -21,7 +21,7 @@ from detector.images.tensors import to_mask, to_pixels
 from detector.metrics import image_metrics, pixel_metrics
 from detector.model.filo import FiLo
 from detector.model.image_tower import ImageFeatures
-from detector.scoring.maps import heat_map, image_score
+from detector.scoring.maps import image_score, mean_map
 from detector.scoring.prompts import PromptSet, build_prompts, prompt_set
 from detector.weights.checkpoint import load_checkpoint
 from detector.weights.factory import build_model
@@ -75,10 +75,10 @@ def filo(words: PromptSet, *, decoders: slice = slice(None), two_passes: bool = 
     def score(model: FiLo, features: ImageFeatures) -> Scores:
         patches = model.patch_embeddings(features)[decoders]
         text = model.encode_text(features.embedding, [words])
-        heat = heat_map(model.anomaly_maps(patches, text))
+        heat = mean_map(model.anomaly_maps(patches, text))
         if two_passes:
             text = model.encode_text(features.embedding, [words], [[_peak(h)] for h in heat])
-            heat = heat_map(model.anomaly_maps(patches, text))
+            heat = mean_map(model.anomaly_maps(patches, text))
         return Scores(image_score(model.similarity(features.embedding, text), heat), heat)
 
     return score

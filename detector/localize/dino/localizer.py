@@ -81,12 +81,12 @@ class GroundingDino:
         """
         pixels = [preprocess(image, self.short_side) for image in images]
         order = sorted(range(len(images)), key=lambda index: pixels[index].shape)
-        found: dict[int, Localisation] = {}
+        places: dict[int, Localisation] = {}
         for _, group in groupby(order, key=lambda index: pixels[index].shape):
             members = list(group)
             answers = self._locate(torch.stack([pixels[index] for index in members]), tuple(descriptions))
-            found.update(zip(members, answers, strict=True))
-        return [found[index] for index in range(len(images))]
+            places.update(zip(members, answers, strict=True))
+        return [places[index] for index in range(len(images))]
 
     @torch.inference_mode()
     def _locate(self, pixels: Float[Tensor, "batch 3 h w"], descriptions: tuple[str, ...]) -> list[Localisation]:

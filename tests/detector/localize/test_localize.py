@@ -76,10 +76,10 @@ def test_a_box_is_named_by_the_entry_that_fired_most():
     caption = build_caption(["Bent Pin"], words)
     bent, pin = caption.spans[-1]
     box = np.array([[0.9, 0.1, 0.1, 0.1]], dtype=np.float32)
-    found = select_boxes(grounded({1: 0.3, bent: 0.4, pin: 0.8}), box, caption)
-    assert found.boxes[0].phrase == "bent pin"
-    assert found.boxes[0].score == pytest.approx(0.8)
-    assert found.region == "top right"
+    boxes = select_boxes(grounded({1: 0.3, bent: 0.4, pin: 0.8}), box, caption)
+    assert boxes.boxes[0].phrase == "bent pin"
+    assert boxes.boxes[0].score == pytest.approx(0.8)
+    assert boxes.region == "top right"
 
 
 def test_unsure_and_large_boxes_do_not_count():
@@ -94,8 +94,8 @@ def test_best_first_and_bounded():
     caption = build_caption([], words)
     boxes = np.tile(np.array([[0.5, 0.5, 0.1, 0.1]], dtype=np.float32), (5, 1))
     logits = np.concatenate([grounded({1: score}) for score in (0.3, 0.9, 0.5, 0.7, 0.4)])
-    found = select_boxes(logits, boxes, caption, Thresholds(boxes=3))
-    assert [round(box.score, 2) for box in found.boxes] == [0.9, 0.7, 0.5]
+    selected = select_boxes(logits, boxes, caption, Thresholds(boxes=3))
+    assert [round(box.score, 2) for box in selected.boxes] == [0.9, 0.7, 0.5]
 
 
 def test_no_caption_no_boxes():

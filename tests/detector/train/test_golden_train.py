@@ -142,12 +142,12 @@ def test_golden_gradients_and_parameters(request, stored, manifest, prefix):
         if not key.startswith((f"{prefix}grad.", f"{prefix}param.")):
             continue
         kind, name = key.removeprefix(prefix).split(".", 1)
-        found = (gradients if kind == "grad" else parameters)[name]
+        tensor = (gradients if kind == "grad" else parameters)[name]
         if kind == "grad":
-            relative = (found - expected).norm() / expected.norm().clamp_min(1e-12)
+            relative = (tensor - expected).norm() / expected.norm().clamp_min(1e-12)
             assert relative < NOISE * manifest["train_noise"]["worst_rel_grad_l2"][0], key
         else:
-            assert (found - expected).abs().max() <= NOISE * 2e-5 * (1 if stage == "main" else 0.1), key
+            assert (tensor - expected).abs().max() <= NOISE * 2e-5 * (1 if stage == "main" else 0.1), key
         checked += 1
     assert checked >= 4
 
@@ -160,7 +160,7 @@ def test_golden_statistics_of_every_parameter(main_steps, stored, prefix):
     assert {key.removeprefix(prefix) for key in keys} == set(side)
     for key in keys:
         value = side[key.removeprefix(prefix)].double()
-        found = torch.stack([value.abs().sum(), value.norm(), value.abs().max()])
+        sums = torch.stack([value.abs().sum(), value.norm(), value.abs().max()])
         torch.testing.assert_close(
-            found, stored[key][1:], rtol=1e-4, atol=1e-5, msg=lambda text, key=key: f"{key}: {text}"
+            sums, stored[key][1:], rtol=1e-4, atol=1e-5, msg=lambda text, key=key: f"{key}: {text}"
         )
