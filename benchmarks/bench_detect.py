@@ -31,9 +31,9 @@ from detector.localize.regions import REGIONS
 from detector.model.filo import FiLo
 from detector.model.text_tower import at_regions, text_features
 from detector.scoring.predict import Encoded, ScoringSettings, combined_map, decide, peak
-from detector.scoring.prompts import build_prompts
+from detector.scoring.prompts import create_prompts
 from detector.scoring.text_reader import TextReader
-from detector.weights.factory import build_model
+from detector.weights.factory import create_model
 from detector.weights.registry import FOLDER, WEIGHTS, load_model, preset_config
 
 
@@ -56,7 +56,7 @@ def model_of(preset: str) -> FiLo:
     if (FOLDER / preset / WEIGHTS).is_file():
         return load_model(preset)
     torch.manual_seed(0)
-    model = build_model(preset_config(preset))
+    model = create_model(preset_config(preset))
     model.decoder_cov.fold()
     return model
 
@@ -64,7 +64,7 @@ def model_of(preset: str) -> FiLo:
 @torch.inference_mode()
 def look(path: Path, model: FiLo, clock: Clock, before: TextReader | None = None) -> TextReader:
     """What `detect` does with one image and the localizer `self`, stage by stage; returns the text it read."""
-    settings, prompts = ScoringSettings(), [build_prompts(Store(PACKAGED).load("capsule"))]
+    settings, prompts = ScoringSettings(), [create_prompts(Store(PACKAGED).load("capsule"))]
     with clock.stage("read the file"):
         image = to_image(path, 4096)
     with clock.stage("resize and normalise"):

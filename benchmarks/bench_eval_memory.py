@@ -22,7 +22,7 @@ from detector.evaluate.scorer import Scorer
 from detector.model.config import ModelConfig
 from detector.runs.evaluate import evaluate
 from detector.scoring.predictor import Predictor
-from detector.weights.factory import build_model
+from detector.weights.factory import create_model
 
 ARCHITECTURE = {
     "embed_dim": 64,
@@ -42,7 +42,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    model = build_model(MODEL).eval()
+    model = create_model(MODEL).eval()
     samples = [sample for root in args.data for sample in open_data(root).select(split="test")]
     samples_used = sorted(Sample("product", "test", s.defect, s.image, s.mask) for s in samples[: args.images])
     entries = (Anomaly(id="a0", text="dark hole"), Anomaly(id="a1", text="long scratch"))

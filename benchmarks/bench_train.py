@@ -34,11 +34,11 @@ from detector.metrics.pixels import add
 from detector.model.filo import FiLo
 from detector.scoring.feature_cache import fingerprint
 from detector.scoring.maps import mean_map
-from detector.scoring.prompts import build_prompts
+from detector.scoring.prompts import create_prompts
 from detector.train.config import TrainConfig
 from detector.train.log import Report
 from detector.train.session import summary, train
-from detector.weights.factory import build_model
+from detector.weights.factory import create_model
 from detector.weights.registry import load_preset
 from tools.docs.library_scores import SETS
 
@@ -69,7 +69,7 @@ def material(root: Path, names: Sequence[str], limit: int) -> Material:
 def fresh(preset: str) -> FiLo:
     """The preset's frozen CLIP with FiLo's own parts as they are before any training."""
     ready = load_preset(preset)
-    model = build_model(ready.config)
+    model = create_model(ready.config)
     model.clip.load_state_dict(ready.clip.state_dict())
     return model
 
@@ -77,7 +77,7 @@ def fresh(preset: str) -> FiLo:
 @torch.no_grad()
 def judge(model: FiLo, samples: list[Sample], file: DescriptionFile) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Anomaly map and mask of every image, at the resolution of the model."""
-    prompts, anomaly_maps, masks = build_prompts(file, context_tokens=model.config.context_tokens), [], []
+    prompts, anomaly_maps, masks = create_prompts(file, context_tokens=model.config.context_tokens), [], []
     for sample in samples:
         image = load_image(sample.image)
         output = model(to_pixels(image, model.config)[None], [prompts], adapt=False)

@@ -9,7 +9,7 @@ from descriptions.format.schema import ABNORMAL_STATES, NORMAL_STATES
 from detector.model.config import ModelConfig, Variant
 from detector.model.filo import FiLo
 from detector.scoring.prompts import Description, PromptSet, prompt_set
-from detector.weights.factory import build_model
+from detector.weights.factory import create_model
 
 PARTS = ("rim", "cap", "hub", "edge", "side")
 DEFECTS = [f"{kind} the {part}" for kind in ("deep scratch on", "missing piece of") for part in PARTS]
@@ -41,7 +41,7 @@ def build(args: argparse.Namespace, variant: Variant = "filo") -> FiLo:
         single_path_blocks=args.single,
         variant=variant,
     )
-    return build_model(config)
+    return create_model(config)
 
 
 def resident_peak() -> float:

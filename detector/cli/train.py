@@ -75,11 +75,11 @@ def train(
     require("detector train", "lightning_fabric", *(["tensorboard"] if tensorboard else []))
     from detector.data.material import gather
     from detector.images.load import ReadOptions
-    from detector.runs.train import finish, starting_model
+    from detector.runs.train import create_starting_model, finish
     from detector.settings import ModelChoice, read_settings
     from detector.train.config import training_config
     from detector.train.progress import shown
-    from detector.train.session import make_fabric
+    from detector.train.session import create_fabric
     from detector.train.tensorboard import FOLDER, board
 
     device = read_settings(device=device).device  # what a model learns from is typed
@@ -97,13 +97,13 @@ def train(
     )
 
     def build() -> "FiLo":
-        return starting_model(model, recipe_config.variant)
+        return create_starting_model(model, recipe_config.variant)
 
     with ExitStack() as open_now:
         listeners = [open_now.enter_context(shown())]
         if tensorboard:
             listeners.append(open_now.enter_context(board(out / FOLDER)))
-        fabric = make_fabric(recipe_config, device, devices)
+        fabric = create_fabric(recipe_config, device, devices)
 
         def listener(report: "Report") -> None:
             for each in listeners:

@@ -29,7 +29,7 @@ from detector.localize.base import Localizer
 from detector.model.filo import FiLo
 from detector.scoring.predict import Prediction
 from detector.scoring.predictor import Ask, Options, Predictor
-from detector.scoring.prompts import PromptSet, build_prompts
+from detector.scoring.prompts import PromptSet, create_prompts
 from detector.scoring.threshold import Threshold, ThresholdError
 
 
@@ -72,7 +72,7 @@ class Detector:
         self._judged: DescriptionFile | None = None  # whose scores the threshold is for
         self.source: Path | None = None
         """File that the model was read from, where it is known."""
-        self._prompts = lru_cache(maxsize=64)(self._build_prompts)
+        self._prompts = lru_cache(maxsize=64)(self._create_prompts)
 
     @property
     def threshold(self) -> Threshold | None:
@@ -209,8 +209,8 @@ class Detector:
         prompts: PromptSet = self._prompts(_Hashed((description.content_hash, *ids), description))
         return prompts
 
-    def _build_prompts(self, hashed: "_Hashed") -> PromptSet:
-        return build_prompts(hashed.description, context_tokens=self.model.config.context_tokens)
+    def _create_prompts(self, hashed: "_Hashed") -> PromptSet:
+        return create_prompts(hashed.description, context_tokens=self.model.config.context_tokens)
 
     def _groups(self, images: Iterable[Any]) -> Iterator[list[tuple[str, Image.Image | str]]]:
         """Loaded images (or the reason why not) in batches, a bounded number of them read ahead."""

@@ -18,7 +18,7 @@ def needs_weights() -> GroundingWeightsError:
     return GroundingWeightsError("the localizer grounding-dino needs weights", hint="type --dino-weights FILE")
 
 
-def build_localizer(
+def create_localizer(
     name: str,
     rules: Literal["filo", "released"],
     weights: Path | None,

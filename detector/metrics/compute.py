@@ -15,7 +15,7 @@ from detector.metrics.pixels import (
     Histogram,
     add,
     count_pixels,
-    empty_histogram,
+    create_histogram,
     rank_histogram,
     rank_pixels,
 )
@@ -87,7 +87,7 @@ def pixel_metrics(
     if sum(scores.size for scores in maps) <= exact_pixels:
         return _from_ranking(rank_pixels(zip(maps, masks, strict=True)))
     counted = (count_pixels(scores, mask) for scores, mask in zip(maps, masks, strict=True))
-    return pixel_metrics_binned(reduce(add, counted, empty_histogram()))
+    return pixel_metrics_binned(reduce(add, counted, create_histogram()))
 
 
 def pixel_metrics_binned(histogram: Histogram) -> Metrics:

@@ -36,7 +36,7 @@ def css_colour(name: str) -> str:
 
 
 @contextmanager
-def new_figure(width: float, height: float) -> Iterator["Figure"]:
+def create_figure(width: float, height: float) -> Iterator["Figure"]:
     """A figure of a size in inches, in our style whatever the user's own is."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -62,7 +62,7 @@ def new_figure(width: float, height: float) -> Iterator["Figure"]:
         yield Figure(figsize=(width, height), facecolor="none")
 
 
-def new_axes(figure: "Figure", box: tuple[float, float, float, float]) -> "Axes":
+def create_axes(figure: "Figure", box: tuple[float, float, float, float]) -> "Axes":
     """Axes without a frame at left, bottom, width and height, as parts of the figure."""
     axes = figure.add_axes(box, facecolor="none")
     for side in ("top", "right"):

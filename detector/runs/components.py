@@ -4,7 +4,7 @@ from pathlib import Path
 
 from detector.device import resolve_device
 from detector.images.load import ReadOptions
-from detector.localize.registry import build_localizer
+from detector.localize.registry import create_localizer
 from detector.model.filo import FiLo
 from detector.scoring.predict import ScoringSettings
 from detector.scoring.predictor import Options
@@ -41,7 +41,7 @@ def predictor_options(
         GroundingWeightsError: no weights of Grounding DINO, or weights that cannot be used.
         VocabularyError: no vocabulary for it.
     """
-    localizer = build_localizer(
+    localizer = create_localizer(
         scoring.localizer,
         model.config.variant,
         request.dino_weights,

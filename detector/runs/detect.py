@@ -21,7 +21,7 @@ from detector.images.load import bits_note, unremarkable
 from detector.report.map_files import MAPS, MapFiles
 from detector.runs.detect_output import about, print_results, write_results
 from detector.runs.detect_pictures import draw
-from detector.runs.detect_request import DetectRequest, identity, make_detector, parse_rate
+from detector.runs.detect_request import DetectRequest, create_detector, identity, parse_rate
 from detector.runs.journal import Journal
 from detector.runs.record import Outcome, read_run, recorded
 from detector.runs.threshold import GUESS, other_origin, read_threshold
@@ -96,7 +96,7 @@ def _prepare(request: DetectRequest) -> Job:
         option = "--references" if request.references else "--together"
         notes.append(f"--threshold with {option}: scores are deviations from good, not those of eval")
     notes.append(other_origin(request.threshold, description, request.model_dump(mode="json")))
-    detector = make_detector(request, store)
+    detector = create_detector(request, store)
     notes.append(unread_note(detector.model, description))
     files = [str(path) for path in listing.photos]
     references = _references(request, detector, description)

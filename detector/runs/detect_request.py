@@ -56,7 +56,7 @@ class DetectRequest(ScoringRequest):
         return bool(self.references) or self.together
 
 
-def make_detector(request: DetectRequest, store: Store) -> Detector:
+def create_detector(request: DetectRequest, store: Store) -> Detector:
     """Model, localizer and options, as asked for.
 
     Raises:

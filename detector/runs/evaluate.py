@@ -70,7 +70,7 @@ def run(request: Request, form: TableForm = "table") -> int:
     """
     data, store = open_data(request.data, request.categories), Store.open(request.descriptions_dir)
     names = read_names(request.names, data.categories, store)
-    scorer = make_scorer(request)
+    scorer = create_scorer(request)
     plan = Plan(
         data, store, request.descriptions, request.out, request.leak_free, request.draws, request.seed,
         trained_on(request.checkpoint or resolve_preset(request.preset) / WEIGHTS), parse_shard(request.shard), names,
@@ -190,7 +190,7 @@ def show(evaluation: Evaluation, document: dict[str, Any], form: TableForm) -> N
         print_contributions(evaluation.categories)
 
 
-def make_scorer(request: Request) -> Scorer:
+def create_scorer(request: Request) -> Scorer:
     """Model, cache, localizer and settings, as asked for.
 
     Raises:

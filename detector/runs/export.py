@@ -12,7 +12,7 @@ from detector.images.load import load_image
 from detector.runs.components import load_chosen_model
 from detector.runs.threshold import other_origin, read_threshold
 from detector.scoring.predict import ScoringSettings
-from detector.scoring.prompts import build_prompts
+from detector.scoring.prompts import create_prompts
 from detector.settings import ModelChoice
 
 
@@ -49,7 +49,7 @@ def run_export(request: ExportRequest) -> None:
     if request.localizer == "grounding-dino":
         console.warn("Grounding DINO cannot be in the file: it scores as detect --localizer none does")
     model = load_chosen_model(request).requires_grad_(False)
-    prompts = build_prompts(description, context_tokens=model.config.context_tokens)
+    prompts = create_prompts(description, context_tokens=model.config.context_tokens)
     graph = graph_model(model, prompts, settings, picture)
     about = describe_export(
         graph, description, model_name=request.preset, checkpoint=request.checkpoint, threshold=threshold,

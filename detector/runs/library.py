@@ -181,10 +181,10 @@ def train(
         TrainError: see `detector.train.errors`.
     """
     require("detector.train", "lightning_fabric")
-    from detector.runs.train import finish, starting_model
+    from detector.runs.train import create_starting_model, finish
     from detector.settings import ModelChoice
     from detector.train.config import TrainConfig
-    from detector.train.session import make_fabric
+    from detector.train.session import create_fabric
 
     config = config or TrainConfig()
     material = gather(
@@ -202,12 +202,12 @@ def train(
         pretrained=str(pretrained) if pretrained else None,
     )
     return finish(
-        lambda: starting_model(choice, config.variant),
+        lambda: create_starting_model(choice, config.variant),
         material,
         config,
         Path(out),
         resume=resume,
-        fabric=make_fabric(config, device, devices),
+        fabric=create_fabric(config, device, devices),
         listener=listener,
     )
 

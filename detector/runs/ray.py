@@ -19,7 +19,7 @@ from descriptions.store import Store
 from detector.detect.detection import Failure
 from detector.detect.results import judged
 from detector.errors import DetectorError
-from detector.runs.detect_request import DetectRequest, make_detector
+from detector.runs.detect_request import DetectRequest, create_detector
 from detector.runs.threshold import read_threshold
 from detector.scoring.threshold import Threshold
 
@@ -40,7 +40,7 @@ class DetectBatch:
     def __init__(self, request: DetectRequest) -> None:
         self.category = request.category
         self.threshold = fixed_threshold(request)
-        self.detector = make_detector(request, Store.open(request.descriptions_dir))
+        self.detector = create_detector(request, Store.open(request.descriptions_dir))
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Columns of the rows, in the order of `batch["path"]`."""

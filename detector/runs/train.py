@@ -16,7 +16,7 @@ from detector.train.errors import TrainError
 from detector.train.log import Report
 from detector.train.session import prepare, run_prepared, summary
 from detector.weights.checkpoint import TRAINED, load_checkpoint, save_checkpoint
-from detector.weights.factory import build_model
+from detector.weights.factory import create_model
 from detector.weights.registry import PRETRAINED, load_preset, preset_config
 
 BEST_MODEL = "model-best.safetensors"
@@ -61,7 +61,7 @@ def finish(
     return path
 
 
-def starting_model(choice: ModelChoice, variant: str) -> FiLo:
+def create_starting_model(choice: ModelChoice, variant: str) -> FiLo:
     """The model training starts from: a checkpoint's, or a preset's.
 
     Raises:
@@ -71,7 +71,7 @@ def starting_model(choice: ModelChoice, variant: str) -> FiLo:
     if choice.checkpoint is None and variant == "released":
         name = choice.preset or "vitl"
         config = preset_config(name).model_copy(update={"variant": variant})
-        return build_model(config, pretrained or PRETRAINED.get(name))
+        return create_model(config, pretrained or PRETRAINED.get(name))
     if choice.checkpoint is None:
         model = load_preset(choice.preset, pretrained)
     else:

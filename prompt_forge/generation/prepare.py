@@ -13,7 +13,7 @@ from prompt_forge.generation.generate import Asker
 from prompt_forge.generation.strategies import Recipe, Strategy, first_requests, unsolved
 from prompt_forge.llm.address import trimmed
 from prompt_forge.llm.budget import estimate
-from prompt_forge.llm.open import Resources, open_model, resources
+from prompt_forge.llm.open import Resources, create_model, resources
 from prompt_forge.llm.settings import EMBEDDED, REPLAY, ModelSettings
 from prompt_forge.templating.templates import Template, Templates
 from prompt_forge.usage import Usage
@@ -182,7 +182,7 @@ def _asker(settings: GenerateSettings, model: ModelSettings, shared: Resources, 
         seed=settings.seed,
         max_tokens=model.max_tokens,
     )
-    return Asker(open_model(model, shared, notify=notify), recipe)
+    return Asker(create_model(model, shared, notify=notify), recipe)
 
 
 class Preview(BaseModel):

@@ -102,7 +102,7 @@ class _Tally:
         self.requests.append(request.digest)
         self.usage += error.usage
         self.calls += 1
-        self.rejected.append(("", error.came))
+        self.rejected.append(("", error.problem))
 
     def judge(self, candidate: Candidate) -> bool:
         """Accept or reject one candidate."""

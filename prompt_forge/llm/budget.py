@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from prompt_forge.errors import BudgetError, IncompleteError, ModelError
 from prompt_forge.llm.types import Completion, LanguageModel, Request
+from prompt_forge.llm.wrapper import Wrapper
 from prompt_forge.usage import Usage
 
 _CHARACTERS_PER_TOKEN = 3
@@ -89,21 +90,12 @@ def _counted(used: Usage, amount: Usage) -> Usage:
     return used if used.total else amount
 
 
-class Budgeted:
+class Budgeted(Wrapper):
     """Asks the budget before it asks the model."""
 
     def __init__(self, inner: LanguageModel, budget: Budget) -> None:
-        self._inner, self._budget = inner, budget
-
-    @property
-    def endpoint(self) -> str:
-        """Of the model behind."""
-        return self._inner.endpoint
-
-    @property
-    def model(self) -> str:
-        """Of the model behind."""
-        return self._inner.model
+        super().__init__(inner)
+        self._budget = budget
 
     def complete(self, request: Request) -> Completion:
         """What the model behind answers.

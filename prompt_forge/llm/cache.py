@@ -12,6 +12,7 @@ import diskcache
 
 from prompt_forge.errors import CacheError, OfflineError
 from prompt_forge.llm.types import Completion, LanguageModel, Request
+from prompt_forge.llm.wrapper import Wrapper
 
 _HINT = "remove it, or type --no-cache"
 
@@ -85,7 +86,7 @@ class AnswerCache:
         return len(self._store)
 
 
-class Cached:
+class Cached(Wrapper):
     """Answers from the cache where it can; a cache that breaks during the run is done without.
 
     Args:
@@ -105,18 +106,9 @@ class Cached:
         offline: bool = False,
         notify: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._inner, self._cache = inner, cache
+        super().__init__(inner)
+        self._cache = cache
         self._refresh, self._offline, self._notify = refresh, offline, notify
-
-    @property
-    def endpoint(self) -> str:
-        """Of the model behind."""
-        return self._inner.endpoint
-
-    @property
-    def model(self) -> str:
-        """Of the model behind."""
-        return self._inner.model
 
     def complete(self, request: Request) -> Completion:
         """The kept answer, else the model's.
@@ -154,7 +146,7 @@ class Cached:
     def _go_on_without(self, error: CacheError) -> None:
         """An answer that cannot be kept is still an answer; said once a run."""
         if self._cache.give_up():
-            self._notify(f"warning: {error.came}; going on without it")
+            self._notify(f"warning: {error.problem}; going on without it")
 
 
 def _key(endpoint: str, request: Request) -> str:

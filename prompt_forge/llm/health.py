@@ -78,7 +78,7 @@ def _endpoint(settings: ModelSettings) -> Finding:
         served = _served(settings, url)
     except EndpointError as error:
         if error.status is None:
-            raise EndpointError(error.came, hint=_REACH) from None
+            raise EndpointError(error.problem, hint=_REACH) from None
         if error.status != 404:
             raise
         return _unclear(f"{endpoint} lists no models; {_versioned(settings, url)}")

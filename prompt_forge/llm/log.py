@@ -13,6 +13,7 @@ from descriptions.common.errors import SettingsError
 from descriptions.common.settings import FILE
 from prompt_forge.llm.redact import Redactor
 from prompt_forge.llm.types import Completion, LanguageModel, Request
+from prompt_forge.llm.wrapper import Wrapper
 
 try:
     import fcntl
@@ -97,21 +98,12 @@ def read_log(path: Path, last: int | None = None) -> Records:
     return Records(list(records), damaged)
 
 
-class Logged:
+class Logged(Wrapper):
     """Writes what goes in and what comes out, failures included."""
 
     def __init__(self, inner: LanguageModel, log: ExchangeLog) -> None:
-        self._inner, self._log = inner, log
-
-    @property
-    def endpoint(self) -> str:
-        """Of the model behind."""
-        return self._inner.endpoint
-
-    @property
-    def model(self) -> str:
-        """Of the model behind."""
-        return self._inner.model
+        super().__init__(inner)
+        self._log = log
 
     def complete(self, request: Request) -> Completion:
         """What the model behind answers."""

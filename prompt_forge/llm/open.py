@@ -68,7 +68,7 @@ def resources(settings: ModelSettings) -> Iterator[Resources]:
         )
 
 
-def open_model(
+def create_model(
     settings: ModelSettings, shared: Resources, *, notify: Callable[[str], None] = lambda _: None
 ) -> LanguageModel:
     """The model that `settings` name, wrapped; for an ensemble, call it once per model with the same `shared`.

@@ -223,7 +223,7 @@ class OpenAIChat:
         if not self._with_version or error.hint not in ("", ADDRESS_HINT):
             return error
         return EndpointError(
-            error.came, hint=f"--base-url has no /v1; try --base-url {self._with_version}", status=error.status
+            error.problem, hint=f"--base-url has no /v1; try --base-url {self._with_version}", status=error.status
         )
 
     def _listed(self) -> list[str]:

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from detector.defaults import DINO_TEXT
 from detector.localize.boxes import Localisation
-from detector.localize.dino.caption import build_caption, released_caption
-from detector.localize.dino.model import TextParts, build_grounding_dino, load_text_parts, quiet
+from detector.localize.dino.caption import create_caption, released_caption
+from detector.localize.dino.model import TextParts, create_grounding_dino, load_text_parts, quiet
 from detector.localize.dino.released import released_grounding
 from detector.localize.dino.select import Thresholds, select_boxes
 from detector.localize.dino.weights import infer_config, load_weights, read_weights
@@ -68,7 +68,7 @@ class GroundingDino:
         """
         state = read_weights(path)
         text = load_text_parts(text_source)
-        model = build_grounding_dino(infer_config(state, str(path)), text)
+        model = create_grounding_dino(infer_config(state, str(path)), text)
         load_weights(model, state, str(path))
         return cls(model.to(device), text, rules=rules, weights_id=file_id(path))
 
@@ -90,7 +90,7 @@ class GroundingDino:
 
     @torch.inference_mode()
     def _locate(self, pixels: Float[Tensor, "batch 3 h w"], descriptions: tuple[str, ...]) -> list[Localisation]:
-        caption = build_caption(descriptions, self._token_count)
+        caption = create_caption(descriptions, self._token_count)
         words = released_caption(descriptions) if self.rules == "released" else caption.text
         logits, boxes = ground(self.model, pixels, words)
         if self.rules == "filo":

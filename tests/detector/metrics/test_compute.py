@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from detector.metrics import Metrics, count_pixels, image_metrics, pixel_metrics, pixel_metrics_binned
 from detector.metrics.compute import IMAGE_METRICS, PIXEL_METRICS, UnusableScoresError, mean_metrics
-from detector.metrics.pixels import BINS, add, empty_histogram, fold
+from detector.metrics.pixels import BINS, add, create_histogram, fold
 from detector.metrics.ranking import rank_labels, rising, trace
 from detector.metrics.regions import region_weights
 from detector.metrics.values import pr_line, pro_line, roc_line
@@ -101,7 +101,7 @@ def test_every_metric_lies_between_zero_and_one(seed, levels):
 def test_binned_metrics_stay_within_their_stated_error(seed, bins):
     maps, masks = draw(seed)
     exact = pixel_metrics(maps, masks).values
-    total = empty_histogram(bins)
+    total = create_histogram(bins)
     for scores, mask in zip(maps, masks, strict=True):
         total = add(total, count_pixels(scores, mask, bins))
     binned = pixel_metrics_binned(total)

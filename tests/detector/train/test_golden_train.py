@@ -14,7 +14,7 @@ from detector.model.config import ModelConfig
 from detector.scoring.prompts import Description, prompt_set
 from detector.train.config import preset
 from detector.train.stages import Batch, filo_stages
-from detector.weights.factory import build_model
+from detector.weights.factory import create_model
 
 NOISE = 10
 """A faithful fp32 run stays within a few times the stored fp32/fp64 difference."""
@@ -62,7 +62,7 @@ def released_model(golden, manifest):
         single_path_blocks=sizes["n_single"],
         context_tokens=sizes["n_ctx"],
     )
-    model = build_model(config)
+    model = create_model(config)
     weights = {name: value.float() for name, value in load_file(golden / "weights.safetensors").items()}
     missing, unexpected = model.load_state_dict(weights, strict=False)
     assert not unexpected

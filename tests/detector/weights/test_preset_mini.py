@@ -15,7 +15,7 @@ from detector.metrics import image_metrics, pixel_metrics
 from detector.model.config import ModelConfig
 from detector.model.filo import FiLo
 from detector.scoring.predict import encode, predict
-from detector.scoring.prompts import Description, PromptSet, build_prompts, prompt_set
+from detector.scoring.prompts import Description, PromptSet, create_prompts, prompt_set
 from detector.weights.checkpoint import read_info
 from detector.weights.registry import FOLDER, load_preset
 from tools.pretrain import paint, samples
@@ -72,7 +72,7 @@ def test_real_defects_stand_out(mini: FiLo, real_images: Path) -> None:
     folder = real_images / "magnetic_tile" / "magnetic_tile"
     paths = sorted(folder.glob("test/*/*.jpg"))[::8]
     labels = np.array([path.parent.name != "good" for path in paths])
-    words = build_prompts(Store(PACKAGED).load("magnetic_tile@1"))
+    words = create_prompts(Store(PACKAGED).load("magnetic_tile@1"))
     scores = look(mini, [Image.open(path) for path in paths], words)
     pixel = pixel_metrics(scores.anomaly_map, [truth(folder, path, mini.config.image_size) for path in paths])
     image = image_metrics(scores.scores, labels)
