@@ -18,15 +18,15 @@ from detector.metrics.pixels import add
 
 
 def one_at_a_time(histograms, groups, draws):
-    found = []
+    results = []
     for times in draws.astype(float):
         drawn = Histogram(*(times @ np.stack(side) for side in zip(*histograms, strict=True)))
         whole = Histogram(*np.zeros((3, len(groups.of))))
         for side, counts in zip(whole, drawn, strict=True):
             side[groups.at] = counts
         values = pixel_metrics_binned(whole).values
-        found.append([values[name] for name in PIXEL_METRICS])
-    return np.array(found, dtype=float)
+        results.append([values[name] for name in PIXEL_METRICS])
+    return np.array(results, dtype=float)
 
 
 def timed(function, *args):

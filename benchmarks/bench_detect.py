@@ -30,10 +30,10 @@ from detector.images.tensors import to_pixels
 from detector.localize.regions import REGIONS
 from detector.model.filo import FiLo
 from detector.model.text_tower import at_regions, text_features
-from detector.scoring.predict import Encoded, ScoringSettings, decide, heat_map, peak
-from detector.scoring.prompts import build_prompts
+from detector.scoring.predict import Encoded, ScoringSettings, combined_map, decide, peak
+from detector.scoring.prompts import create_prompts
 from detector.scoring.text_reader import TextReader
-from detector.weights.factory import build_model
+from detector.weights.factory import create_model
 from detector.weights.registry import FOLDER, WEIGHTS, load_model, preset_config
 
 
@@ -56,7 +56,7 @@ def model_of(preset: str) -> FiLo:
     if (FOLDER / preset / WEIGHTS).is_file():
         return load_model(preset)
     torch.manual_seed(0)
-    model = build_model(preset_config(preset))
+    model = create_model(preset_config(preset))
     model.decoder_cov.fold()
     return model
 
@@ -64,7 +64,7 @@ def model_of(preset: str) -> FiLo:
 @torch.inference_mode()
 def look(path: Path, model: FiLo, clock: Clock, before: TextReader | None = None) -> TextReader:
     """What `detect` does with one image and the localizer `self`, stage by stage; returns the text it read."""
-    settings, prompts = ScoringSettings(), [build_prompts(Store(PACKAGED).load("capsule"))]
+    settings, prompts = ScoringSettings(), [create_prompts(Store(PACKAGED).load("capsule"))]
     with clock.stage("read the file"):
         image = to_image(path, 4096)
     with clock.stage("resize and normalise"):
@@ -78,12 +78,12 @@ def look(path: Path, model: FiLo, clock: Clock, before: TextReader | None = None
         (rows,) = reader.rows(prompts)
         text = text_features([rows])
     with clock.stage("first map"):
-        found = peak(heat_map(model.anomaly_maps(encoded.patches, text), settings)[0])
+        place = peak(combined_map(model.anomaly_maps(encoded.patches, text), settings)[0])
     with clock.stage("map, score, reasons"):
-        text = text_features([at_regions(rows, () if found.region is None else (REGIONS.index(found.region),))])
-        (one,) = decide(model, encoded, prompts, text, [found], settings)
+        text = text_features([at_regions(rows, () if place.region is None else (REGIONS.index(place.region),))])
+        (one,) = decide(model, encoded, prompts, text, [place], settings)
     with clock.stage("picture (with --out)"):
-        picture(image, one.heat.numpy(), title="", subtitle="", boxes=one.boxes).save(
+        picture(image, one.anomaly_map.numpy(), title="", subtitle="", boxes=one.boxes).save(
             io.BytesIO(), "PNG", compress_level=1
         )
     return reader

@@ -46,8 +46,8 @@ def same(first: Record, second: Record) -> bool:
 
 def timed(scorer: Scorer, samples: list, texts: tuple[str, ...]) -> tuple[float, list[Record]]:
     """CPU seconds per image, and the records."""
-    chosen, began = variants(texts), time.process_time()
-    records = [scorer.score(sample, chosen) for sample in samples]
+    compared, began = variants(texts), time.process_time()
+    records = [scorer.score(sample, compared) for sample in samples]
     return (time.process_time() - began) / len(samples), records
 
 

@@ -22,7 +22,7 @@ from detector.evaluate.scorer import Scorer
 from detector.model.config import ModelConfig
 from detector.runs.evaluate import evaluate
 from detector.scoring.predictor import Predictor
-from detector.weights.factory import build_model
+from detector.weights.factory import create_model
 
 ARCHITECTURE = {
     "embed_dim": 64,
@@ -42,9 +42,9 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    model = build_model(MODEL).eval()
-    found = [sample for root in args.data for sample in open_data(root).select(split="test")]
-    chosen = sorted(Sample("product", "test", s.defect, s.image, s.mask) for s in found[: args.images])
+    model = create_model(MODEL).eval()
+    samples = [sample for root in args.data for sample in open_data(root).select(split="test")]
+    samples_used = sorted(Sample("product", "test", s.defect, s.image, s.mask) for s in samples[: args.images])
     entries = (Anomaly(id="a0", text="dark hole"), Anomaly(id="a1", text="long scratch"))
     curve: dict[str, float] = {}
     done = 0
@@ -59,13 +59,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder) / "library")
         store.save(DescriptionFile(category="product", object_name="product", anomalies=entries))
-        data = DataSet(args.data[0], "manifest", tuple(chosen), ())
+        data = DataSet(args.data[0], "manifest", tuple(samples_used), ())
         scorer = Scorer(Predictor(model, device="cpu"), contributions=False)
         out = Path(folder) / "out"
         evaluate(Plan(data, store, ("product@1",), out, draws=args.draws), scorer, tick=tick)
         curve["summary"] = resident_peak()
-        kept = sum(path.stat().st_size for path in out.rglob("*.npz"))
-    print(json.dumps({"images": len(chosen), "peak_gb": curve, "records_mb_an_image": kept / len(chosen) / 1e6}))
+        cached = sum(path.stat().st_size for path in out.rglob("*.npz"))
+    print(
+        json.dumps(
+            {"images": len(samples_used), "peak_gb": curve, "records_mb_an_image": cached / len(samples_used) / 1e6}
+        )
+    )
 
 
 if __name__ == "__main__":

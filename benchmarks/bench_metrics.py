@@ -34,16 +34,16 @@ def make(count: int, size: int, seed: int = 0):
 
 def straightforward(maps, masks):
     """scikit-learn on all pixels and on the image scores; AUPRO by 200 thresholds with a loop over regions."""
-    found = {}
+    results = {}
     pixels = (np.stack(maps).ravel(), np.stack(masks).ravel())
     images = (np.array([m.max() for m in maps]), np.array([m.any() for m in masks]))
     for name, (scores, labels) in {"pixel": pixels, "image": images}.items():
         precision, recall, _ = precision_recall_curve(labels, scores)
-        found[f"{name}_auroc"] = roc_auc_score(labels, scores)
-        found[f"{name}_ap"] = average_precision_score(labels, scores)
-        found[f"{name}_f1max"] = np.max(2 * precision * recall / np.maximum(precision + recall, 1e-300))
-    found["aupro_legacy"] = threshold_loop(np.stack(maps), np.stack(masks))
-    return found
+        results[f"{name}_auroc"] = roc_auc_score(labels, scores)
+        results[f"{name}_ap"] = average_precision_score(labels, scores)
+        results[f"{name}_f1max"] = np.max(2 * precision * recall / np.maximum(precision + recall, 1e-300))
+    results["aupro_legacy"] = threshold_loop(np.stack(maps), np.stack(masks))
+    return results
 
 
 def threshold_loop(maps, masks, limit=0.3):
@@ -55,9 +55,9 @@ def threshold_loop(maps, masks, limit=0.3):
     rates, overlaps = [], []
     low, high = float(maps.min()), float(maps.max())
     for threshold in np.arange(low, high, (high - low) / 200):
-        found = maps > threshold
-        overlaps.append(np.mean([found[region].mean() for region in regions]))
-        rates.append((found & ~masks).sum() / (~masks).sum())
+        marked = maps > threshold
+        overlaps.append(np.mean([marked[region].mean() for region in regions]))
+        rates.append((marked & ~masks).sum() / (~masks).sum())
     rate, overlap = np.array(rates), np.array(overlaps)
     rate, overlap = rate[rate < limit], overlap[rate < limit]
     return auc((rate - rate.min()) / (rate.max() - rate.min()), overlap)

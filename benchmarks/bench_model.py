@@ -24,7 +24,7 @@ import torch
 from benchmarks import seeded
 from benchmarks.seeded import prompts, resident_peak
 from detector.model.filo import FiLo
-from detector.scoring.maps import heat_map, image_score
+from detector.scoring.maps import image_score, mean_map
 from detector.scoring.prompts import PromptSet
 from detector.weights.checkpoint import save_checkpoint
 from detector.weights.registry import load_model
@@ -61,16 +61,16 @@ Result = tuple[dict[str, float], torch.Tensor, torch.Tensor]
 
 
 def our_steps(model: FiLo, pixels: torch.Tensor, words: PromptSet) -> Result:
-    """The steps of the model as it runs, with the score and heat map."""
+    """The steps of the model as it runs, with the score and anomaly map."""
     device = pixels.device.type
     positions = [POSITION] * len(pixels)
     image, features = seconds(lambda: model.encode_image(pixels), device)
     model.decode(features)  # sums the kernels, once for as many images as follow
     text, written = seconds(lambda: model.encode_text(features.embedding, [words], positions), device)
     decoders, patches = seconds(lambda: model.patch_embeddings(features), device)
-    maps, heat = seconds(lambda: heat_map(model.anomaly_maps(patches, written)), device)
-    score = image_score(model.similarity(features.embedding, written), heat)
-    return {"image": image, "text": text, "decoders": decoders, "maps": maps}, score, heat
+    maps, anomaly_map = seconds(lambda: mean_map(model.anomaly_maps(patches, written)), device)
+    score = image_score(model.similarity(features.embedding, written), anomaly_map)
+    return {"image": image, "text": text, "decoders": decoders, "maps": maps}, score, anomaly_map
 
 
 def total(steps: dict[str, float]) -> float:
@@ -104,9 +104,9 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     print("straightforward", straight, file=sys.stderr, flush=True)
     report: dict[str, Any] = {"straightforward": straight, "batches": []}
     for batch in args.batch:
-        ours, score, heat = our_steps(model, pixels[:batch], words)
+        ours, score, anomaly_map = our_steps(model, pixels[:batch], words)
         print("fp32", ours, file=sys.stderr, flush=True)
-        half, low_score, low_heat = our_steps(low, pixels[:batch], words)
+        half, low_score, low_map = our_steps(low, pixels[:batch], words)
         report["batches"].append(
             {
                 "batch": batch,
@@ -116,7 +116,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
                 "ratio_fp32": batch * total(straight) / total(ours),
                 "ratio_bf16": batch * total(straight) / total(half),
                 "bf16_score_difference": (score - low_score).abs().max().item(),
-                "bf16_heat_difference": (heat - low_heat).abs().max().item(),
+                "bf16_heat_difference": (anomaly_map - low_map).abs().max().item(),
             }
         )
     return report

@@ -33,12 +33,12 @@ from detector.metrics import Histogram, count_pixels, pixel_metrics
 from detector.metrics.pixels import add
 from detector.model.filo import FiLo
 from detector.scoring.feature_cache import fingerprint
-from detector.scoring.maps import heat_map
-from detector.scoring.prompts import build_prompts
+from detector.scoring.maps import mean_map
+from detector.scoring.prompts import create_prompts
 from detector.train.config import TrainConfig
 from detector.train.log import Report
 from detector.train.session import summary, train
-from detector.weights.factory import build_model
+from detector.weights.factory import create_model
 from detector.weights.registry import load_preset
 from tools.docs.library_scores import SETS
 
@@ -58,9 +58,9 @@ def material(root: Path, names: Sequence[str], limit: int) -> Material:
     files = {}
     for name in names:
         source = SETS[name]
-        found = open_data(root / source.folder).select(category=source.name, split="test")
+        test_samples = open_data(root / source.folder).select(category=source.name, split="test")
         for defective in (False, True):
-            group = [s for s in found if s.defective == defective]
+            group = [s for s in test_samples if s.defective == defective]
             samples += [group[i] for i in np.unique(np.linspace(0, len(group) - 1, min(limit, len(group))).astype(int))]
         files[source.name] = Store(PACKAGED, read_only=True).load(f"{name}@1")
     return Material(tuple(samples), files, "test")
@@ -69,42 +69,42 @@ def material(root: Path, names: Sequence[str], limit: int) -> Material:
 def fresh(preset: str) -> FiLo:
     """The preset's frozen CLIP with FiLo's own parts as they are before any training."""
     ready = load_preset(preset)
-    model = build_model(ready.config)
+    model = create_model(ready.config)
     model.clip.load_state_dict(ready.clip.state_dict())
     return model
 
 
 @torch.no_grad()
 def judge(model: FiLo, samples: list[Sample], file: DescriptionFile) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Heat map and mask of every image, at the resolution of the model."""
-    prompts, heats, masks = build_prompts(file, context_tokens=model.config.context_tokens), [], []
+    """Anomaly map and mask of every image, at the resolution of the model."""
+    prompts, anomaly_maps, masks = create_prompts(file, context_tokens=model.config.context_tokens), [], []
     for sample in samples:
         image = load_image(sample.image)
         output = model(to_pixels(image, model.config)[None], [prompts], adapt=False)
-        heats.append(heat_map(output.maps)[0].numpy())
+        anomaly_maps.append(mean_map(output.maps)[0].numpy())
         masks.append(read_mask(sample.mask, image.size, model.config.image_size))
-    return heats, masks
+    return anomaly_maps, masks
 
 
-def drawn(heats: list[np.ndarray], masks: list[np.ndarray], draws: np.ndarray) -> np.ndarray:
+def drawn(anomaly_maps: list[np.ndarray], masks: list[np.ndarray], draws: np.ndarray) -> np.ndarray:
     """Metrics [draws, metrics] of the bootstrap."""
-    counted = [count_pixels(heat, mask) for heat, mask in zip(ranked(heats), masks, strict=True)]
+    counted = [count_pixels(anomaly_map, mask) for anomaly_map, mask in zip(ranked(anomaly_maps), masks, strict=True)]
     groups = group_bins(functools.reduce(add, counted))
     size = len(groups.at)
     drawable = (Histogram(*(np.bincount(groups.of, side, minlength=size) for side in one)) for one in counted)
-    found = over_pixels(drawable, groups, draws, NAMES)
-    assert found is not None
-    return found
+    metrics = over_pixels(drawable, groups, draws, NAMES)
+    assert metrics is not None
+    return metrics
 
 
-def ranked(heats: list[np.ndarray]) -> Iterator[np.ndarray]:
+def ranked(anomaly_maps: list[np.ndarray]) -> Iterator[np.ndarray]:
     """Maps with their values replaced by their rank among all, which changes none of the metrics.
 
     An untrained model's maps lie so close to 0 or 1 that a histogram of even steps would not tell their values apart.
     """
-    every = np.concatenate([heat.ravel()[::7] for heat in heats])
+    every = np.concatenate([anomaly_map.ravel()[::7] for anomaly_map in anomaly_maps])
     steps = np.unique(np.quantile(every, np.linspace(0, 1, RANKS)))
-    return (np.searchsorted(steps, heat) / len(steps) for heat in heats)
+    return (np.searchsorted(steps, anomaly_map) / len(steps) for anomaly_map in anomaly_maps)
 
 
 def compare(untrained: FiLo, trained: FiLo, samples: list[Sample], file: DescriptionFile) -> dict[str, Any]:
@@ -112,11 +112,11 @@ def compare(untrained: FiLo, trained: FiLo, samples: list[Sample], file: Descrip
     (before, masks), (after, _) = (judge(model, samples, file) for model in (untrained, trained))
     draws = draw_images(np.array([sample.defective for sample in samples]), DRAWS)
     gained = drawn(after, masks, draws) - drawn(before, masks, draws)
-    old, new = (pixel_metrics(heats, masks).values for heats in (before, after))
-    found: dict[str, Any] = {"images": len(samples)}
+    old, new = (pixel_metrics(anomaly_maps, masks).values for anomaly_maps in (before, after))
+    results: dict[str, Any] = {"images": len(samples)}
     for index, name in enumerate(NAMES):
-        found[name] = {"untrained": old[name], "trained": new[name], "gain_95": interval(gained[:, index])}
-    return found
+        results[name] = {"untrained": old[name], "trained": new[name], "gain_95": interval(gained[:, index])}
+    return results
 
 
 def losses(out: Path) -> tuple[float, float]:
@@ -155,12 +155,12 @@ def unseen(name: str, options: argparse.Namespace) -> dict[str, Any]:
 
 def row(name: str, record: dict[str, Any]) -> str:
     """One line of the table; gains whose interval leaves out zero are bold."""
-    found, (first, last) = record["unseen"], record["loss_first_last"]
-    cells = [name, str(found["images"]), f"{first:.2f} -> {last:.2f}"]
+    unseen, (first, last) = record["unseen"], record["loss_first_last"]
+    cells = [name, str(unseen["images"]), f"{first:.2f} -> {last:.2f}"]
     for metric in NAMES:
-        low, high = found[metric]["gain_95"]
+        low, high = unseen[metric]["gain_95"]
         gain = f"{low:+.3f} to {high:+.3f}"
-        cells += [f"{found[metric]['untrained']:.3f} -> {found[metric]['trained']:.3f}"]
+        cells += [f"{unseen[metric]['untrained']:.3f} -> {unseen[metric]['trained']:.3f}"]
         cells += [f"**{gain}**" if low > 0 or high < 0 else gain]
     return f"| {' | '.join(cells)} |"
 

@@ -78,8 +78,8 @@ def main() -> None:
     model = load_model(args.preset)
     print("| set | way | references | image AUROC | spread | pixel AUROC | pixel AP | seconds a photo |")
     print("|---|---|---|---|---|---|---|---|")
-    with tempfile.TemporaryDirectory() as kept:
-        reader = ContextReader(model, FeatureCache(Path(kept)), args.size)
+    with tempfile.TemporaryDirectory() as cache:
+        reader = ContextReader(model, FeatureCache(Path(cache)), args.size)
         for name in args.sets:
             photos = Photos(args.data / name, args.every)
             for count in args.references or (1, 2, 4, 8, 16):
@@ -91,8 +91,8 @@ def _with_references(name: str, photos: Photos, reader: ContextReader, count: in
     rows: dict[str, list[list[float]]] = defaultdict(list)
     spent = 0.0
     for draw in range(draws):
-        chosen = random.Random(draw).sample(photos.pool, min(count, len(photos.pool)))
-        bank = Bank.from_images(reader.model, chosen, size=reader.size, cache=reader.cache)
+        references = random.Random(draw).sample(photos.pool, min(count, len(photos.pool)))
+        bank = Bank.from_images(reader.model, references, size=reader.size, cache=reader.cache)
         plain, ours = [], []
         for path in photos.paths:
             picture = to_image(path)

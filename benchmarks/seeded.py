@@ -9,7 +9,7 @@ from descriptions.format.schema import ABNORMAL_STATES, NORMAL_STATES
 from detector.model.config import ModelConfig, Variant
 from detector.model.filo import FiLo
 from detector.scoring.prompts import Description, PromptSet, prompt_set
-from detector.weights.factory import build_model
+from detector.weights.factory import create_model
 
 PARTS = ("rim", "cap", "hub", "edge", "side")
 DEFECTS = [f"{kind} the {part}" for kind in ("deep scratch on", "missing piece of") for part in PARTS]
@@ -23,12 +23,12 @@ def prompts() -> PromptSet:
 
 def parser(about: str | None) -> argparse.ArgumentParser:
     """Options that say which model."""
-    found = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
-    found.add_argument("--backbone", default="ViT-L-14-336")
-    found.add_argument("--image-size", type=int, default=518)
-    found.add_argument("--levels", type=int, nargs="+", default=[6, 12, 18, 24])
-    found.add_argument("--single", type=int, default=6)
-    return found
+    arguments = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--backbone", default="ViT-L-14-336")
+    arguments.add_argument("--image-size", type=int, default=518)
+    arguments.add_argument("--levels", type=int, nargs="+", default=[6, 12, 18, 24])
+    arguments.add_argument("--single", type=int, default=6)
+    return arguments
 
 
 def build(args: argparse.Namespace, variant: Variant = "filo") -> FiLo:
@@ -41,7 +41,7 @@ def build(args: argparse.Namespace, variant: Variant = "filo") -> FiLo:
         single_path_blocks=args.single,
         variant=variant,
     )
-    return build_model(config)
+    return create_model(config)
 
 
 def resident_peak() -> float:

@@ -52,10 +52,10 @@ def _listed(value: Any) -> Any:
 
 def _anomalies(old: DescriptionFile, new: DescriptionFile) -> list[Change]:
     pairs = _matched(old, new)
-    kept = {id(after) for _, after in pairs}
+    paired = {id(after) for _, after in pairs}
     partnered = {id(before) for before, _ in pairs}
     changes = [change for before, after in pairs for change in _fields(before, after)]
-    changes += [Change("added", f"anomalies.{e.id}", None, e.text) for e in new.anomalies if id(e) not in kept]
+    changes += [Change("added", f"anomalies.{e.id}", None, e.text) for e in new.anomalies if id(e) not in paired]
     changes += [Change("removed", f"anomalies.{e.id}", e.text, None) for e in old.anomalies if id(e) not in partnered]
     return changes + _moves(pairs, old)
 

@@ -83,13 +83,13 @@ def lint(description: DescriptionFile, context: Context | None = None) -> list[F
         context: token counters and names that must not leak.
     """
     context = context or Context()
-    found = [
+    findings = [
         Finding(rule.name, rule.level, problem.entry, problem.message, rule.fixable)
         for rule in RULES
         for problem in rule.check(description, context)
     ]
     order = {entry.id: index for index, entry in enumerate(description.anomalies)}
-    return sorted(found, key=lambda finding: (finding.level != "error", order.get(finding.entry, -1)))
+    return sorted(findings, key=lambda finding: (finding.level != "error", order.get(finding.entry, -1)))
 
 
 def fix(description: DescriptionFile) -> DescriptionFile:
@@ -150,8 +150,8 @@ def _caption_length(description: DescriptionFile, context: Context) -> Iterator[
 
 def _separator(description: DescriptionFile, _: Context) -> Iterator[Problem]:
     for entry in _enabled(description):
-        if found := re.search(r",|\s\.(?=\s|$)", entry.text):
-            yield Problem(entry.id, f"{found[0].strip()!r} would split the text in two; write two entries")
+        if match := re.search(r",|\s\.(?=\s|$)", entry.text):
+            yield Problem(entry.id, f"{match[0].strip()!r} would split the text in two; write two entries")
 
 
 def _duplicate(description: DescriptionFile, _: Context) -> Iterator[Problem]:

@@ -65,13 +65,13 @@ class Store:
             ReadOnlyLibraryError: `writable`, and `./descriptions` is the packaged library, as in a clone.
             SettingsError: settings that make no sense.
         """
-        chosen = explicit or load(LibrarySettings, "library").descriptions_dir
-        if chosen is not None and chosen.exists() and not chosen.is_dir():
-            raise UnsafePathError(f"{chosen} is a file", expected="a folder", hint="pass --descriptions-dir FOLDER")
-        if explicit is not None or (chosen is not None and (writable or chosen.resolve() == PACKAGED)):
-            return cls(explicit or chosen or PACKAGED)
-        local, packaged = chosen or Path("descriptions"), cls(PACKAGED, read_only=True)
-        if chosen is None and _is_package(local):
+        folder = explicit or load(LibrarySettings, "library").descriptions_dir
+        if folder is not None and folder.exists() and not folder.is_dir():
+            raise UnsafePathError(f"{folder} is a file", expected="a folder", hint="pass --descriptions-dir FOLDER")
+        if explicit is not None or (folder is not None and (writable or folder.resolve() == PACKAGED)):
+            return cls(explicit or folder or PACKAGED)
+        local, packaged = folder or Path("descriptions"), cls(PACKAGED, read_only=True)
+        if folder is None and _is_package(local):
             if writable:
                 raise ReadOnlyLibraryError(
                     f"./{local} is the library of the package itself",
@@ -81,7 +81,7 @@ class Store:
             return packaged
         if writable:
             return cls(local)
-        return cls(local, fallback=packaged) if chosen or any(local.glob("*/v*.yaml")) else packaged
+        return cls(local, fallback=packaged) if folder or any(local.glob("*/v*.yaml")) else packaged
 
     def home(self, category: str) -> "Store":
         """The library that a category is read from: this one where it holds the category, else the fallback."""
@@ -118,8 +118,8 @@ class Store:
         folder = self._inside(category)
         if not folder.is_dir():
             return []
-        found = (_VERSION_FILE.fullmatch(entry.name) for entry in folder.iterdir())
-        return sorted(int(match[1]) for match in found if match)
+        matches = (_VERSION_FILE.fullmatch(entry.name) for entry in folder.iterdir())
+        return sorted(int(match[1]) for match in matches if match)
 
     def path(self, category: str, version: int) -> Path:
         """Where a version lies or would lie."""

@@ -63,6 +63,19 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
     return types[precision_name(name, device)]
 
 
+def parse_batch_size(text: str) -> int | None:
+    """What `--batch-size` says: None for `auto`.
+
+    Raises:
+        DetectorError: neither `auto` nor a number from 1.
+    """
+    if text == "auto":
+        return None
+    if not (text.isdecimal() and int(text)):
+        raise DetectorError(f"batch size {text!r}", expected="auto or a number from 1")
+    return int(text)
+
+
 def resolve_batch_size(asked: int | None, device: torch.device) -> int:
     """Images per step: as asked, else 16 on a GPU, and 4 elsewhere, where they are only read ahead together."""
     return asked or (16 if device.type == "cuda" else 4)

@@ -37,16 +37,16 @@ class CacheError(PromptForgeError):
 class ModelError(PromptForgeError):
     """No whole, acceptable answer came from the language model. `usage` says what it cost all the same."""
 
-    def __init__(self, came: str, *, expected: str = "", hint: str = "", usage: Usage | None = None) -> None:
-        super().__init__(came, expected=expected, hint=hint)
+    def __init__(self, problem: str, *, expected: str = "", hint: str = "", usage: Usage | None = None) -> None:
+        super().__init__(problem, expected=expected, hint=hint)
         self.usage = usage or Usage()
 
 
 class EndpointError(ModelError):
     """The server refused, failed or was not there."""
 
-    def __init__(self, came: str, *, expected: str = "", hint: str = "", status: int | None = None) -> None:
-        super().__init__(came, expected=expected, hint=hint)
+    def __init__(self, problem: str, *, expected: str = "", hint: str = "", status: int | None = None) -> None:
+        super().__init__(problem, expected=expected, hint=hint)
         self.status = status
 
 
@@ -72,8 +72,8 @@ class ThinkingLimitError(IncompleteError):
 class RejectedAnswerError(ModelError):
     """The answer broke the rules, also after being asked again. `problems` are those of the last answer."""
 
-    def __init__(self, came: str, *, expected: str = "", hint: str = "", problems: tuple[str, ...] = ()) -> None:
-        super().__init__(came, expected=expected, hint=hint)
+    def __init__(self, problem: str, *, expected: str = "", hint: str = "", problems: tuple[str, ...] = ()) -> None:
+        super().__init__(problem, expected=expected, hint=hint)
         self.problems = problems
 
 

@@ -29,10 +29,10 @@ LONGEST = 8
 
 def walks() -> dict[str, list[str]]:
     """Functions of each walk, as `module:name`, by its title."""
-    found: dict[str, list[str]] = {}
+    functions: dict[str, list[str]] = {}
     for title, body in re.findall(r"### (.*?)\n(.*?)(?=\n##)", architecture.PAGE.read_text("utf-8"), re.DOTALL):
-        found[title] = re.findall(r"^\| `([\w.]+:[\w.]+)` \|", body, re.MULTILINE)
-    return found
+        functions[title] = re.findall(r"^\| `([\w.]+:[\w.]+)` \|", body, re.MULTILINE)
+    return functions
 
 
 @contextmanager

@@ -62,9 +62,9 @@ def test_python_on_a_page_answers_as_shown(page: Path, tmp_path: Path, monkeypat
     monkeypatch.chdir(tmp_path)
     for command in commands(page.read_text()):  # make what the Python reads
         assert run(command, tmp_path, tmp_path).returncode == 0, command.line
-    found = doctest.DocTestParser().get_doctest(page.read_text(), {}, name(page), str(page), 0)
+    doctests = doctest.DocTestParser().get_doctest(page.read_text(), {}, name(page), str(page), 0)
     flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-    results = doctest.DocTestRunner(verbose=False, optionflags=flags).run(found)
+    results = doctest.DocTestRunner(verbose=False, optionflags=flags).run(doctests)
     assert results.attempted
     assert not results.failed, "see the difference above"
 

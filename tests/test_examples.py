@@ -32,9 +32,9 @@ def script(name: str, *arguments: object, folder: Path) -> Iterator[str]:
 
 def test_every_example_is_named_and_tried() -> None:
     listed = (EXAMPLES / "README.md").read_text()
-    found = {path.name for path in EXAMPLES.iterdir() if path.is_file()} - {"README.md"}
-    assert found == {"compare_versions.py", "demo.sh", "detect.py", "tour.ipynb", "write_description.py"}
-    assert not [name for name in found if f"({name})" not in listed]
+    files = {path.name for path in EXAMPLES.iterdir() if path.is_file()} - {"README.md"}
+    assert files == {"compare_versions.py", "demo.sh", "detect.py", "tour.ipynb", "write_description.py"}
+    assert not [name for name in files if f"({name})" not in listed]
 
 
 def test_write_description(tmp_path: Path) -> None:

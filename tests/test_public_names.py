@@ -77,13 +77,13 @@ def test_settings_and_errors_need_no_torch() -> None:
 
 def imports(source: str) -> set[str]:
     """Modules that Python source imports."""
-    found = set()
+    modules = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            found |= {each.name for each in node.names}
+            modules |= {each.name for each in node.names}
         elif isinstance(node, ast.ImportFrom):
-            found.add(node.module or ".")
-    return found
+            modules.add(node.module or ".")
+    return modules
 
 
 def sources() -> dict[str, str]:

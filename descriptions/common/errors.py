@@ -26,7 +26,7 @@ class ForgeError(Exception):
     """A problem the user can act on; `str()` of it is exactly one line.
 
     Args:
-        came: what was found, with the offending value.
+        problem: what was found, with the offending value.
         expected: what would have been right.
         hint: what to type or do next.
     """
@@ -34,9 +34,9 @@ class ForgeError(Exception):
     exit_code: ClassVar[int] = 2
     """2 wrong use, 1 done in part or a quality gate not met (design, section 7)."""
 
-    def __init__(self, came: str, *, expected: str = "", hint: str = "") -> None:
-        self.came, self.expected, self.hint = came, expected, hint
-        parts = [came, expected and f"expected {expected}", hint]
+    def __init__(self, problem: str, *, expected: str = "", hint: str = "") -> None:
+        self.problem, self.expected, self.hint = problem, expected, hint
+        parts = [problem, expected and f"expected {expected}", hint]
         super().__init__("; ".join(" ".join(part.split()) for part in parts if part))
 
 

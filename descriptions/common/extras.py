@@ -1,4 +1,4 @@
-"""Optional packages: which extra brings which module, and one line for whoever lacks it.
+"""Optional packages: which extra installs which module, and one line for anyone without it.
 
 ForgeError
 +-- MissingExtraError   a command needs a package that the default install does not bring

@@ -2,7 +2,7 @@
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -48,7 +48,12 @@ class LibrarySettings(BaseModel):
 
 
 def load(
-    settings: type[S], section: str, flags: Mapping[str, Any] | None = None, given_in: str = "the command line"
+    settings: type[S],
+    section: str,
+    flags: Mapping[str, Any] | None = None,
+    given_in: str = "the command line",
+    *,
+    replaced: Collection[str] = (),
 ) -> S:
     """The settings of one section.
 
@@ -57,6 +62,7 @@ def load(
         section: one of `SECTIONS`.
         flags: from the command line; None values are flags that were not given.
         given_in: where the flags stand, for the message about a wrong one.
+        replaced: fields that files and variables do not set this time, since a flag says all that they say together.
 
     Raises:
         SettingsError: a file that cannot be read, a name or value that makes no sense, a variable that is no setting.
@@ -65,6 +71,7 @@ def load(
     _refuse_misspelt(known)
     layers = {f"[{section}] of {path}": _table(path, section, known) for path in _files()}
     layers["a variable"] = _variables(known)
+    layers = {place: {n: v for n, v in layer.items() if n not in replaced} for place, layer in layers.items()}
     layers[given_in] = {name: value for name, value in (flags or {}).items() if value is not None}
     values = {name: value for layer in layers.values() for name, value in layer.items()}
     try:
@@ -82,8 +89,8 @@ def _wrong(error: ValidationError, layers: Mapping[str, Mapping[str, Any]]) -> S
     first = error.errors(include_url=False, include_context=False)[0]
     field = str(first["loc"][0])
     where = next(name for name, layer in reversed(list(layers.items())) if field in layer)
-    came = "" if "key" in field else f" = {first['input']!r}"
-    return SettingsError(f"setting {field}{came}", expected=wanted(first["msg"]), hint=f"set in {where}")
+    value = "" if "key" in field else f" = {first['input']!r}"
+    return SettingsError(f"setting {field}{value}", expected=wanted(first["msg"]), hint=f"set in {where}")
 
 
 def _table(path: Path, section: str, known: list[str]) -> dict[str, Any]:
@@ -94,7 +101,7 @@ def _table(path: Path, section: str, known: list[str]) -> dict[str, Any]:
     for name in document.keys() - set(SECTIONS) - set(ALIASES):
         raise SettingsError(f"{path}: unknown table [{name}]", hint=nearest(name, list(SECTIONS)))
     table: dict[str, Any] = {}
-    for title in (section, *(alias for alias, meant in ALIASES.items() if meant == section)):
+    for title in (section, *(alias for alias, table_name in ALIASES.items() if table_name == section)):
         entries = document.get(title, {})
         if not isinstance(entries, dict):
             raise SettingsError(f"{path}: {title} is no table", expected=f"[{title}]")
@@ -108,8 +115,8 @@ def _table(path: Path, section: str, known: list[str]) -> dict[str, Any]:
 
 def _variables(known: list[str]) -> dict[str, str]:
     names = {field: (PREFIX + field.upper(), _USUAL.get(field, "")) for field in known}
-    found = {field: next((os.environ[n] for n in pair if os.environ.get(n)), "") for field, pair in names.items()}
-    return {field: value for field, value in found.items() if value}
+    values = {field: next((os.environ[n] for n in pair if os.environ.get(n)), "") for field, pair in names.items()}
+    return {field: value for field, value in values.items() if value}
 
 
 def _refuse_misspelt(known: list[str]) -> None:

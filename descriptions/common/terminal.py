@@ -29,6 +29,32 @@ def show_version(asked: bool) -> None:
         raise SystemExit(0)
 
 
+def create_app(typer: Any, name: str, *, summary: str, example: str) -> Any:
+    """The root of a command line, to which its commands are added: help without arguments, and `--version`.
+
+    Args:
+        typer: the module, which this package does not depend on.
+        name: of the command.
+        summary: what `--help` says first.
+        example: what to type first.
+    """
+    app = typer.Typer(
+        name=name,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="markdown",
+        epilog=f"Example: `{example}`",
+        help=summary,
+    )
+    version = typer.Option(False, "--version", is_eager=True, callback=show_version, help="Show the version and exit.")
+
+    def root(_version: bool = version) -> None:
+        """Keeps `NAME COMMAND` a group however many commands there are."""
+
+    app.callback()(root)
+    return app
+
+
 def run(app: Callable[..., object], **options: Any) -> NoReturn:
     """Run a command-line application and leave with its exit code.
 
@@ -88,7 +114,7 @@ def _wrong_use(error: Any) -> str:
     message = message.partition(", unable to parse")[0]
     message = message.replace("Value error, ", "").replace("Input should be", "expected")
     reasons = getattr(error.__cause__ or error.__context__, "errors", None)
-    if reasons and (came := repr(reasons()[0]["input"])) not in message:
-        message += f", not {came}"
+    if reasons and (value := repr(reasons()[0]["input"])) not in message:
+        message += f", not {value}"
     where = getattr(error.ctx, "command_path", "")
     return f"{message}; type {where} --help" if where else message

@@ -99,7 +99,7 @@ def presets() -> dict[str, Path]:
 
 
 def preset_weights(name: str) -> Path | None:
-    """The weight file of a bundled vision model; None where it brings none, as for CLIP's own weights."""
+    """The weight file of a bundled vision model; None if it has none, as for CLIP's own weights."""
     path = presets().get(name, Path()) / "model.safetensors"
     return path if name in presets() and path.is_file() else None
 

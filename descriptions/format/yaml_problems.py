@@ -89,15 +89,15 @@ def problem(document: CommentedMap, detail: Any) -> Problem:
 
 
 def _message(document: CommentedMap, location: Sequence[Any], detail: Any) -> str:
-    kind, came, message = detail["type"], detail["input"], detail["msg"].removeprefix("Value error, ")
+    kind, value, message = detail["type"], detail["input"], detail["msg"].removeprefix("Value error, ")
     if kind == "extra_forbidden":
         return f"unknown key; {nearest(str(location[-1]), _keys(location)) or 'remove it'}"
     if kind == "missing":
         return "is missing"
-    if location and (came is None or came == ""):
+    if location and (value is None or value == ""):
         return _left_empty(document, location)
-    if isinstance(came, (str, int, float, bool, date)):
-        message = f"{message[0].lower()}{message[1:]}, not {str(came) if isinstance(came, date) else repr(came):.80}"
+    if isinstance(value, (str, int, float, bool, date)):
+        message = f"{message[0].lower()}{message[1:]}, not {str(value) if isinstance(value, date) else repr(value):.80}"
         message += "; put it in quotes" if kind == "string_type" else ""
     return str(message)
 
@@ -161,8 +161,8 @@ def _cut(mapping: CommentedMap, names: Sequence[str], entry: str) -> Iterator[Cu
 
 def _comment(node: Any, key: Any) -> str:
     """The comment on the line of a value; empty when there is none."""
-    kept = node.ca.items.get(key) if isinstance(node, CommentedMap | CommentedSeq) else None
-    for token in kept or ():
+    comments = node.ca.items.get(key) if isinstance(node, CommentedMap | CommentedSeq) else None
+    for token in comments or ():
         if token is not None and not isinstance(token, list) and token.value.startswith("#"):
             return str(token.value.split("\n")[0].strip())
     return ""

@@ -6,37 +6,31 @@ from typing import Annotated, Any
 
 import typer
 
+from detector.cli.options import AsJson, BitsOption, CategoriesOption, MaxPixelsOption, SettingsCommand
+
 app = typer.Typer(no_args_is_help=True, help="Check, summarise or convert a data set; nothing is written into it.")
 
 Root = Annotated[Path, typer.Argument(help="Data set, one category of it, or a manifest.")]
-Category = Annotated[list[str] | None, typer.Option("--category", help="Only this category; may be repeated.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
 
-@app.command()
+@app.command(cls=SettingsCommand)
 def check(
     root: Root,
-    category: Category = None,
+    category: CategoriesOption = None,
     as_json: AsJson = False,
-    bits: Annotated[
-        int | None, typer.Option(min=8, max=16, help="Bits used in 16-bit files; by default found out per folder.")
-    ] = None,
-    max_pixels: Annotated[
-        int | None,
-        typer.Option(min=1, help="Refuse larger pictures before decoding them; 100 million by default."),
-    ] = None,
+    bits: BitsOption = None,
+    max_pixels: MaxPixelsOption = None,
 ) -> None:
     """Open every file and name each bad one. Exit code 1 when anything would spoil a run."""
-    from descriptions.common.settings import load
     from detector.console import encodable
     from detector.data import open_data
     from detector.data.check import check as find_problems
     from detector.images.load import ReadOptions
-    from detector.settings import SECTION, DetectorSettings
+    from detector.settings import read_settings
 
-    settings = load(DetectorSettings, SECTION)
+    settings = read_settings(bits=bits, max_pixels=max_pixels)
     data = open_data(root, category or ())
-    problems = list(find_problems(data, ReadOptions(bits or settings.bits, max_pixels or settings.max_pixels)))
+    problems = list(find_problems(data, ReadOptions(settings.bits, settings.max_pixels)))
     severe = sum(problem.severe for problem in problems)
     if as_json:
         typer.echo(json.dumps({"samples": len(data.samples), "problems": [problem._asdict() for problem in problems]}))
@@ -50,7 +44,7 @@ def check(
 
 
 @app.command()
-def summary(root: Root, category: Category = None, as_json: AsJson = False) -> None:
+def summary(root: Root, category: CategoriesOption = None, as_json: AsJson = False) -> None:
     """Count images, defects and masks by category."""
     from detector.data import open_data
 

@@ -6,17 +6,16 @@ from typing import Annotated
 
 import typer
 
+from detector.cli.options import CategoriesOption, DescriptionsDirOption, DescriptionsOption, NamesOption
+
 
 def boxes(
     root: Annotated[Path, typer.Argument(help="Data set with masks.")],
     to: Annotated[Path, typer.Option("--to", help="JSON file to write, outside the data set.")],
-    category: Annotated[list[str] | None, typer.Option(help="Only this one; repeatable.")] = None,
-    descriptions: Annotated[list[str] | None, typer.Option(help="Version, as capsule@2; else the default.")] = None,
-    descriptions_dir: Annotated[Path | None, typer.Option(help="Library folder.")] = None,
-    names: Annotated[
-        list[str] | None,
-        typer.Option("--map", metavar="FOLDER=DESCRIPTION", help="Category of another name; may be repeated."),
-    ] = None,
+    category: CategoriesOption = None,
+    descriptions: DescriptionsOption = None,
+    descriptions_dir: DescriptionsDirOption = None,
+    names: NamesOption = None,
 ) -> None:
     """Write boxes around masked defects, with the phrases of the descriptions, in COCO format.
 

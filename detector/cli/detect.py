@@ -5,6 +5,28 @@ from typing import Annotated, Literal
 
 import typer
 
+from detector.cli.options import (
+    BatchSizeOption,
+    BitsOption,
+    CheckpointOption,
+    DescriptionsDirOption,
+    DeviceOption,
+    DinoTextOption,
+    DinoWeightsOption,
+    FormOption,
+    GateOption,
+    LocalizerOption,
+    MaxPixelsOption,
+    MaxSizeOption,
+    PhotosArgument,
+    PrecisionOption,
+    PresetOption,
+    PretrainedOption,
+    RefOption,
+    TileOption,
+    WorkersOption,
+)
+
 _EXAMPLE = """Find defects in photos.
 
 Example: `detector detect photos/ --category capsule --out runs/capsule`
@@ -16,21 +38,16 @@ threshold comes from good photos alone. With --fail-on anomalous the exit code i
 
 
 def detect(
-    ctx: typer.Context,
-    paths: Annotated[list[str], typer.Argument(help="Files, folders, globs, or - for a list.", show_default=False)],
-    category: Annotated[str, typer.Option(help="capsule, capsule@2 or capsule@reviewed.", show_default=False)],
-    descriptions_dir: Annotated[Path | None, typer.Option(help="Folder of description files.")] = None,
-    preset: Annotated[str | None, typer.Option(help="mini (bundled, default) or vitl.")] = None,
-    checkpoint: Annotated[Path | None, typer.Option(help="A checkpoint instead of a preset.")] = None,
-    pretrained: Annotated[str | None, typer.Option(help="CLIP weights: an open_clip tag or a file.")] = None,
-    localizer: Annotated[
-        Literal["self", "none", "grounding-dino"], typer.Option(help="Who says where the anomaly may be.")
-    ] = "self",
-    dino_weights: Annotated[Path | None, typer.Option(help="Grounding DINO checkpoint.")] = None,
-    dino_text: Annotated[str, typer.Option(help="Folder with BERT's vocab.txt, or a hub name.")] = "bert-base-uncased",
-    gate: Annotated[
-        Literal["soft", "hard", "none"], typer.Option(help="What the map is outside the boxes of Grounding DINO.")
-    ] = "soft",
+    paths: PhotosArgument,
+    category: RefOption,
+    descriptions_dir: DescriptionsDirOption = None,
+    preset: PresetOption = None,
+    checkpoint: CheckpointOption = None,
+    pretrained: PretrainedOption = None,
+    localizer: LocalizerOption = None,
+    dino_weights: DinoWeightsOption = None,
+    dino_text: DinoTextOption = None,
+    gate: GateOption = None,
     threshold: Annotated[
         str | None,
         typer.Option(help="Score from which an image is anomalous: a number, from-eval:RUN, or auto (a guess)."),
@@ -55,35 +72,35 @@ def detect(
     maps: Annotated[
         Literal["npy", "tiff"] | None, typer.Option(help="Also save raw maps: float16 .npy, or 16-bit .tiff.")
     ] = None,
-    form: Annotated[Literal["table", "json", "csv"], typer.Option("--format", help="What goes to stdout.")] = "table",
-    tile: Annotated[int | None, typer.Option(min=32, help="Cut larger images into windows of so many pixels.")] = None,
-    max_size: Annotated[int, typer.Option(min=16, help="Shrink larger images to this long side.")] = 4096,
-    bits: Annotated[
-        int | None, typer.Option(min=8, max=16, help="Bits used in 16-bit files; by default found out per folder.")
-    ] = None,
-    max_pixels: Annotated[int, typer.Option(min=1, help="Refuse larger pictures before decoding them.")] = 100_000_000,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
-    batch_size: Annotated[str, typer.Option(help="Images a step, or auto.")] = "auto",
-    workers: Annotated[int, typer.Option(min=1, help="Threads that read images.")] = 2,
+    form: FormOption = "table",
+    tile: TileOption = None,
+    max_size: MaxSizeOption = None,
+    bits: BitsOption = None,
+    max_pixels: MaxPixelsOption = None,
+    device: DeviceOption = None,
+    precision: PrecisionOption = None,
+    batch_size: BatchSizeOption = None,
+    workers: WorkersOption = None,
     resume: Annotated[bool, typer.Option(help="Go on where a stopped run with the same --out ended.")] = False,
 ) -> None:
     """See `_EXAMPLE`, which is what --help shows."""
     from detector.runs.detect import run_detect
     from detector.runs.detect_request import DetectRequest
     from detector.scoring.predict import ScoringSettings
+    from detector.settings import DinoFiles, ModelChoice, ProcessorChoice, ReadSettings, read_settings
 
-    source = ctx.get_parameter_source("dino_weights")
-    if localizer != "grounding-dino" and source and source.name == "DEFAULT_MAP":
-        dino_weights = None  # kept in the settings for runs that use it, not asked for in this one
+    settings = read_settings(
+        preset=preset, checkpoint=checkpoint, pretrained=pretrained, localizer=localizer, dino_weights=dino_weights,
+        dino_text=dino_text, gate=gate, max_size=max_size, bits=bits, max_pixels=max_pixels, device=device,
+        precision=precision, batch_size=batch_size, workers=workers,
+    )  # fmt: skip
     request = DetectRequest(
-        paths=tuple(paths), category=category, descriptions_dir=descriptions_dir, preset=preset,
-        checkpoint=checkpoint, pretrained=pretrained,
-        settings=ScoringSettings(localizer=localizer, gate=gate), dino_weights=dino_weights, dino_text=dino_text,
+        paths=tuple(paths), category=category, descriptions_dir=descriptions_dir,
+        settings=ScoringSettings(localizer=settings.localizer, gate=settings.gate),
         references=tuple(references or ()), rotations=rotations, together=together, false_alarms=false_alarms,
-        threshold=threshold, fail_on=fail_on, out=out, maps=maps, form=form, tile=tile, max_size=max_size,
-        bits=bits, max_pixels=max_pixels, device=device, precision=precision,
-        batch_size=batch_size, workers=workers, resume=resume,
+        threshold=threshold, fail_on=fail_on, out=out, maps=maps, form=form, tile=tile,
+        batch_size=str(settings.batch_size), workers=settings.workers, resume=resume,
+        **settings.group(ModelChoice, DinoFiles, ProcessorChoice, ReadSettings),
     )  # fmt: skip
     raise typer.Exit(run_detect(request))
 

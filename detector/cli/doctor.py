@@ -1,13 +1,14 @@
 """`detector doctor`."""
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from detector.cli.options import DescriptionsDirOption
+
 
 def doctor(
-    descriptions_dir: Annotated[Path | None, typer.Option(help="Folder of description files.")] = None,
+    descriptions_dir: DescriptionsDirOption = None,
     form: Annotated[Literal["table", "json"], typer.Option("--format", help="What goes to stdout.")] = "table",
 ) -> None:
     """Say what is installed, which weights are where, what works now, and what to type for the rest.
@@ -19,15 +20,15 @@ def doctor(
     from detector import console
     from detector.runs.doctor import checks
 
-    found = list(checks(descriptions_dir))
+    lines = list(checks(descriptions_dir))
     if form == "json":
-        console.print_json({"checks": [each._asdict() for each in found]})
+        console.print_json({"checks": [each._asdict() for each in lines]})
     else:
         marks = {"ok": "[green]ok[/]", "missing": "[red]missing[/]", "optional": "[yellow]optional[/]"}
         shown = console.table("", "what", "state", "found", "to type")
-        for each in found:
+        for each in lines:
             shown.add_row(
                 console.safe(each.subject), marks[each.state], console.safe(each.found), console.safe(each.hint)
             )
         console.stdout().print(shown)
-    raise typer.Exit(1 if any(each.state == "missing" for each in found) else 0)
+    raise typer.Exit(1 if any(each.state == "missing" for each in lines) else 0)

@@ -5,6 +5,27 @@ from typing import Annotated, Literal
 
 import typer
 
+from detector.cli.options import (
+    DATA_PANEL,
+    BitsOption,
+    CategoriesOption,
+    CheckpointOption,
+    DescriptionsDirOption,
+    DeviceOption,
+    DinoTextOption,
+    DinoWeightsOption,
+    FormOption,
+    GateOption,
+    LocalizerOption,
+    MaxPixelsOption,
+    MaxSizeOption,
+    NamesOption,
+    PrecisionOption,
+    PresetOption,
+    PretrainedOption,
+    TileOption,
+)
+
 _HELP = """Compare description versions on a data set, with error bars.
 
 Example: `detector eval --data data/mvtec --category capsule --descriptions capsule@1 --descriptions capsule@2`
@@ -17,27 +38,25 @@ shares the work between processes that write into one --out. `--compare RUN RUN`
 
 
 def evaluate(
-    data: Annotated[Path | None, typer.Option(help="Data set, or manifest.", show_default=False)] = None,
-    category: Annotated[list[str] | None, typer.Option(help="Only this one; may be repeated.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Data set, or manifest.", show_default=False, rich_help_panel=DATA_PANEL)
+    ] = None,
+    category: CategoriesOption = None,
     descriptions: Annotated[
-        list[str] | None, typer.Option(help="capsule@2, or @reviewed for every category; may be repeated.")
+        list[str] | None,
+        typer.Option(help="capsule@2, or @reviewed for every category; may be repeated.", rich_help_panel=DATA_PANEL),
     ] = None,
     more: Annotated[list[str] | None, typer.Argument(metavar="[REF]...", help="More versions.")] = None,
-    descriptions_dir: Annotated[Path | None, typer.Option(help="Folder of description files.")] = None,
-    names: Annotated[
-        list[str] | None,
-        typer.Option("--map", metavar="FOLDER=DESCRIPTION", help="Category of another name; may be repeated."),
-    ] = None,
-    preset: Annotated[str | None, typer.Option(help="mini (bundled, default) or vitl.")] = None,
-    checkpoint: Annotated[Path | None, typer.Option(help="A checkpoint instead of a preset.")] = None,
-    pretrained: Annotated[str | None, typer.Option(help="CLIP weights: an open_clip tag or a file.")] = None,
-    localizer: Annotated[
-        Literal["self", "none", "grounding-dino"], typer.Option(help="Who says where the anomaly may be.")
-    ] = "self",
-    dino_weights: Annotated[Path | None, typer.Option(help="Grounding DINO checkpoint.")] = None,
-    dino_text: Annotated[str, typer.Option(help="Folder with BERT's vocab.txt, or a hub name.")] = "bert-base-uncased",
+    descriptions_dir: DescriptionsDirOption = None,
+    names: NamesOption = None,
+    preset: PresetOption = None,
+    checkpoint: CheckpointOption = None,
+    pretrained: PretrainedOption = None,
+    localizer: LocalizerOption = None,
+    dino_weights: DinoWeightsOption = None,
+    dino_text: DinoTextOption = None,
     position: Annotated[bool, typer.Option(help="Name the found region in the text.")] = True,
-    gate: Annotated[Literal["soft", "hard", "none"], typer.Option(help="The map outside the boxes.")] = "soft",
+    gate: GateOption = None,
     adapter: Annotated[bool, typer.Option(help="Send the image feature through the adapter.")] = True,
     decoders: Annotated[Literal["all", "linear", "conv"], typer.Option(help="Maps that take part.")] = "all",
     contributions: Annotated[bool, typer.Option(help="Leave out each description in turn.")] = True,
@@ -46,7 +65,7 @@ def evaluate(
     seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap and the random words.")] = 0,
     references: Annotated[
         list[int] | None,
-        typer.Option(min=1, help="Compare with so many photos of train/good as well; may be repeated."),
+        typer.Option(min=1, help="Also compare with this number of photos of train/good; may be repeated."),
     ] = None,
     reference_draws: Annotated[int, typer.Option(min=1, help="Draws of references, by --seed.")] = 5,
     together: Annotated[
@@ -56,16 +75,14 @@ def evaluate(
     out: Annotated[Path, typer.Option(help="Folder for results, report and run.json.")] = Path("runs/eval"),
     cache: Annotated[bool, typer.Option(help="Keep image features on disk.")] = True,
     cache_dir: Annotated[Path | None, typer.Option(help="Where; the user's cache folder by default.")] = None,
-    cache_gb: Annotated[float, typer.Option(min=0, help="How many GB of them.")] = 20.0,
-    tile: Annotated[int | None, typer.Option(min=32, help="Cut larger images into windows of so many pixels.")] = None,
-    max_size: Annotated[int, typer.Option(min=16, help="Shrink larger images to this long side.")] = 4096,
-    bits: Annotated[
-        int | None, typer.Option(min=8, max=16, help="Bits used in 16-bit files; by default found out per folder.")
-    ] = None,
-    max_pixels: Annotated[int, typer.Option(min=1, help="Refuse larger pictures before decoding them.")] = 100_000_000,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
-    form: Annotated[Literal["table", "json", "csv"], typer.Option("--format", help="What goes to stdout.")] = "table",
+    cache_gb: Annotated[float | None, typer.Option(min=0, help="How many GB of them.")] = None,
+    tile: TileOption = None,
+    max_size: MaxSizeOption = None,
+    bits: BitsOption = None,
+    max_pixels: MaxPixelsOption = None,
+    device: DeviceOption = None,
+    precision: PrecisionOption = None,
+    form: FormOption = "table",
     compare: Annotated[
         tuple[Path, Path] | None, typer.Option(help="Two finished runs, instead of an evaluation.", show_default=False)
     ] = None,
@@ -74,22 +91,26 @@ def evaluate(
     from detector.evaluate.errors import EvaluationError
     from detector.runs.evaluate import Request, run, run_compare
     from detector.scoring.predict import ScoringSettings
+    from detector.settings import DinoFiles, ModelChoice, ProcessorChoice, ReadSettings, read_settings
 
     if compare:
         run_compare(*compare, form)
         return
     if data is None:
         raise EvaluationError("no data set", expected="--data DIR, or --compare RUN RUN")
+    settings = read_settings(
+        preset=preset, checkpoint=checkpoint, pretrained=pretrained, localizer=localizer, dino_weights=dino_weights,
+        dino_text=dino_text, gate=gate, max_size=max_size, bits=bits, max_pixels=max_pixels, device=device,
+        precision=precision, cache_gb=cache_gb,
+    )  # fmt: skip
+    scoring = ScoringSettings(localizer=settings.localizer, position=position, gate=settings.gate)
     request = Request(
         data=data, categories=tuple(category or ()), descriptions=(*(descriptions or ()), *(more or ())),
-        descriptions_dir=descriptions_dir, names=tuple(names or ()), preset=preset, checkpoint=checkpoint,
-        pretrained=pretrained,
-        scoring=ScoringSettings(localizer=localizer, position=position, gate=gate), adapter=adapter, decoders=decoders,
-        contributions=contributions, leak_free=leak_free, draws=draws, seed=seed, shard=shard,
+        descriptions_dir=descriptions_dir, names=tuple(names or ()), scoring=scoring, adapter=adapter,
+        decoders=decoders, contributions=contributions, leak_free=leak_free, draws=draws, seed=seed, shard=shard,
         references=tuple(dict.fromkeys(references or ())), reference_draws=reference_draws, together=together,
-        out=out, cache=cache, cache_dir=cache_dir, cache_limit=int(cache_gb * 1e9), device=device,
-        dino_weights=dino_weights,
-        dino_text=dino_text, precision=precision, tile=tile, max_size=max_size, bits=bits, max_pixels=max_pixels,
+        out=out, cache=cache, cache_dir=cache_dir, cache_limit=int(settings.cache_gb * 1e9), tile=tile,
+        **settings.group(ModelChoice, DinoFiles, ProcessorChoice, ReadSettings),
     )  # fmt: skip
     raise typer.Exit(run(request, form))
 

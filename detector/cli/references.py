@@ -5,32 +5,37 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from detector.cli.options import (
+    AsJson,
+    CheckpointOption,
+    DeviceOption,
+    PhotosArgument,
+    PresetOption,
+    PretrainedOption,
+    SettingsCommand,
+)
+
 if TYPE_CHECKING:
     from detector.context.bank import Bank
     from detector.model.filo import FiLo
+    from detector.settings import DetectorSettings
 
 app = typer.Typer(no_args_is_help=True, help="Keep good photos of a product to compare others with.")
 
 File = Annotated[Path, typer.Argument(help="A .refs.safetensors file.", show_default=False)]
-Photos = Annotated[list[str], typer.Argument(help="Files, folders, globs, or - for a list.", show_default=False)]
-Preset = Annotated[str | None, typer.Option(help="mini (bundled, default) or vitl.")]
-Checkpoint = Annotated[Path | None, typer.Option(help="A checkpoint instead of a preset.")]
-Pretrained = Annotated[str | None, typer.Option(help="CLIP weights: an open_clip tag or a file.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
 
-@app.command()
+@app.command(cls=SettingsCommand)
 def build(
-    photos: Photos,
+    photos: PhotosArgument,
     category: Annotated[str, typer.Option(help="Product, such as capsule.", show_default=False)],
     out: Annotated[Path, typer.Option(help="File to write: NAME.refs.safetensors.", show_default=False)],
     rotations: Annotated[int, typer.Option(min=1, help="Directions each photo is turned to, such as 4 or 8.")] = 1,
     max_patches: Annotated[int | None, typer.Option(min=1, help="Patches a level to keep; all by default.")] = None,
-    preset: Preset = None,
-    checkpoint: Checkpoint = None,
-    pretrained: Pretrained = None,
-    device: Device = "auto",
+    preset: PresetOption = None,
+    checkpoint: CheckpointOption = None,
+    pretrained: PretrainedOption = None,
+    device: DeviceOption = None,
 ) -> None:
     """Read good photos, calibrate them against each other, and write them as one file.
 
@@ -41,12 +46,15 @@ def build(
     from detector.context.bank import Bank
     from detector.context.storage import require_name
     from detector.images.find import find_images
+    from detector.settings import read_settings
+    from detector.weights.registry import DEFAULT
 
     require_name(out)
     listing = find_images(photos)
-    model = _model(preset, checkpoint, pretrained, device)
+    settings = read_settings(preset=preset, checkpoint=checkpoint, pretrained=pretrained, device=device)
     bank = Bank.from_images(
-        model, listing.photos, category=category.split("@")[0], preset=str(checkpoint or preset or "mini"),
+        _model(settings), listing.photos, category=category.split("@")[0],
+        preset=str(settings.checkpoint or settings.preset or DEFAULT),
         rotations=rotations, max_patches=max_patches,
     )  # fmt: skip
     _keep(bank, out, listing.left_out())
@@ -98,14 +106,14 @@ def check(file: File, as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(cls=SettingsCommand)
 def add(
     file: File,
-    photos: Photos,
-    preset: Preset = None,
-    checkpoint: Checkpoint = None,
-    pretrained: Pretrained = None,
-    device: Device = "auto",
+    photos: PhotosArgument,
+    preset: PresetOption = None,
+    checkpoint: CheckpointOption = None,
+    pretrained: PretrainedOption = None,
+    device: DeviceOption = None,
 ) -> None:
     """Add good photos to a file of references, which is calibrated anew.
 
@@ -113,10 +121,12 @@ def add(
     """
     from detector.context.storage import load_bank
     from detector.images.find import find_images
+    from detector.settings import read_settings
 
+    settings = read_settings(preset=preset, checkpoint=checkpoint, pretrained=pretrained, device=device)
     bank = load_bank(file)
     listing = find_images(photos)
-    _keep(bank.add(_model(preset, checkpoint, pretrained, device), listing.photos), file, listing.left_out())
+    _keep(bank.add(_model(settings), listing.photos), file, listing.left_out())
 
 
 @app.command()
@@ -133,13 +143,12 @@ def remove(
     _keep(load_bank(file).remove(names), file)
 
 
-def _model(preset: str | None, checkpoint: Path | None, pretrained: str | None, device: str) -> "FiLo":
+def _model(settings: "DetectorSettings") -> "FiLo":
     from detector.device import resolve_device, resolve_precision
-    from detector.weights.registry import load_model
+    from detector.runs.components import load_chosen_model
 
-    where = resolve_device(device)
-    model = load_model(preset, checkpoint, pretrained)
-    return model.to(device=where, dtype=resolve_precision("auto", where)).eval()
+    where = resolve_device(settings.device)
+    return load_chosen_model(settings).to(device=where, dtype=resolve_precision("auto", where)).eval()
 
 
 def _keep(bank: "Bank", path: Path, *notes: str) -> None:

@@ -31,13 +31,13 @@ def boxes_of(mask: NDArray[np.bool_]) -> list[PixelBox]:
     from scipy import ndimage
 
     labels, _ = ndimage.label(mask, structure=np.ones((3, 3)))
-    found = []
+    boxes = []
     for number, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1):
         area = int((labels[rows, columns] == number).sum())
         if area >= SMALLEST:
             width, height = columns.stop - columns.start, rows.stop - rows.start
-            found.append(PixelBox(int(columns.start), int(rows.start), int(width), int(height), area))
-    return sorted(found, key=lambda box: (box.y, box.x))
+            boxes.append(PixelBox(int(columns.start), int(rows.start), int(width), int(height), area))
+    return sorted(boxes, key=lambda box: (box.y, box.x))
 
 
 def phrase_for(defect: str, texts: Iterable[str]) -> str:

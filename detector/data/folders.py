@@ -198,8 +198,8 @@ def _unknown_kinds(roots: Iterable[Path], kinds: Sequence[Path]) -> Iterator[str
 
 def _unread(read: Mapping[Path, _Kind]) -> Iterator[str]:
     """Folders without images that hold folders with images."""
-    for kind, found in read.items():
-        if not found.samples and (deeper := [each for each in subfolders(kind) if images_in(each)]):
+    for kind, contents in read.items():
+        if not contents.samples and (deeper := [each for each in subfolders(kind) if images_in(each)]):
             yield f"{kind}: pictures in {deeper[0].name}/ below it are not read"
 
 

@@ -82,8 +82,8 @@ def is_real_iad(document: Any) -> bool:
 
 def real_iad_files(root: Path) -> list[Path]:
     """JSON files of Real-IAD below `root`, at most two folders deep, sorted by name."""
-    found = [path for depth in ("*.json", "*/*.json", "*/*/*.json") for path in root.glob(depth)]
-    return sorted(path for path in found if path.name != META and is_real_iad(_tried(path)))
+    lists = [path for depth in ("*.json", "*/*.json", "*/*/*.json") for path in root.glob(depth)]
+    return sorted(path for path in lists if path.name != META and is_real_iad(_tried(path)))
 
 
 def one_listing_each(listings: Sequence[Path]) -> list[Path]:

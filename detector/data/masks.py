@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from scipy.ndimage import maximum_filter, minimum_filter
 
-from detector.images.load import BROKEN, MAX_PIXELS, SUFFIXES, ImageError, mask_at, refuse_huge, why
+from detector.defaults import MAX_PIXELS
+from detector.images.load import BROKEN, SUFFIXES, ImageError, mask_at, refuse_huge, why
 
 LOSSY = frozenset({"JPEG", "WEBP", "MPO"})
 """Formats whose black pixels are not all 0."""

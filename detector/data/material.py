@@ -68,8 +68,8 @@ def gather(
         raise TrainingDataError(f"{root} has no images in split {split!r}", expected="train, test or all")
     present = sorted({sample.category for sample in samples})
     described = read_names(names, data.categories, store)
-    chosen = _chosen(refs, present, described)
-    files = {name: load_described(store, name, described, chosen.get(name)) for name in present}
+    versions = _chosen(refs, present, described)
+    files = {name: load_described(store, name, described, versions.get(name)) for name in present}
     return Material(samples, files, split, reading)
 
 
@@ -96,7 +96,7 @@ def require_unseen(trained: Iterable[str], unseen: Iterable[str], *, named: Iter
 def _chosen(refs: Sequence[str], categories: Sequence[str], names: Names) -> dict[str, Ref]:
     """Reference by category of the data set."""
     described = {name: reference(name, names).category for name in categories}
-    chosen: dict[str, Ref] = {}
+    versions: dict[str, Ref] = {}
     for ref in refs:
         wanted = parse_ref(ref)
         using = [name for name, description in described.items() if description == wanted.category]
@@ -107,5 +107,5 @@ def _chosen(refs: Sequence[str], categories: Sequence[str], names: Names) -> dic
                 expected=", ".join(known),
                 hint=nearest(wanted.category, known),
             )
-        chosen |= dict.fromkeys(using, wanted)
-    return chosen
+        versions |= dict.fromkeys(using, wanted)
+    return versions

@@ -94,7 +94,7 @@ def load_described(store: Store, category: str, names: Names, ref: Ref | None = 
     except UnknownCategoryError as error:
         if wanted.category != slug(category):
             raise
-        raise UnknownCategoryError(error.came, expected=error.expected, hint=_other_name(category, store)) from error
+        raise UnknownCategoryError(error.problem, expected=error.expected, hint=_other_name(category, store)) from error
 
 
 def _other_name(category: str, store: Store) -> str:

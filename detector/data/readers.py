@@ -66,14 +66,14 @@ def open_data(root: str | Path, categories: Iterable[str] = ()) -> DataSet:
         DataError: no such path, no known layout, no image, or an unknown category (with the nearest match).
     """
     root = Path(root)
-    layout, found = _read(root)
-    present = [sample for sample in found.samples if sample.image.is_file()]
-    problems = [*found.problems]
-    problems += [f"{sample.image}: listed but missing" for sample in found.samples if not sample.image.is_file()]
+    layout, contents = _read(root)
+    present = [sample for sample in contents.samples if sample.image.is_file()]
+    problems = [*contents.problems]
+    problems += [f"{sample.image}: listed but missing" for sample in contents.samples if not sample.image.is_file()]
     present = [_without_missing_mask(sample, problems) for sample in present]
     if not present:
         raise DataError(f"{root} holds no images", expected=LAYOUTS, hint=problems[0] if problems else "")
-    data = DataSet(root, layout, tuple(sorted(present, key=_order)), tuple(problems), found.notes)
+    data = DataSet(root, layout, tuple(sorted(present, key=_order)), tuple(problems), contents.notes)
     return _only(data, tuple(categories))
 
 
@@ -135,12 +135,12 @@ def _read_file(root: Path) -> tuple[Layout, Reading]:
 
 def _seen(root: Path) -> str:
     """What lies one and two folders deeper, so that a person sees which folder was meant."""
-    told = [_count(root)] if images_in(root) else []
+    parts = [_count(root)] if images_in(root) else []
     for folder in subfolders(root)[:_MOST_SHOWN]:
         inner = ", ".join(f"{each.name}/ ({_count(each)})" for each in subfolders(folder)[:_MOST_SHOWN])
-        told.append(f"{folder.name}/ ({_count(folder)})" if not inner else f"{folder.name}/ with {inner}")
+        parts.append(f"{folder.name}/ ({_count(folder)})" if not inner else f"{folder.name}/ with {inner}")
     more = len(subfolders(root)) - _MOST_SHOWN
-    return ", ".join(told + [f"{more} more folders"] * (more > 0)) or "nothing"
+    return ", ".join(parts + [f"{more} more folders"] * (more > 0)) or "nothing"
 
 
 def _count(folder: Path) -> str:
@@ -167,13 +167,13 @@ def _only(data: DataSet, named: tuple[str, ...]) -> DataSet:
             )
     if not wanted:
         return data
-    kept: Iterator[Sample] = (sample for sample in data.samples if sample.category in wanted)
+    samples: Iterator[Sample] = (sample for sample in data.samples if sample.category in wanted)
     others = set(data.categories) - set(wanted)
     problems, notes = (
         tuple(line for line in lines if not _is_about(line, data.root, others, wanted))
         for lines in (data.problems, data.notes)
     )
-    return DataSet(data.root, data.layout, tuple(kept), problems, notes)
+    return DataSet(data.root, data.layout, tuple(samples), problems, notes)
 
 
 def _is_about(line: str, root: Path, others: Container[str], wanted: Container[str]) -> bool:

@@ -77,7 +77,7 @@ def _from_phrases(phrases: Sequence[str], object_name: str) -> DescriptionFile:
         )
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        came = f"{'object_name' if first['loc'] == ('object_name',) else 'phrase'} {first['input']!r}"
+        problem = f"{'object_name' if first['loc'] == ('object_name',) else 'phrase'} {first['input']!r}"
         if first["type"] == "value_error":
-            raise AskError(f"{came}: {first['msg'].removeprefix('Value error, ')}") from error
-        raise AskError(came, expected=wanted(first["msg"])) from error
+            raise AskError(f"{problem}: {first['msg'].removeprefix('Value error, ')}") from error
+        raise AskError(problem, expected=wanted(first["msg"])) from error

@@ -21,6 +21,7 @@ from PIL import Image
 from descriptions.common.errors import ForgeError
 from descriptions.format.schema import DescriptionFile
 from descriptions.store import Store
+from detector import defaults
 from detector.detect.asked import Words, described, require_photos
 from detector.detect.detection import Detection, Failure
 from detector.images.load import ImageError
@@ -28,8 +29,8 @@ from detector.localize.base import Localizer
 from detector.model.filo import FiLo
 from detector.scoring.predict import Prediction
 from detector.scoring.predictor import Ask, Options, Predictor
-from detector.scoring.prompts import PromptSet, build_prompts
-from detector.scoring.threshold import Threshold
+from detector.scoring.prompts import PromptSet, create_prompts
+from detector.scoring.threshold import Threshold, ThresholdError
 
 
 class DetectorOptions(Options, total=False):
@@ -60,17 +61,23 @@ class Detector:
         model: FiLo,
         *,
         store: Store | None = None,
-        workers: int = 2,
+        workers: int = defaults.WORKERS,
         threshold: Threshold | None = None,
         **options: Unpack[Options],
     ) -> None:
         self.predictor = Predictor(model, **options)
         self.model, self.device = self.predictor.model, self.predictor.device
         self.batch_size, self.workers = self.predictor.batch_size, max(workers, 1)
-        self.store, self.threshold = store or Store.open(), threshold
+        self.store, self._threshold = store or Store.open(), threshold
+        self._judged: DescriptionFile | None = None  # whose scores the threshold is for
         self.source: Path | None = None
         """File that the model was read from, where it is known."""
-        self._prompts = lru_cache(maxsize=64)(self._build_prompts)
+        self._prompts = lru_cache(maxsize=64)(self._create_prompts)
+
+    @property
+    def threshold(self) -> Threshold | None:
+        """Score from which an image is anomalous, or None; `with_threshold` makes a copy that has another."""
+        return self._threshold
 
     @property
     def localizer(self) -> Localizer | None:
@@ -118,7 +125,8 @@ class Detector:
     def with_threshold(self, threshold: Threshold | float | None) -> "Detector":
         """A copy that judges; model and caches are shared.
 
-        A threshold holds for the model, the options and the words whose scores it was found with.
+        A threshold holds for the model, the options and the words whose scores it was chosen from. The copy therefore
+        judges photos by the first words that it is asked with, and refuses other words; `score` takes any.
 
         Args:
             threshold: score from which an image is anomalous; None for no verdicts.
@@ -127,14 +135,17 @@ class Detector:
             ThresholdError: neither a threshold nor a number.
         """
         other = copy(self)
-        other.threshold = threshold if isinstance(threshold, Threshold | None) else Threshold.given(threshold)
+        other._threshold = threshold if isinstance(threshold, Threshold | None) else Threshold.given(threshold)
+        other._judged = None
         return other
 
     def score(
         self, photos: Iterable[Any], what: Words, *, object_name: str | None = None
     ) -> Float[np.ndarray, " photos"]:
         """Scores alone, in the order of the photos; higher is more abnormal. See `predict`."""
-        return np.array([each.score for each in self.predict(photos, what, object_name=object_name)], dtype=np.float64)
+        unjudged = self.with_threshold(None)
+        scores = [each.score for each in unjudged.predict(photos, what, object_name=object_name)]
+        return np.array(scores, dtype=np.float64)
 
     def predict(self, photos: Iterable[Any], what: Words, *, object_name: str | None = None) -> Iterator[Detection]:
         """Look at photos, one by one in order; memory does not grow with their number.
@@ -150,6 +161,7 @@ class Detector:
             ImageError: a photo that cannot be used, when its turn comes. `stream` goes on behind such photos.
             DescriptionError: a reference to what is not there.
             PromptTooLongError: a phrase that is too long for CLIP.
+            ThresholdError: other words than those that the threshold of this detector has judged by.
         """
         return map(_or_raise, self.stream(require_photos(photos), what, object_name=object_name))
 
@@ -164,7 +176,9 @@ class Detector:
             object_name: as of `predict`.
             detail: also say how near every patch is to every description.
         """
-        prompts = self.prompts(described(self.store, what, object_name))
+        description = described(self.store, what, object_name)
+        self._require_judged_words(description)
+        prompts = self.prompts(description)
         return self._stream(photos, prompts, detail)
 
     def _stream(self, photos: Iterable[Any], prompts: PromptSet, detail: bool) -> Iterator[Detection | Failure]:
@@ -177,14 +191,26 @@ class Detector:
                 else:
                     yield Failure(path, image)
 
+    def _require_judged_words(self, description: DescriptionFile) -> None:
+        """A threshold chosen from the scores of some words says nothing about the scores of others."""
+        if self._threshold is None:
+            return
+        judged = self._judged = self._judged or description
+        if judged.content_hash != description.content_hash:
+            raise ThresholdError(
+                f"the threshold {self._threshold.value:.4g} judges by {_words(judged)}, not by {_words(description)}",
+                expected="the same words, whose scores it was chosen from",
+                hint="use with_threshold(...) for the threshold of these words, or with_threshold(None)",
+            )
+
     def prompts(self, description: DescriptionFile) -> PromptSet:
         """Token ids of a description version, made once for each content."""
         ids = tuple(entry.id for entry in description.anomalies if entry.enabled)  # reported, but not hashed
         prompts: PromptSet = self._prompts(_Hashed((description.content_hash, *ids), description))
         return prompts
 
-    def _build_prompts(self, hashed: "_Hashed") -> PromptSet:
-        return build_prompts(hashed.description, context_tokens=self.model.config.context_tokens)
+    def _create_prompts(self, hashed: "_Hashed") -> PromptSet:
+        return create_prompts(hashed.description, context_tokens=self.model.config.context_tokens)
 
     def _groups(self, images: Iterable[Any]) -> Iterator[list[tuple[str, Image.Image | str]]]:
         """Loaded images (or the reason why not) in batches, a bounded number of them read ahead."""
@@ -223,10 +249,16 @@ class _Hashed(NamedTuple):
         return isinstance(other, _Hashed) and self.content == other.content
 
 
-def _detection(path: str, image: Image.Image, found: Prediction, threshold: Threshold | None) -> Detection:
-    reasons = found.region, found.boxes, found.descriptions
-    phrases = None if found.phrases is None else found.phrases.numpy()
-    return Detection(path, image, found.score, found.heat.numpy(), *reasons, threshold, phrases)
+def _words(description: DescriptionFile) -> str:
+    """Such as `capsule@2 ('thin crack', ...)`, since phrases given for once have no version of their own."""
+    texts = description.enabled_texts
+    return f"{description.ref} ({', '.join([*map(repr, texts[:1]), *(['...'] if texts[1:] else [])])})"
+
+
+def _detection(path: str, image: Image.Image, prediction: Prediction, threshold: Threshold | None) -> Detection:
+    reasons = prediction.region, prediction.boxes, prediction.descriptions
+    phrases = None if prediction.phrases is None else prediction.phrases.numpy()
+    return Detection(path, image, prediction.score, prediction.anomaly_map.numpy(), *reasons, threshold, phrases)
 
 
 def _or_raise(result: Detection | Failure) -> Detection:

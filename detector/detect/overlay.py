@@ -1,4 +1,4 @@
-"""Pictures for people: the image, its heat map, contour, boxes, score, and the description that fired most."""
+"""Pictures for people: the image, its anomaly map, contour, boxes, score, and the description that fired most."""
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
@@ -34,9 +34,9 @@ def colours(values: Float[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
     return np.asarray(_TABLE.astype(np.uint8)[places])
 
 
-def stretched(heat: Float[np.ndarray, "h w"], low: float, high: float) -> Float[np.ndarray, "h w"]:
+def stretched(anomaly_map: Float[np.ndarray, "h w"], low: float, high: float) -> Float[np.ndarray, "h w"]:
     """`low`..`high` spread over [0, 1]; values outside are clipped."""
-    return np.clip((heat - low) / max(high - low, 1e-6), 0, 1)
+    return np.clip((anomaly_map - low) / max(high - low, 1e-6), 0, 1)
 
 
 def contour(mask: Bool[np.ndarray, "h w"], width: int = 2) -> Bool[np.ndarray, "h w"]:
@@ -46,7 +46,7 @@ def contour(mask: Bool[np.ndarray, "h w"], width: int = 2) -> Bool[np.ndarray, "
 
 def picture(
     image: Image.Image,
-    heat: Float[np.ndarray, "h w"],
+    anomaly_map: Float[np.ndarray, "h w"],
     *,
     title: str,
     subtitle: str = "",
@@ -56,11 +56,11 @@ def picture(
     basis: str = "",
     marked: bool = True,
 ) -> Image.Image:
-    """Two panels side by side: the image with boxes and contour, and the heat map over it with its scale of colours.
+    """Two panels side by side: the image with boxes and contour, and the anomaly map over it with its scale of colours.
 
     Args:
         image: any size; both panels keep its aspect.
-        heat: of the whole image, at any size.
+        anomaly_map: of the whole image, at any size.
         title: large, above.
         subtitle: small, below the title.
         boxes: drawn on the left panel with their phrase and score.
@@ -70,7 +70,7 @@ def picture(
         marked: whether contour and boxes are drawn at all; an image that is called good has none.
     """
     panel = _panel(image)
-    field = resized(heat, panel.size)
+    field = resized(anomaly_map, panel.size)
     level = float(field.mean() + field.max()) / 2 if level is None else level
     grey = np.asarray(panel.convert("L").convert("RGB"), dtype=np.float32)
     over = Image.fromarray((0.45 * grey + 0.55 * colours(stretched(field, *limits))).round().astype(np.uint8))
@@ -121,9 +121,9 @@ def _panel(image: Image.Image) -> Image.Image:
     return image.convert("RGB").resize(size, Image.Resampling.LANCZOS if scale < 1 else Image.Resampling.BICUBIC)
 
 
-def resized(heat: Float[np.ndarray, "h w"], size: tuple[int, int]) -> Float[np.ndarray, "height width"]:
+def resized(anomaly_map: Float[np.ndarray, "h w"], size: tuple[int, int]) -> Float[np.ndarray, "height width"]:
     """A map at another size, (width, height)."""
-    floating = Image.fromarray(np.asarray(heat, dtype=np.float32))
+    floating = Image.fromarray(np.asarray(anomaly_map, dtype=np.float32))
     return np.asarray(floating.resize(size, Image.Resampling.BILINEAR), dtype=np.float32)
 
 

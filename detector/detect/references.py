@@ -68,7 +68,7 @@ class ReferenceScorer:
         self.grid = (side, side)
         pictures = [predictor.load(reference.name) for reference in self.bank.info.references]
         predictions = [predictor.predict([picture], [Ask(prompts, detail=True)])[0][0] for picture in pictures]
-        words = [self._words(each.heat.numpy()) for each in predictions]
+        words = [self._words(each.anomaly_map.numpy()) for each in predictions]
         self.namer = Namer(prompts, [each.phrases.numpy() for each in predictions if each.phrases is not None])
         self.words_scale = Scale.of(np.stack(words))
         self.good = [
@@ -77,8 +77,8 @@ class ReferenceScorer:
         ]
         """Score of every reference against the others."""
 
-    def _words(self, heat: Float[np.ndarray, "height width"]) -> Float[np.ndarray, " patches"]:
-        return on_grid(heat, self.grid)
+    def _words(self, anomaly_map: Float[np.ndarray, "height width"]) -> Float[np.ndarray, " patches"]:
+        return on_grid(anomaly_map, self.grid)
 
     def _fused(
         self, words: Float[np.ndarray, " patches"], distances: Float[np.ndarray, " patches"]
@@ -137,15 +137,15 @@ def placed(
 
     The score is the mean of the highest 1 % of patches. The map is squashed into [0, 1], alike in every photo.
     """
-    heat = squashed(on_picture(fused, grid, (detection.map.shape[0], detection.map.shape[1])))
-    place: Localisation = peak(torch.from_numpy(heat))
+    anomaly_map = squashed(on_picture(fused, grid, (detection.map.shape[0], detection.map.shape[1])))
+    place: Localisation = peak(torch.from_numpy(anomaly_map))
     named = namer.named(detection, fused, grid)
     score = top_mean(fused)
-    return detection._replace(score=score, map=heat, boxes=place.boxes, region=place.region, matches=named)
+    return detection._replace(score=score, map=anomaly_map, boxes=place.boxes, region=place.region, matches=named)
 
 
 def squashed(deviations: Float[np.ndarray, "height width"]) -> Float[np.ndarray, "height width"]:
     """Deviations from good in [0, 1): 0 where a patch is no worse than the mean of good ones, 0.5 at `HALF`."""
     above = np.clip(deviations, 0, None)
-    heat: Float[np.ndarray, "height width"] = (above / (above + HALF)).astype(np.float32)
-    return heat
+    anomaly_map: Float[np.ndarray, "height width"] = (above / (above + HALF)).astype(np.float32)
+    return anomaly_map

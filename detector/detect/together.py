@@ -104,17 +104,17 @@ class TogetherScorer:
         detections = (result[1] for result in self._results.values() if not isinstance(result, Failure))
         return Namer(prompts, [each.phrases for each in detections if each.phrases is not None])
 
-    def _see(self, content: str, picture: Image.Image, heat: Float[np.ndarray, "height width"]) -> None:
+    def _see(self, content: str, picture: Image.Image, anomaly_map: Float[np.ndarray, "height width"]) -> None:
         if content not in self.seen:
             tokens = tuple(level.half().cpu() for level in self.reader.read([picture])[0])
-            self.seen[content] = _Seen(tokens, on_grid(heat, self.grid))
+            self.seen[content] = _Seen(tokens, on_grid(anomaly_map, self.grid))
 
     def _see_references(self, references: ReferenceScorer, prompts: PromptSet) -> None:
         for reference in references.bank.info.references:
             if reference.content not in self.seen:
                 picture = self.predictor.load(reference.name)
                 prediction: Prediction = self.predictor.predict([picture], [Ask(prompts)])[0][0]
-                self._see(reference.content, picture, prediction.heat.numpy())
+                self._see(reference.content, picture, prediction.anomaly_map.numpy())
 
     def _require_some(self) -> None:
         if self.photos < 2:

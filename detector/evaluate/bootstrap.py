@@ -114,6 +114,6 @@ def interval(values: NDArray[np.float64], level: float = LEVEL) -> Interval | No
     return float(low), float(high)
 
 
-def excludes_zero(found: Interval | None) -> bool:
+def excludes_zero(bounds: Interval | None) -> bool:
     """Whether all of an interval lies on one side of zero."""
-    return found is not None and (found[0] > 0 or found[1] < 0)
+    return bounds is not None and (bounds[0] > 0 or bounds[1] < 0)

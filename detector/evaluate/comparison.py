@@ -147,7 +147,7 @@ def _by_name(plan: Plan, values: dict[str, T]) -> dict[str, T]:
     described: dict[str, list[T]] = {}
     for category, value in values.items():
         described.setdefault(reference(category, plan.names).category, []).append(value)
-    alone = {name: found[0] for name, found in described.items() if len(found) == 1}
+    alone = {name: alternatives[0] for name, alternatives in described.items() if len(alternatives) == 1}
     return alone | {slug(category): value for category, value in values.items()}
 
 
@@ -180,25 +180,25 @@ def _summarise(plan: Plan, scorer: Scorer, jobs: Sequence[_Job]) -> Evaluation:
 
 def _job(plan: Plan, category: str, model: FiLo) -> _Job:
     """Variants of one category: its description versions, then the controls of the first."""
-    meant = reference(category, plan.names).category
+    product = reference(category, plan.names).category
     files = [_load(plan, category, text) for text in plan.descriptions or ("",)]
-    chosen = {name: file for name, file in files if file is not None}  # a reference given twice counts once
-    if not chosen:
+    versions = {name: file for name, file in files if file is not None}  # a reference given twice counts once
+    if not versions:
         raise EvaluationError(
             f"no description version for {category!r} among {', '.join(plan.descriptions)}",
-            hint=nearest(meant, plan.store.readable()) or f"type --descriptions {meant}",
+            hint=nearest(product, plan.store.readable()) or f"type --descriptions {product}",
         )
     defects, warnings = plan.data.defects(category), []
-    for name, file in chosen.items():
+    for name, file in versions.items():
         if unread := unread_note(model, file):
             warnings.append(unread)
-        if file.category != meant in plan.store.readable():
+        if file.category != product in plan.store.readable():
             warnings.append(f"{name}: words for another product; there are some for {category}")
         if leaked := leaks(file, defects):
             action = "left out" if plan.leak_free else "a name no one knows beforehand; --leak-free leaves it out"
             warnings.append(f"{name}: {', '.join(leaked)} repeats the name of a defect in {category}: {action}")
-    read = {name: leak_free(file, defects) if plan.leak_free else file for name, file in chosen.items()}
-    hashes = {name: file.content_hash for name, file in chosen.items()}
+    read = {name: leak_free(file, defects) if plan.leak_free else file for name, file in versions.items()}
+    hashes = {name: file.content_hash for name, file in versions.items()}
     variants = [
         describe(name, file, model.config.context_tokens)._replace(content_hash=hashes[name])
         for name, file in read.items()

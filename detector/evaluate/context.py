@@ -138,7 +138,7 @@ def _read(
             continue
         (predictions,) = predictor.predict([picture], [Ask(version.prompts) for version in versions])
         tokens = tuple(level.half().cpu() for level in reader.read([picture])[0])
-        words = tuple(on_grid(each.heat.numpy(), grid) for each in predictions)
+        words = tuple(on_grid(each.anomaly_map.numpy(), grid) for each in predictions)
         yield _Photo(sample, photo_hash(picture), tokens, words)
 
 

@@ -85,7 +85,7 @@ def _failure_path(folder: Path, index: int) -> Path:
     return folder / f"{index:06}.failed.json"
 
 
-def _refusal(came: str) -> EvaluationError:
+def _refusal(problem: str) -> EvaluationError:
     return EvaluationError(
-        came, expected="an empty folder, or the same evaluation to continue", hint="pass another --out"
+        problem, expected="an empty folder, or the same evaluation to continue", hint="pass another --out"
     )

@@ -97,6 +97,6 @@ def gather(paths: Sequence[Path], variant: int) -> Histogram | None:
     total: Histogram | None = None
     for path in paths:
         if (counts := read_counts(path, variant)) is not None:
-            found = unpack_counts(counts)
-            total = found if total is None else Histogram(*(a + b for a, b in zip(total, found, strict=True)))
+            histogram = unpack_counts(counts)
+            total = histogram if total is None else Histogram(*(a + b for a, b in zip(total, histogram, strict=True)))
     return total

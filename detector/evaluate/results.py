@@ -75,7 +75,7 @@ def _means(categories: Sequence[CategoryResult]) -> dict[str, Any]:
     are independent.
     """
     names = [variant.name for variant in categories[0].variants] if categories else []
-    found: dict[str, Any] = {}
+    means: dict[str, Any] = {}
     first: dict[str, Any] = {}
     for name in names:
         rows = [variant for each in categories for variant in each.variants if variant.name == name]
@@ -90,8 +90,8 @@ def _means(categories: Sequence[CategoryResult]) -> dict[str, Any]:
                 row[f"{metric}_difference"] = now - was
                 row[f"{metric}_difference_interval"] = interval(drawn[metric] - first["drawn"][metric])
         first = first or {"values": values, "drawn": drawn}
-        found[name] = row
-    return found
+        means[name] = row
+    return means
 
 
 def _mean_draws(rows: Sequence[VariantResult], metric: str) -> NDArray[np.float64]:
@@ -136,8 +136,8 @@ def write_contributions(out: Path, evaluation: Evaluation) -> None:
 
     `prompt-forge show --scores` and `prompt-forge prune` read these.
     """
-    found = [variant for result in evaluation.categories for variant in result.variants if variant.contributions]
-    for index, variant in enumerate(found):
+    scored = [variant for result in evaluation.categories for variant in result.variants if variant.contributions]
+    for index, variant in enumerate(scored):
         category, version = parse_ref(variant.ref or "")
         content = {
             "category": category,

@@ -68,9 +68,12 @@ class Scorer:
             return ()
         size = self.predictor.model.config.image_size
         mask = read_mask(sample.mask, image_size(sample.image), size)
-        heats = [each.heat.numpy() for each in predictions]
-        square = [heat if heat.shape == (size, size) else enlarged(heat, size, size) for heat in heats]
-        return tuple(pack_counts(count_pixels(heat, mask)) for heat in square)
+        anomaly_maps = [each.anomaly_map.numpy() for each in predictions]
+        square = [
+            anomaly_map if anomaly_map.shape == (size, size) else enlarged(anomaly_map, size, size)
+            for anomaly_map in anomaly_maps
+        ]
+        return tuple(pack_counts(count_pixels(anomaly_map, mask)) for anomaly_map in square)
 
 
 def score_all(

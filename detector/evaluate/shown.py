@@ -25,26 +25,26 @@ def fraction(value: float | None, *, signed: bool = False) -> str:
     return text.replace("0.", ".", 1) if abs(rounded) < 1 else text
 
 
-def between(found: Sequence[float] | None, *, signed: bool = False) -> str:
+def between(bounds: Sequence[float] | None, *, signed: bool = False) -> str:
     """An interval, such as `.800-.901` or `-.010 +.034`; empty where there is none."""
-    if found is None:
+    if bounds is None:
         return ""
-    low, high = (fraction(end, signed=signed) for end in found)
+    low, high = (fraction(end, signed=signed) for end in bounds)
     return f"{low} {high}" if signed else f"{low}-{high}"
 
 
-def is_certain(value: float | None, found: Interval | None) -> bool:
+def is_certain(value: float | None, bounds: Interval | None) -> bool:
     """Whether a difference is beyond doubt: its interval excludes zero, and it does not round to zero."""
-    return value is not None and round(value, DECIMALS) != 0 and excludes_zero(found)
+    return value is not None and round(value, DECIMALS) != 0 and excludes_zero(bounds)
 
 
-def change(value: float | None, found: Interval | None) -> str:
+def change(value: float | None, bounds: Interval | None) -> str:
     """A difference above the two ends of its interval, with a star where it is certain."""
     shown = fraction(value, signed=True)
-    if value is None or found is None:
+    if value is None or bounds is None:
         return shown
-    ends = between(found, signed=True).replace(" ", "\n")  # below each other: six columns must fit into 80
-    return f"{shown}{'*' if is_certain(value, found) else ''}\n{ends}"
+    ends = between(bounds, signed=True).replace(" ", "\n")  # below each other: six columns must fit into 80
+    return f"{shown}{'*' if is_certain(value, bounds) else ''}\n{ends}"
 
 
 def in_words(first: str, other: str, changes: Sequence[tuple[float | None, Interval | None]]) -> str:
@@ -56,7 +56,7 @@ def in_words(first: str, other: str, changes: Sequence[tuple[float | None, Inter
         changes: `other` minus `first` with its interval, for each of `METRICS`.
     """
     sure = [
-        (metric, value) for metric, (value, found) in zip(METRICS, changes, strict=True) if is_certain(value, found)
+        (metric, value) for metric, (value, bounds) in zip(METRICS, changes, strict=True) if is_certain(value, bounds)
     ]
     better = ", ".join(metric_name(metric) for metric, value in sure if (value or 0) > 0)
     worse = ", ".join(metric_name(metric) for metric, value in sure if (value or 0) < 0)

@@ -104,15 +104,15 @@ def summarise(
     images, paths = tuple(sample for sample, _, _ in scored), [path for _, path, _ in scored]
     labels = np.array([sample.defective for sample in images], dtype=bool)
     table = np.array([head.scores for _, _, head in scored], dtype=np.float64).reshape(len(scored), len(columns))
-    chosen = draw_images(labels, draws, (seed, *category.encode("utf-8", "surrogateescape")))
+    resamples = draw_images(labels, draws, (seed, *category.encode("utf-8", "surrogateescape")))
     results: list[VariantResult] = []
     first: _Drawn | None = None
     for index, variant in enumerate(variants):
         pooled = gather(paths, index)
-        found = _measure(table[:, index], labels, pooled)
-        drawn = _Drawn(table[:, index], _draw(table[:, index], labels, paths, index, pooled, chosen))
-        worth = _contributions(variant, columns, table, labels, paths, chosen, found, drawn)
-        differences = {} if first is None else _differences(results[0].metrics, found, first.draws, drawn.draws)
+        metrics = _measure(table[:, index], labels, pooled)
+        drawn = _Drawn(table[:, index], _draw(table[:, index], labels, paths, index, pooled, resamples))
+        worth = _contributions(variant, columns, table, labels, paths, resamples, metrics, drawn)
+        differences = {} if first is None else _differences(results[0].metrics, metrics, first.draws, drawn.draws)
         first = first or drawn
         results.append(
             VariantResult(
@@ -120,7 +120,7 @@ def summarise(
                 variant.control,
                 variant.ref,
                 variant.content_hash,
-                found,
+                metrics,
                 {name: interval(values) for name, values in drawn.draws.items()},
                 differences,
                 tuple(map(float, table[:, index])),
@@ -135,11 +135,11 @@ def summarise(
 def no_better_than_chance(result: CategoryResult) -> str:
     """One line where the first version's image scores may as well be drawn, so that no threshold means anything."""
     first = result.variants[0]
-    value, found = first.metrics.values["image_auroc"], first.intervals["image_auroc"]
-    if value is None or found is None or found[0] > 0.5:
+    value, bounds = first.metrics.values["image_auroc"], first.intervals["image_auroc"]
+    if value is None or bounds is None or bounds[0] > 0.5:
         return ""
     return (
-        f"{result.category}: image AUROC {fraction(value)} [{between(found)}] is not clearly above .5: these"
+        f"{result.category}: image AUROC {fraction(value)} [{between(bounds)}] is not clearly above .5: these"
         " scores do not tell good from bad, and a threshold taken from here means nothing"
     )
 
@@ -197,12 +197,12 @@ def _differences(
     first: Metrics, other: Metrics, first_draws: dict[str, NDArray[np.float64]], draws: dict[str, NDArray[np.float64]]
 ) -> dict[str, tuple[float, Interval | None]]:
     """Other minus first, paired: both come from the same draws."""
-    found = {}
+    differences = {}
     for name, values in draws.items():
         ours, theirs = other.values[name], first.values[name]
         if ours is not None and theirs is not None:
-            found[name] = (ours - theirs, interval(values - first_draws[name]))
-    return found
+            differences[name] = (ours - theirs, interval(values - first_draws[name]))
+    return differences
 
 
 def _contributions(
@@ -216,7 +216,7 @@ def _contributions(
     drawn: _Drawn,
 ) -> tuple[Contribution, ...]:
     texts = dict(variant.prompts.descriptions)
-    found = []
+    contributions = []
     for column, (name, left_out) in enumerate(columns):
         if name != variant.name or left_out is None:
             continue
@@ -228,13 +228,13 @@ def _contributions(
         }
         deltas = _differences(fewer, whole, less, {name: drawn.draws[name] for name in less})
         image, pixel = deltas.get("image_auroc", (None, None)), deltas.get("pixel_ap", (None, None))
-        found.append(Contribution(left_out, texts[left_out], verdict(image, pixel), *image, *pixel))
-    return tuple(found)
+        contributions.append(Contribution(left_out, texts[left_out], verdict(image, pixel), *image, *pixel))
+    return tuple(contributions)
 
 
 def verdict(*changes: tuple[float | None, Interval | None]) -> Verdict:
     """Helps or hurts where the changes that are certain agree, otherwise no evidence."""
-    sure = [value for value, found in changes if value is not None and is_certain(value, found)]
+    sure = [value for value, bounds in changes if value is not None and is_certain(value, bounds)]
     helps, hurts = any(value > 0 for value in sure), any(value < 0 for value in sure)
     if helps == hurts:
         return "no evidence"

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from descriptions.common.refs import slug
 from descriptions.format.schema import ABNORMAL_STATES, NORMAL_STATES, DescriptionFile
-from detector.scoring.prompts import Description, PromptSet, build_prompts, prompt_set
+from detector.scoring.prompts import Description, PromptSet, create_prompts, prompt_set
 
 CONTROLS = ("generic", "winclip", "random")
 """generic: every product's words instead of the descriptions; winclip: states alone; random: meaningless words."""
@@ -34,7 +34,7 @@ class Variant(NamedTuple):
 
 def describe(name: str, description: DescriptionFile, context_tokens: int) -> Variant:
     """A description version as it would be used."""
-    prompts = build_prompts(description, context_tokens=context_tokens)
+    prompts = create_prompts(description, context_tokens=context_tokens)
     return Variant(name, prompts, False, description.content_hash, description.ref)
 
 
@@ -78,11 +78,11 @@ def leaks(description: DescriptionFile, defects: Sequence[str]) -> tuple[str, ..
 def leak_free(description: DescriptionFile, defects: Sequence[str]) -> DescriptionFile:
     """The description file without the texts that `leaks` names."""
     leaked = leaks(description, defects)
-    kept = [
+    entries = [
         entry.model_copy(update={"enabled": entry.enabled and entry.id not in leaked})
         for entry in description.anomalies
     ]
-    return description.revised(anomalies=tuple(kept))
+    return description.revised(anomalies=tuple(entries))
 
 
 def _numbered(texts: Sequence[str]) -> list[Description]:

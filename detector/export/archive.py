@@ -22,6 +22,7 @@ from torch import Tensor
 from descriptions.common.extras import require
 from descriptions.common.files import staged
 from descriptions.format.schema import DescriptionFile
+from detector.defaults import MAX_SIZE
 from detector.errors import DetectorError, OutputError
 from detector.export.graph import FixedText, GraphModel, GraphOutput, ReadingText
 from detector.images.tensors import to_pixels
@@ -29,7 +30,7 @@ from detector.localize.regions import REGIONS
 from detector.model.filo import FiLo
 from detector.scoring.feature_cache import fingerprint
 from detector.scoring.predict import ScoringSettings, encode
-from detector.scoring.predictor import MAX_SIZE, Ask, Predictor
+from detector.scoring.predictor import Ask, Predictor
 from detector.scoring.prompts import PromptSet
 from detector.scoring.text_reader import TextReader
 from detector.weights.registry import DEFAULT
@@ -155,12 +156,12 @@ def _difference(graph: GraphModel, prompts: PromptSet, run: Run, pictures: Seque
     """Largest difference between what a file says of pictures of one size and what `detect` says."""
     predictor = Predictor(graph.model, graph.settings, device="cpu", precision="fp32")
     expected = [one for (one,) in predictor.predict(pictures, [Ask(prompts)])]
-    score, heat, similarity, _ = run(np.stack([np.asarray(picture) for picture in pictures]))
+    score, anomaly_map, similarity, _ = run(np.stack([np.asarray(picture) for picture in pictures]))
     by_id = [{each.id: each.similarity for each in one.descriptions} for one in expected]
     near = np.array([[values[entry.id] for entry in prompts.descriptions] for values in by_id])
     pairs = (
         (score, np.array([one.score for one in expected])),
-        (heat, np.stack([one.heat.numpy() for one in expected])),
+        (anomaly_map, np.stack([one.anomaly_map.numpy() for one in expected])),
         (similarity, near.reshape(similarity.shape)),
     )
     return max(float(np.abs(ours - theirs).max(initial=0)) for ours, theirs in pairs)

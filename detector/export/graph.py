@@ -19,7 +19,7 @@ from detector.model.filo import FiLo
 from detector.model.prompt_tree import pack
 from detector.model.text_tower import TextFeatures, tree_masks, with_contexts
 from detector.scoring import maps
-from detector.scoring.predict import Encoded, ScoringSettings, encode, heat_map
+from detector.scoring.predict import Encoded, ScoringSettings, combined_map, encode
 from detector.scoring.prompts import PromptSet
 
 Rows = tuple[Float[Tensor, "batch normal embed"], Float[Tensor, "batch states regions embed"]]
@@ -127,23 +127,25 @@ class GraphModel(nn.Module):
         if self.settings.localizer == "self" and self.settings.position:
             region = peak_region(self._map(encoded, words.features))
             words = at_region(rows, words, region)
-        heat = self._map(encoded, words.features)
-        score = self._score(encoded, words.features, heat)
-        return score, heat, self._similarity(encoded, words.states, heat), region
+        anomaly_map = self._map(encoded, words.features)
+        score = self._score(encoded, words.features, anomaly_map)
+        return score, anomaly_map, self._similarity(encoded, words.states, anomaly_map), region
 
     def _map(self, encoded: Encoded, text: TextFeatures) -> Float[Tensor, "batch size size"]:
-        return heat_map(self.model.anomaly_maps(encoded.patches, text), self.settings)
+        return combined_map(self.model.anomaly_maps(encoded.patches, text), self.settings)
 
-    def _score(self, encoded: Encoded, text: TextFeatures, heat: Tensor) -> Float[Tensor, " batch"]:
+    def _score(self, encoded: Encoded, text: TextFeatures, anomaly_map: Tensor) -> Float[Tensor, " batch"]:
         if self.settings.image_score == "map":
-            return heat.amax((-2, -1))
+            return anomaly_map.amax((-2, -1))
         similarity = self.model.similarity(encoded.embedding, text)
-        return similarity[:, 1] if self.settings.image_score == "similarity" else maps.image_score(similarity, heat)
+        return (
+            similarity[:, 1] if self.settings.image_score == "similarity" else maps.image_score(similarity, anomaly_map)
+        )
 
-    def _similarity(self, encoded: Encoded, states: Tensor, heat: Tensor) -> Float[Tensor, "batch descriptions"]:
+    def _similarity(self, encoded: Encoded, states: Tensor, anomaly_map: Tensor) -> Float[Tensor, "batch descriptions"]:
         """Cosine of every description with the patch under the highest point of the map."""
         size, count = self.model.config.image_size, self.descriptions
-        highest = heat.flatten(1).argmax(1)
+        highest = anomaly_map.flatten(1).argmax(1)
         states = states[:, :count]
         near = torch.zeros_like(states[..., 0])
         for level in encoded.patches:
@@ -183,10 +185,10 @@ def at_region(rows: Rows, everywhere: ReadWords, region: Int[Tensor, " batch"]) 
     return ReadWords(features, torch.where(named[..., None], unit(states), everywhere.states))
 
 
-def peak_region(heat: Float[Tensor, "batch size size"]) -> Int[Tensor, " batch"]:
+def peak_region(anomaly_map: Float[Tensor, "batch size size"]) -> Int[Tensor, " batch"]:
     """The region that `detector.scoring.predict.peak` finds; -1 for a flat map."""
-    top, mean = heat.amax((1, 2)), heat.mean((1, 2))
-    area = _area_around_peak(heat, heat >= ((top + mean) / 2)[:, None, None])
+    top, mean = anomaly_map.amax((1, 2)), anomaly_map.mean((1, 2))
+    area = _area_around_peak(anomaly_map, anomaly_map >= ((top + mean) / 2)[:, None, None])
     thirds = (_third(area.any(1)), _third(area.any(2)))
     return torch.where(top > mean, 3 * thirds[1] + thirds[0], -1)
 
@@ -199,18 +201,18 @@ def _third(touched: Tensor) -> Int[Tensor, " batch"]:
     return (middle * 3).floor().long().clamp(0, 2)
 
 
-def _area_around_peak(heat: Tensor, above: Tensor) -> Tensor:
+def _area_around_peak(anomaly_map: Tensor, above: Tensor) -> Tensor:
     """The four-connected area of `above` that holds the highest point.
 
     Flood fill, a whole run of a row or column at a time: runs are numbered by counting the gaps before them, and a run
     is reached when any of its pixels is. It ends when nothing new is reached, after as many rounds as the area turns.
     """
-    batch, size = heat.shape[0], heat.shape[1]
+    batch, size = anomaly_map.shape[0], anomaly_map.shape[1]
     gaps = (~above).long()
     lines = torch.arange(size) * (size + 1)
     runs = torch.stack([gaps.cumsum(2) + lines[:, None], gaps.cumsum(1) + lines[None, :]]).flatten(2)
     inside = above.flatten(1).float()
-    start = torch.zeros_like(inside).scatter(1, heat.flatten(1).argmax(1, keepdim=True), 1.0)
+    start = torch.zeros_like(inside).scatter(1, anomaly_map.flatten(1).argmax(1, keepdim=True), 1.0)
 
     def grown(reached: Tensor) -> Tensor:
         for ids in (runs[0], runs[1]):

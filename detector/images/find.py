@@ -69,11 +69,11 @@ def _from_list(listing: Iterable[str]) -> list[Path]:
 
 
 def _expand(path: str, skip: Path | None) -> Listing:
-    given = Path(path)
-    if given.is_dir():
-        return _in_folder(given, skip)
-    if given.exists() or not glob.has_magic(path):
-        return Listing([given], [])
+    place = Path(path)
+    if place.is_dir():
+        return _in_folder(place, skip)
+    if place.exists() or not glob.has_magic(path):
+        return Listing([place], [])
     names = glob.glob(path, recursive=True)  # noqa: PTH207 - Path.glob refuses absolute patterns
     matches = sorted(_not_ours(map(Path, names), skip))
     if not matches:

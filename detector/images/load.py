@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from detector.defaults import MAX_PIXELS
 from detector.errors import DetectorError
 from detector.images.deep import deep_values, is_deep, is_deep_colour, scaled
 
@@ -25,9 +26,6 @@ _DEEP_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".pgm"})
 
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, OverflowError, MemoryError, TypeError)
 """What Pillow raises on damaged files, depending on the format and on which byte is wrong."""
-
-MAX_PIXELS = 100_000_000
-"""Largest picture that is decoded, in pixels: 10,000 x 10,000 fits. A small file may declare far more."""
 
 SMALLEST = 8
 """Side in pixels below which a picture cannot show anything."""

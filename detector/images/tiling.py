@@ -53,17 +53,17 @@ class Blend:
         self._weight = np.zeros((self.height, self.width), dtype=np.float32)
         self._totals: list[Float[np.ndarray, "height width"]] = []
 
-    def add(self, window: Window, heats: Sequence[Float[np.ndarray, "h w"]]) -> None:
+    def add(self, window: Window, anomaly_maps: Sequence[Float[np.ndarray, "h w"]]) -> None:
         """Lay the maps of a window, one per kind and of any size, over its place."""
         if not self._totals:
-            self._totals = [np.zeros_like(self._weight) for _ in heats]
+            self._totals = [np.zeros_like(self._weight) for _ in anomaly_maps]
         (left, right), (top, bottom) = (
             _span(*pair, scale) for pair, scale in zip((window[::2], window[1::2]), self._scales, strict=True)
         )
         ramp = np.outer(_ramp(bottom - top), _ramp(right - left))
         self._weight[top:bottom, left:right] += ramp
-        for total, heat in zip(self._totals, heats, strict=True):
-            total[top:bottom, left:right] += ramp * enlarged(heat, right - left, bottom - top)
+        for total, anomaly_map in zip(self._totals, anomaly_maps, strict=True):
+            total[top:bottom, left:right] += ramp * enlarged(anomaly_map, right - left, bottom - top)
 
     def maps(self) -> list[Float[np.ndarray, "height width"]]:
         """One map per kind."""
@@ -75,9 +75,11 @@ def _span(start: int, end: int, scale: float) -> tuple[int, int]:
     return int(start * scale), max(ceil(end * scale - 1e-6), int(start * scale) + 1)
 
 
-def enlarged(heat: Float[np.ndarray, "h w"], width: int, height: int) -> Float[np.ndarray, "height width"]:
+def enlarged(anomaly_map: Float[np.ndarray, "h w"], width: int, height: int) -> Float[np.ndarray, "height width"]:
     """A map at another size, bilinear."""
-    resized = Image.fromarray(np.asarray(heat, dtype=np.float32)).resize((width, height), Image.Resampling.BILINEAR)
+    resized = Image.fromarray(np.asarray(anomaly_map, dtype=np.float32)).resize(
+        (width, height), Image.Resampling.BILINEAR
+    )
     return np.asarray(resized, dtype=np.float32)
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from detector.defaults import DINO_TEXT
 from detector.localize.errors import GroundingWeightsError
 
 if TYPE_CHECKING:
@@ -17,11 +18,11 @@ def needs_weights() -> GroundingWeightsError:
     return GroundingWeightsError("the localizer grounding-dino needs weights", hint="type --dino-weights FILE")
 
 
-def build_localizer(
+def create_localizer(
     name: str,
     rules: Literal["filo", "released"],
     weights: Path | None,
-    text_source: str | Path = "bert-base-uncased",
+    text_source: str | Path = DINO_TEXT,
     *,
     device: str = "cpu",
     cache: Path | None = None,

@@ -15,7 +15,7 @@ from detector.metrics.pixels import (
     Histogram,
     add,
     count_pixels,
-    empty_histogram,
+    create_histogram,
     rank_histogram,
     rank_pixels,
 )
@@ -57,8 +57,8 @@ def image_metrics(
     if reason := _one_sided(ranking, "good image", "defective image"):
         return Metrics(dict.fromkeys(IMAGE_METRICS), (reason,))
     curve = trace(ranking)
-    found = (values.auroc(curve), values.average_precision(curve), values.f1_max(curve))
-    return Metrics(dict(zip(IMAGE_METRICS, found, strict=True)), _constant(ranking, "image scores"))
+    results = (values.auroc(curve), values.average_precision(curve), values.f1_max(curve))
+    return Metrics(dict(zip(IMAGE_METRICS, results, strict=True)), _constant(ranking, "image scores"))
 
 
 def pixel_metrics(
@@ -87,7 +87,7 @@ def pixel_metrics(
     if sum(scores.size for scores in maps) <= exact_pixels:
         return _from_ranking(rank_pixels(zip(maps, masks, strict=True)))
     counted = (count_pixels(scores, mask) for scores, mask in zip(maps, masks, strict=True))
-    return pixel_metrics_binned(reduce(add, counted, empty_histogram()))
+    return pixel_metrics_binned(reduce(add, counted, create_histogram()))
 
 
 def pixel_metrics_binned(histogram: Histogram) -> Metrics:
@@ -113,7 +113,7 @@ def _from_ranking(ranking: Ranking) -> Metrics:
     if reason := _one_sided(ranking, "good pixel", "defective pixel (all masks are empty or missing)"):
         return Metrics(dict.fromkeys(PIXEL_METRICS), (reason,))
     curve = trace(ranking)
-    found = (
+    results = (
         values.auroc(curve),
         values.average_precision(curve),
         values.f1_max(curve),
@@ -121,9 +121,9 @@ def _from_ranking(ranking: Ranking) -> Metrics:
         values.aupro_legacy(ranking),
     )
     notes = _constant(ranking, "anomaly maps")
-    if not notes and found[-1] is None:
+    if not notes and results[-1] is None:
         notes = ("aupro_legacy: fewer than two of its 200 thresholds have a false positive rate below 0.3",)
-    return Metrics(dict(zip(PIXEL_METRICS, found, strict=True)), notes)
+    return Metrics(dict(zip(PIXEL_METRICS, results, strict=True)), notes)
 
 
 def _one_sided(ranking: Ranking, negative: str, positive: str) -> str:

@@ -126,14 +126,14 @@ def _aupro_legacy(at: _Falling) -> Column:
     rate = _before(at.alarms, above) / at.negatives
     overlap = _before(at.overlap, above)
     counts = np.ceil((high - low) / np.where(high > low, (high - low) / LEGACY_STEPS, 1))
-    kept = (rate < FPR_LIMIT) & (number < counts)
-    lowest = np.where(kept, rate, np.inf).min(1, keepdims=True)
-    highest = np.where(kept, rate, -np.inf).max(1, keepdims=True)
+    below = (rate < FPR_LIMIT) & (number < counts)
+    lowest = np.where(below, rate, np.inf).min(1, keepdims=True)
+    highest = np.where(below, rate, -np.inf).max(1, keepdims=True)
     stretched = (rate - lowest) / (highest - lowest)
-    pairs = kept[:, 1:] & kept[:, :-1]
+    pairs = below[:, 1:] & below[:, :-1]
     pieces = (stretched[:, :-1] - stretched[:, 1:]) * (overlap[:, :-1] + overlap[:, 1:]) / 2
     area: Column = np.abs(np.where(pairs, pieces, 0).sum(1))
-    return np.where((kept.sum(1) >= 2) & (highest > lowest)[:, 0], area, np.nan)
+    return np.where((below.sum(1) >= 2) & (highest > lowest)[:, 0], area, np.nan)
 
 
 def _before(cumulative: Rows, count: np.ndarray) -> Float[np.ndarray, "draws thresholds"]:

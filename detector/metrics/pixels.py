@@ -62,7 +62,7 @@ def add(first: Histogram, second: Histogram) -> Histogram:
     return Histogram(*(a + b for a, b in zip(first, second, strict=True)))
 
 
-def empty_histogram(bins: int = BINS) -> Histogram:
+def create_histogram(bins: int = BINS) -> Histogram:
     """The histogram of no image."""
     return Histogram(np.zeros(bins), np.zeros(bins), np.zeros(bins))
 

@@ -86,8 +86,8 @@ def aupro_legacy(ranking: Ranking, limit: float = FPR_LIMIT) -> float | None:
     negatives = ranking.negatives.total
     rate = (negatives - ranking.negatives.below(thresholds, inclusive=True)) / negatives
     overlap = ranking.overlaps.total - ranking.overlaps.below(thresholds, inclusive=True)
-    kept = rate < limit
-    rate, overlap = rate[kept], overlap[kept]
+    below = rate < limit
+    rate, overlap = rate[below], overlap[below]
     if len(rate) < 2 or rate.max() == rate.min():
         return None
     rate = (rate - rate.min()) / (rate.max() - rate.min())

@@ -132,14 +132,14 @@ class FiLo(nn.Module):
         """Text features of every prompt of every image, not normalised: normal, and abnormal by state and region."""
         images = len(image_feature)
         prompts = list(prompts) * images if len(prompts) == 1 else prompts
-        chosen = positions if positions is not None else [()] * images
+        regions = positions if positions is not None else [()] * images
         normal, abnormal = self.contexts(image_feature)
-        alike = images > 1 and not torch.is_grad_enabled() and _alike(prompts, chosen, (normal, abnormal))
+        alike = images > 1 and not torch.is_grad_enabled() and _alike(prompts, regions, (normal, abnormal))
         distinct = 1 if alike else images
         sides = []
         for index in range(distinct):
             ids = prompts[index]
-            sides += [(ids.normal, normal[index]), (ids.at(chosen[index]), abnormal[index])]
+            sides += [(ids.normal, normal[index]), (ids.at(regions[index]), abnormal[index])]
         read = self.read(sides)
         rows = [
             (read_normal, torch.unflatten(read_abnormal, 0, (len(ids.abnormal), -1)))
@@ -206,7 +206,7 @@ class FiLo(nn.Module):
         return FiLoOutput(maps, self.similarity(features.embedding, text, adapt=adapt), text, patches)
 
 
-def _alike(prompts: Sequence[PromptIds], chosen: Sequence[Positions], contexts: Sequence[Tensor]) -> bool:
+def _alike(prompts: Sequence[PromptIds], regions: Sequence[Positions], contexts: Sequence[Tensor]) -> bool:
     """Whether every image reads the same words, in the same contexts: its meta nets answer zero."""
-    words = all(ids is prompts[0] for ids in prompts) and all(at == chosen[0] for at in chosen)
+    words = all(ids is prompts[0] for ids in prompts) and all(at == regions[0] for at in regions)
     return words and all(torch.equal(context, context[:1].expand_as(context)) for context in contexts)

@@ -34,8 +34,8 @@ class PromptIds:
 
     def at(self, positions: Sequence[int]) -> tuple[Ids, ...]:
         """Abnormal prompts of the regions in `positions` (all when empty), state by state."""
-        chosen = positions or range(self.regions)
-        return tuple(row[position] for row in self.abnormal for position in chosen)
+        regions = positions or range(self.regions)
+        return tuple(row[position] for row in self.abnormal for position in regions)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from detector.report.svg import SERIES, css_colour, finish, new_axes, new_figure
+from detector.report.svg import SERIES, create_axes, create_figure, css_colour, finish
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -87,8 +87,8 @@ def draw_strips(strips: Sequence[Strip], threshold: float | None = None, *, name
     texts = {f"row{index}": f"{strip.label} ({len(strip.scores)})" for index, strip in enumerate(strips)}
     bottom = 0.42
     height = STRIP * len(strips) + bottom + 0.24
-    with new_figure(WIDE, height) as figure:
-        axes = new_axes(figure, (1.9 / WIDE, bottom / height, 10.0 / WIDE, STRIP * len(strips) / height))
+    with create_figure(WIDE, height) as figure:
+        axes = create_axes(figure, (1.9 / WIDE, bottom / height, 10.0 / WIDE, STRIP * len(strips) / height))
         everything = [score for strip in strips for score in strip.scores] + ([] if threshold is None else [threshold])
         low, high = min(everything), max(everything)
         margin = 0.03 * (high - low or 1)
@@ -120,8 +120,8 @@ def draw_curves(curves: Sequence[Band], x: str, y: str, *, name: str, title: str
         name: of the chart, unique within its page.
         title: for readers who do not see it.
     """
-    with new_figure(3.6, 3.5) as figure:
-        axes = new_axes(figure, (0.16, 0.15, 0.81, 0.82))
+    with create_figure(3.6, 3.5) as figure:
+        axes = create_axes(figure, (0.16, 0.15, 0.81, 0.82))
         axes.set_xlim(-0.01, 1.01)
         axes.set_ylim(-0.01, 1.01)
         axes.set_aspect("equal", adjustable="box")
@@ -148,8 +148,8 @@ def draw_forest(effects: Sequence[Effect], *, name: str, title: str) -> Markup:
     texts = {f"row{index}": each.label for index, each in enumerate(effects)}
     bottom, top = 0.45, 0.1
     height = ROW * len(effects) + bottom + top
-    with new_figure(WIDE, height) as figure:
-        axes = new_axes(figure, (4.0 / WIDE, bottom / height, 7.8 / WIDE, 1 - (bottom + top) / height))
+    with create_figure(WIDE, height) as figure:
+        axes = create_axes(figure, (4.0 / WIDE, bottom / height, 7.8 / WIDE, 1 - (bottom + top) / height))
         axes.set_ylim(len(effects) - 0.5, -0.5)
         axes.axvline(0, color=css_colour("muted"), linewidth=1)
         for index, each in enumerate(effects):
@@ -192,5 +192,5 @@ def _piled(scores: Sequence[float], low: float, high: float) -> tuple[NDArray[np
 
 def _thinned(line: "Line", most: int = 300) -> "Line":
     """At most `most` points of a curve, its ends among them."""
-    kept = np.unique(np.linspace(0, len(line.x) - 1, most).astype(int))
-    return line._replace(x=line.x[kept], y=line.y[kept])
+    points = np.unique(np.linspace(0, len(line.x) - 1, most).astype(int))
+    return line._replace(x=line.x[points], y=line.y[points])

@@ -80,9 +80,9 @@ def write_detections(path: Path, rows: Sequence[Row], failed: Sequence[Failure],
 
 def _told_once(about: Mapping[str, Any]) -> dict[str, Any]:
     """What goes above the photos: the title is the heading, and where a threshold comes from begins with its value."""
-    kept = {name: value for name, value in about.items() if name not in ("title", "threshold_from")}
+    facts = {name: value for name, value in about.items() if name not in ("title", "threshold_from")}
     origin = about.get("threshold_from")
-    return kept if origin is None else {"threshold": origin} | kept | {"threshold": origin}
+    return facts if origin is None else {"threshold": origin} | facts | {"threshold": origin}
 
 
 def _card(row: Row, folder: Path, shared: str) -> Card:

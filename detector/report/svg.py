@@ -36,7 +36,7 @@ def css_colour(name: str) -> str:
 
 
 @contextmanager
-def new_figure(width: float, height: float) -> Iterator["Figure"]:
+def create_figure(width: float, height: float) -> Iterator["Figure"]:
     """A figure of a size in inches, in our style whatever the user's own is."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -62,7 +62,7 @@ def new_figure(width: float, height: float) -> Iterator["Figure"]:
         yield Figure(figsize=(width, height), facecolor="none")
 
 
-def new_axes(figure: "Figure", box: tuple[float, float, float, float]) -> "Axes":
+def create_axes(figure: "Figure", box: tuple[float, float, float, float]) -> "Axes":
     """Axes without a frame at left, bottom, width and height, as parts of the figure."""
     axes = figure.add_axes(box, facecolor="none")
     for side in ("top", "right"):
@@ -107,7 +107,7 @@ def _linked(key: str, value: str, name: str) -> str:
         return value.replace("#", f"#{name}-")
     value = re.sub(r"url\(#", f"url(#{name}-", value)
     value = re.sub(r"font-family: [^;]*;? ?", "", value)  # the page's own
-    return re.sub(r"#0000([0-9a-f]{2})\b", lambda found: _variable(int(found[1], 16)), value)
+    return re.sub(r"#0000([0-9a-f]{2})\b", lambda match: _variable(int(match[1], 16)), value)
 
 
 def _variable(number: int) -> str:

@@ -21,7 +21,7 @@ from detector.images.load import bits_note, unremarkable
 from detector.report.map_files import MAPS, MapFiles
 from detector.runs.detect_output import about, print_results, write_results
 from detector.runs.detect_pictures import draw
-from detector.runs.detect_request import DetectRequest, identity, make_detector, parse_rate
+from detector.runs.detect_request import DetectRequest, create_detector, identity, parse_rate
 from detector.runs.journal import Journal
 from detector.runs.record import Outcome, read_run, recorded
 from detector.runs.threshold import GUESS, other_origin, read_threshold
@@ -96,7 +96,7 @@ def _prepare(request: DetectRequest) -> Job:
         option = "--references" if request.references else "--together"
         notes.append(f"--threshold with {option}: scores are deviations from good, not those of eval")
     notes.append(other_origin(request.threshold, description, request.model_dump(mode="json")))
-    detector = make_detector(request, store)
+    detector = create_detector(request, store)
     notes.append(unread_note(detector.model, description))
     files = [str(path) for path in listing.photos]
     references = _references(request, detector, description)
@@ -117,18 +117,18 @@ def _references(request: DetectRequest, detector: Detector, description: Descrip
         parse_rate(request.false_alarms)
     if not request.references:
         return None
-    kept = [Path(name) for name in request.references if name.endswith(SUFFIX)]
-    if kept and len(request.references) > 1:
+    banks = [Path(name) for name in request.references if name.endswith(SUFFIX)]
+    if banks and len(request.references) > 1:
         raise DetectorError(
-            f"{kept[0]} with other --references", expected="one file of references, or photos",
+            f"{banks[0]} with other --references", expected="one file of references, or photos",
             hint="type detector references add to put photos into the file",
         )  # fmt: skip
-    if kept and request.rotations > 1:
+    if banks and request.rotations > 1:
         raise DetectorError(
-            f"--rotations {request.rotations} with {kept[0]}", expected="photos: kept references are turned already",
+            f"--rotations {request.rotations} with {banks[0]}", expected="photos: kept references are turned already",
             hint=f"type detector references build --rotations {request.rotations}",
         )  # fmt: skip
-    photos = load_bank(kept[0]) if kept else [str(path) for path in find_images(request.references).photos]
+    photos = load_bank(banks[0]) if banks else [str(path) for path in find_images(request.references).photos]
     return ReferenceScorer(
         detector.predictor, detector.prompts(description), photos, description.category, request.rotations
     )
@@ -185,8 +185,8 @@ def _collect(job: Job, journal: Journal | None) -> Collected:
             stopped = True
     if job.references is not None and (note := job.references.foreign_note(len(missing))):
         console.warn(note)
-    kept = [done[path] for path in job.files if path in done]
-    return Collected([row for row, _ in kept], [summary for _, summary in kept], failed, stopped)
+    pairs = [done[path] for path in job.files if path in done]
+    return Collected([row for row, _ in pairs], [summary for _, summary in pairs], failed, stopped)
 
 
 def _scored(job: Job, files: Sequence[str]) -> Iterator[Detection | Failure]:

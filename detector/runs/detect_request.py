@@ -4,43 +4,27 @@ import math
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from descriptions.store import Store
+from detector import defaults
+from detector.defaults import TableForm
 from detector.detect.detector import Detector
-from detector.device import resolve_device
+from detector.device import parse_batch_size
 from detector.errors import DetectorError
-from detector.images.load import MAX_PIXELS, ReadOptions
-from detector.localize.registry import build_localizer
 from detector.report.map_files import MapForm
+from detector.runs.components import ScoringRequest, load_chosen_model, predictor_options
 from detector.scoring.feature_cache import fingerprint
 from detector.scoring.predict import ScoringSettings
-from detector.weights.registry import load_model
 
 
-class DetectRequest(BaseModel):
+class DetectRequest(ScoringRequest):
     """The command line as one value."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     paths: tuple[str, ...]
     """Files, folders, globs, or `-`."""
     category: str
     """Reference to a description version."""
-    descriptions_dir: Path | None = None
-    """Library."""
-    preset: str | None = None
-    """Model by name."""
-    checkpoint: Path | None = None
-    """Model by file."""
-    pretrained: str | None = None
-    """CLIP weights where the model brings none."""
     settings: ScoringSettings = ScoringSettings()
     """How to score."""
-    dino_weights: Path | None = None
-    """Grounding DINO checkpoint."""
-    dino_text: str = "bert-base-uncased"
-    """Its vocabulary."""
     references: tuple[str, ...] = ()
     """Good photos: files, folders or globs."""
     rotations: int = 1
@@ -55,25 +39,13 @@ class DetectRequest(BaseModel):
     """Folder for results."""
     maps: MapForm | None = None
     """Format of raw anomaly maps beside the pictures."""
-    form: Literal["table", "json", "csv"] = "table"
+    form: TableForm = "table"
     """What goes to stdout."""
     fail_on: Literal["anomalous"] | None = None
     """Verdict that makes the exit code 3."""
-    tile: int | None = None
-    """Window side in pixels."""
-    bits: int | None = None
-    """Of the values in 16-bit files."""
-    max_pixels: int = MAX_PIXELS
-    """Larger pictures are refused."""
-    max_size: int = 4096
-    """Long side images are shrunk to."""
-    device: str = "auto"
-    """Processor."""
-    precision: str = "auto"
-    """Number format."""
-    batch_size: str = "auto"
+    batch_size: str = defaults.BATCH_SIZE
     """Images per step."""
-    workers: int = 2
+    workers: int = defaults.WORKERS
     """Threads that read images."""
     resume: bool = False
     """Skip images done before."""
@@ -84,27 +56,17 @@ class DetectRequest(BaseModel):
         return bool(self.references) or self.together
 
 
-def make_detector(request: DetectRequest, store: Store) -> Detector:
+def create_detector(request: DetectRequest, store: Store) -> Detector:
     """Model, localizer and options, as asked for.
 
     Raises:
         ForgeError: what was asked for is not there, or does not go together.
     """
     require_sense(request)
-    model = load_model(request.preset, request.checkpoint, request.pretrained)
-    localizer = build_localizer(
-        request.settings.localizer, model.config.variant, request.dino_weights, request.dino_text,
-        device=str(resolve_device(request.device)),
-    )  # fmt: skip
-    options: dict[str, Any] = {
-        "store": store,
-        "settings": request.settings,
-        "localizer": localizer,
-        "reading": ReadOptions(request.bits, request.max_pixels),
-        "batch_size": None if request.batch_size == "auto" else int(request.batch_size),
-    }
-    options |= request.model_dump(include={"device", "precision", "tile", "max_size", "workers"})
-    return Detector(model, **options)
+    model = load_chosen_model(request)
+    options = predictor_options(request, request.settings, model)
+    options |= {"batch_size": parse_batch_size(request.batch_size)}
+    return Detector(model, store=store, workers=request.workers, **options)
 
 
 def require_sense(request: DetectRequest) -> None:
@@ -113,8 +75,7 @@ def require_sense(request: DetectRequest) -> None:
     Raises:
         DetectorError: one of them.
     """
-    if request.batch_size != "auto" and not (request.batch_size.isdigit() and int(request.batch_size)):
-        raise DetectorError(f"batch size {request.batch_size!r}", expected="auto or a number from 1")
+    parse_batch_size(request.batch_size)
     if request.resume and request.out is None:
         raise DetectorError("--resume without --out", expected="the folder of the stopped run", hint="type --out DIR")
     if request.maps and request.out is None:

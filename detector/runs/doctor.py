@@ -10,7 +10,7 @@ from descriptions.common.errors import ForgeError, SettingsError
 from descriptions.common.extras import install, missing
 from descriptions.common.settings import FILE
 from descriptions.store import Store
-from detector.settings import option_defaults
+from detector.settings import saved_settings
 from detector.weights import registry as presets
 
 State = Literal["ok", "missing", "optional"]
@@ -87,10 +87,10 @@ def _preset(name: str) -> Check:
 
 def _settings() -> Check:
     try:
-        chosen = option_defaults()["detect"]
+        saved = saved_settings()
     except SettingsError as error:
         return Check("settings", "missing", str(error), f"fix {FILE}, or the variable")
-    said = ", ".join(f"{name} = {value}" for name, value in chosen.items())
+    said = ", ".join(f"{name} = {value}" for name, value in saved.items())
     return Check("settings", "ok", said or f"built-in; [detector] of {FILE} would change them")
 
 

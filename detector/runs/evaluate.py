@@ -5,13 +5,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from descriptions.store import Store
 from detector import console
 from detector.data import open_data
 from detector.data.names import read_names
 from detector.data.seen import unpack
+from detector.defaults import TableForm
 from detector.evaluate.comparison import Comparison, Evaluation, Plan, threshold_origins, thresholds, versions
 from detector.evaluate.context import REFERENCE_DRAWS, ContextPlan, measure, print_context, require_photos
 from detector.evaluate.errors import EvaluationError
@@ -26,33 +25,25 @@ from detector.evaluate.results import (
 )
 from detector.evaluate.scorer import Scorer
 from detector.evaluate.tables import print_comparison, print_contributions, print_tables
-from detector.images.load import MAX_PIXELS, ReadOptions
-from detector.localize.registry import BOXES, build_localizer
+from detector.localize.registry import BOXES
 from detector.report.evaluation import write_evaluation
+from detector.runs.components import ScoringRequest, load_chosen_model, predictor_options
 from detector.runs.record import recorded
 from detector.scoring.feature_cache import DEFAULT_LIMIT, FeatureCache, default_folder
 from detector.scoring.predict import ScoringSettings
-from detector.scoring.predictor import MAX_SIZE, Predictor
+from detector.scoring.predictor import Predictor
 from detector.weights.checkpoint import CheckpointError, read_info
 from detector.weights.registry import DEFAULT, WEIGHTS, resolve_preset
 
-Form = Literal["table", "json", "csv"]
 
-
-class Request(BaseModel):
+class Request(ScoringRequest):
     """Everything that `detector eval` was asked for; kept in `run.json`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     data: Path
     categories: tuple[str, ...] = ()
     descriptions: tuple[str, ...] = ()
-    descriptions_dir: Path | None = None
     names: tuple[str, ...] = ()
     """`FOLDER=DESCRIPTION` for categories that go by another name in the library."""
-    preset: str | None = None
-    checkpoint: Path | None = None
-    pretrained: str | None = None
     scoring: ScoringSettings = ScoringSettings()
     adapter: bool = True
     decoders: Literal["all", "linear", "conv"] = "all"
@@ -69,17 +60,9 @@ class Request(BaseModel):
     cache_dir: Path | None = None
     cache: bool = True
     cache_limit: int = DEFAULT_LIMIT
-    device: str = "auto"
-    precision: str = "auto"
-    tile: int | None = None
-    max_size: int = MAX_SIZE
-    bits: int | None = None
-    max_pixels: int = MAX_PIXELS
-    dino_weights: Path | None = None
-    dino_text: str = "bert-base-uncased"
 
 
-def run(request: Request, form: Form = "table") -> int:
+def run(request: Request, form: TableForm = "table") -> int:
     """Evaluate, write the run folder, print; returns the exit code.
 
     Raises:
@@ -87,7 +70,7 @@ def run(request: Request, form: Form = "table") -> int:
     """
     data, store = open_data(request.data, request.categories), Store.open(request.descriptions_dir)
     names = read_names(request.names, data.categories, store)
-    scorer = make_scorer(request)
+    scorer = create_scorer(request)
     plan = Plan(
         data, store, request.descriptions, request.out, request.leak_free, request.draws, request.seed,
         trained_on(request.checkpoint or resolve_preset(request.preset) / WEIGHTS), parse_shard(request.shard), names,
@@ -103,24 +86,24 @@ def run(request: Request, form: Form = "table") -> int:
     if not total:
         console.warn(f"--shard {request.shard} holds no image: there are fewer than {parts} of every category")
     with console.progress("evaluating", total) as tick:
-        found = evaluate(plan, scorer, _recorded(request, scorer), tick)
-    for line in [*found.remarks, *(f"{each.path}: {each.error}" for each in found.failures)]:
+        evaluation = evaluate(plan, scorer, _recorded(request, scorer), tick)
+    for line in [*evaluation.remarks, *(f"{each.path}: {each.error}" for each in evaluation.failures)]:
         console.warn(line)
-    if found.waiting:
-        console.warn(f"{found.waiting} images are left to other shards; no results yet")
-        return 1 if found.failures else 0
-    document = to_document(found)
+    if evaluation.waiting:
+        console.warn(f"{evaluation.waiting} images are left to other shards; no results yet")
+        return 1 if evaluation.failures else 0
+    document = to_document(evaluation)
     if context:
         model = scorer.predictor.model
         document["context"] = {
             each.category: measure(context, data, each.category, versions(plan, each.category, model), scorer.predictor)
-            for each in found.categories
+            for each in evaluation.categories
         }
-    write_results(request.out, document, found)
-    write_contributions(request.out, found)
-    write_evaluation(request.out / "report.html", found, request.out / "images", _facts(request), document["mean"])
-    show(found, document, form)
-    return 1 if found.failures else 0
+    write_results(request.out, document, evaluation)
+    write_contributions(request.out, evaluation)
+    write_evaluation(request.out / "report.html", evaluation, request.out / "images", _facts(request), document["mean"])
+    show(evaluation, document, form)
+    return 1 if evaluation.failures else 0
 
 
 def evaluate(
@@ -194,7 +177,7 @@ def parse_shard(text: str) -> tuple[int, int]:
     raise EvaluationError(f"shard {text!r}", expected="i/n with i from 1 to n, such as 2/3")
 
 
-def show(found: Evaluation, document: dict[str, Any], form: Form) -> None:
+def show(evaluation: Evaluation, document: dict[str, Any], form: TableForm) -> None:
     """Print results in one of three forms."""
     if form == "json":
         console.print_json(document)
@@ -204,32 +187,23 @@ def show(found: Evaluation, document: dict[str, Any], form: Form) -> None:
         print_tables(document)
         if "context" in document:
             print_context(document)
-        print_contributions(found.categories)
+        print_contributions(evaluation.categories)
 
 
-def make_scorer(request: Request) -> Scorer:
+def create_scorer(request: Request) -> Scorer:
     """Model, cache, localizer and settings, as asked for.
 
     Raises:
         ForgeError: what was asked for is not there, or does not go together.
     """
-    from detector.device import resolve_device
-    from detector.weights.registry import load_model
-
-    model = load_model(request.preset, request.checkpoint, request.pretrained)
-    localizer = build_localizer(
-        request.scoring.localizer, model.config.variant, request.dino_weights, request.dino_text,
-        device=str(resolve_device(request.device)), cache=request.cache_dir and request.cache_dir / BOXES,
-    )  # fmt: skip
+    model = load_chosen_model(request)
+    options = predictor_options(request, request.scoring, model, request.cache_dir and request.cache_dir / BOXES)
     if not request.adapter:
         for weight in model.adapter.parameters():
             weight.data.zero_()  # it then adds nothing
     cache = FeatureCache(request.cache_dir or default_folder(), request.cache_limit) if request.cache else None
-    predictor = Predictor(
-        model, request.scoring, localizer=localizer, device=request.device, precision=request.precision,
-        tile=request.tile, max_size=request.max_size,
-        reading=ReadOptions(request.bits, request.max_pixels), cache=cache, decoders=request.decoders,
-    )  # fmt: skip
+    options |= {"cache": cache, "decoders": request.decoders}
+    predictor = Predictor(model, **options)
     return Scorer(predictor, request.contributions)
 
 
@@ -239,7 +213,7 @@ def _recorded(request: Request, scorer: Scorer) -> dict[str, Any]:
     return request.model_dump(mode="json") | ran_on
 
 
-def run_compare(first: Path, second: Path, form: Form = "table") -> None:
+def run_compare(first: Path, second: Path, form: TableForm = "table") -> None:
     """Print what the second run has more than the first, with intervals, and say what they do not share.
 
     Raises:

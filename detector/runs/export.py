@@ -3,24 +3,21 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from descriptions.format.schema import DescriptionFile
 from descriptions.store import Store
-from detector import console
+from detector import console, defaults
+from detector.defaults import LocalizerName
 from detector.export.archive import ExportError, describe_export, export_model, form_of, graph_model
 from detector.images.load import load_image
+from detector.runs.components import load_chosen_model
 from detector.runs.threshold import other_origin, read_threshold
-from detector.scoring.predict import LocalizerName, ScoringSettings
-from detector.scoring.predictor import MAX_SIZE
-from detector.scoring.prompts import build_prompts
-from detector.weights.registry import load_model
+from detector.scoring.predict import ScoringSettings
+from detector.scoring.prompts import create_prompts
+from detector.settings import ModelChoice
 
 
-class ExportRequest(BaseModel):
+class ExportRequest(ModelChoice):
     """The command line as one value."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     out: Path
     """File to write."""
@@ -30,13 +27,7 @@ class ExportRequest(BaseModel):
     """Good picture whose text is frozen in."""
     descriptions_dir: Path | None = None
     """Library."""
-    preset: str | None = None
-    """Model by name."""
-    checkpoint: Path | None = None
-    """Model by file."""
-    pretrained: str | None = None
-    """CLIP weights if the model has none."""
-    localizer: LocalizerName = "self"
+    localizer: LocalizerName = defaults.LOCALIZER
     """As of `detect`; Grounding DINO cannot be in the file."""
     threshold: str | None = None
     """A number or `from-eval:RUN`."""
@@ -54,11 +45,11 @@ def run_export(request: ExportRequest) -> None:
     description = Store.open(request.descriptions_dir).load(request.category)
     settings = ScoringSettings(localizer="none" if request.localizer == "grounding-dino" else request.localizer)
     threshold = _threshold(request, description, settings)
-    picture = load_image(request.reference, MAX_SIZE) if request.reference else None
+    picture = load_image(request.reference, defaults.MAX_SIZE) if request.reference else None
     if request.localizer == "grounding-dino":
         console.warn("Grounding DINO cannot be in the file: it scores as detect --localizer none does")
-    model = load_model(request.preset, request.checkpoint, request.pretrained).requires_grad_(False)
-    prompts = build_prompts(description, context_tokens=model.config.context_tokens)
+    model = load_chosen_model(request).requires_grad_(False)
+    prompts = create_prompts(description, context_tokens=model.config.context_tokens)
     graph = graph_model(model, prompts, settings, picture)
     about = describe_export(
         graph, description, model_name=request.preset, checkpoint=request.checkpoint, threshold=threshold,
@@ -77,8 +68,8 @@ def _threshold(request: ExportRequest, description: DescriptionFile, settings: S
     if request.threshold == "auto":
         raise ExportError("--threshold auto needs photos", expected="a number, or from-eval:RUN")
     asked = request.model_dump(mode="json", include={"preset", "checkpoint"}) | {"settings": settings.model_dump()}
-    asked |= {"device": "cpu", "precision": "fp32", "tile": None, "max_size": MAX_SIZE}
+    asked |= {"device": "cpu", "precision": "fp32", "tile": None, "max_size": defaults.MAX_SIZE}
     if doubt := other_origin(request.threshold, description, asked):
         console.warn(doubt)
-    chosen = read_threshold(request.threshold, request.category)
-    return chosen.value if chosen else None
+    threshold = read_threshold(request.threshold, request.category)
+    return threshold.value if threshold else None

@@ -112,8 +112,8 @@ class Journal:
                 summary = MapSummary(median, peak, tuple(boxes))
                 if len(summary.boxes) != len(line["row"]["boxes"]):
                     continue
-                kept = Line(key=line["key"], file=line["file"], row=line["row"], map=summary)
-                lines[line["key"], line["row"]["path"]] = kept
+                entry = Line(key=line["key"], file=line["file"], row=line["row"], map=summary)
+                lines[line["key"], line["row"]["path"]] = entry
             except (ValueError, TypeError, KeyError):
                 continue
         return list(lines.values())

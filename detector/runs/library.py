@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from descriptions.common.errors import nearest
 from descriptions.common.extras import require
 from descriptions.store import Store
+from detector import defaults
 from detector.data import open_data
 from detector.data.material import SplitName, gather
 from detector.data.names import read_names
@@ -146,7 +147,7 @@ def train(
     preset: str | None = None,
     checkpoint: str | Path | None = None,
     pretrained: str | Path | None = None,
-    device: str = "auto",
+    device: str = defaults.DEVICE,
     devices: int = 1,
     resume: bool = False,
     listener: "Callable[[Report], None]" = lambda _: None,
@@ -180,9 +181,10 @@ def train(
         TrainError: see `detector.train.errors`.
     """
     require("detector.train", "lightning_fabric")
-    from detector.runs.train import finish, starting_model
+    from detector.runs.train import create_starting_model, finish
+    from detector.settings import ModelChoice
     from detector.train.config import TrainConfig
-    from detector.train.session import make_fabric
+    from detector.train.session import create_fabric
 
     config = config or TrainConfig()
     material = gather(
@@ -194,14 +196,18 @@ def train(
         eval_data=Path(eval_data) if eval_data else None,
         names=_pairs(names),
     )
-    start = Path(checkpoint) if checkpoint else None
+    choice = ModelChoice(
+        preset=preset,
+        checkpoint=Path(checkpoint) if checkpoint else None,
+        pretrained=str(pretrained) if pretrained else None,
+    )
     return finish(
-        lambda: starting_model(preset, start, pretrained, config.variant),
+        lambda: create_starting_model(choice, config.variant),
         material,
         config,
         Path(out),
         resume=resume,
-        fabric=make_fabric(config, device, devices),
+        fabric=create_fabric(config, device, devices),
         listener=listener,
     )
 

@@ -19,7 +19,7 @@ from descriptions.store import Store
 from detector.detect.detection import Failure
 from detector.detect.results import judged
 from detector.errors import DetectorError
-from detector.runs.detect_request import DetectRequest, make_detector
+from detector.runs.detect_request import DetectRequest, create_detector
 from detector.runs.threshold import read_threshold
 from detector.scoring.threshold import Threshold
 
@@ -28,7 +28,7 @@ COLUMNS = ("path", "score", "verdict", "region", "boxes", "description", "simila
 
 
 class DetectBatch:
-    """What a worker does: paths in, one row an image out, bad images included.
+    """What a worker does: paths in, one row per image out, bad images included.
 
     Args:
         request: as of the command; its paths and its output folder are not used.
@@ -40,17 +40,17 @@ class DetectBatch:
     def __init__(self, request: DetectRequest) -> None:
         self.category = request.category
         self.threshold = fixed_threshold(request)
-        self.detector = make_detector(request, Store.open(request.descriptions_dir))
+        self.detector = create_detector(request, Store.open(request.descriptions_dir))
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Columns of the rows, in the order of `batch["path"]`."""
-        rows = [self._row(found) for found in self.detector.stream(map(str, batch["path"]), self.category)]
+        rows = [self._row(result) for result in self.detector.stream(map(str, batch["path"]), self.category)]
         return {name: [row[name] for row in rows] for name in COLUMNS}
 
-    def _row(self, found: Any) -> dict[str, Any]:
-        if isinstance(found, Failure):
-            return dict.fromkeys(COLUMNS) | {"path": found.path, "error": found.error}
-        (row,) = judged([found.to_dict()], self.threshold)
+    def _row(self, result: Any) -> dict[str, Any]:
+        if isinstance(result, Failure):
+            return dict.fromkeys(COLUMNS) | {"path": result.path, "error": result.error}
+        (row,) = judged([result.to_dict()], self.threshold)
         top = row["descriptions"][0] if row["descriptions"] else {"text": None, "similarity": None}
         flat = {name: row[name] for name in ("path", "score", "verdict", "region")}
         more = {

@@ -10,12 +10,13 @@ from detector.data.material import Material
 from detector.data.seen import digests, pack
 from detector.model.filo import FiLo
 from detector.runs.record import recorded
+from detector.settings import ModelChoice
 from detector.train.config import TrainConfig
 from detector.train.errors import TrainError
 from detector.train.log import Report
 from detector.train.session import prepare, run_prepared, summary
 from detector.weights.checkpoint import TRAINED, load_checkpoint, save_checkpoint
-from detector.weights.factory import build_model
+from detector.weights.factory import create_model
 from detector.weights.registry import PRETRAINED, load_preset, preset_config
 
 BEST_MODEL = "model-best.safetensors"
@@ -60,20 +61,24 @@ def finish(
     return path
 
 
-def starting_model(preset: str | None, checkpoint: Path | None, pretrained: str | Path | None, variant: str) -> FiLo:
+def create_starting_model(choice: ModelChoice, variant: str) -> FiLo:
     """The model training starts from: a checkpoint's, or a preset's.
 
     Raises:
         TrainError: the weights are of the other variant than the recipe.
     """
-    if checkpoint is None and variant == "released":
-        name = preset or "vitl"
+    pretrained = choice.pretrained
+    if choice.checkpoint is None and variant == "released":
+        name = choice.preset or "vitl"
         config = preset_config(name).model_copy(update={"variant": variant})
-        return build_model(config, pretrained or PRETRAINED.get(name))
-    model = load_preset(preset, pretrained) if checkpoint is None else load_checkpoint(checkpoint, pretrained)
+        return create_model(config, pretrained or PRETRAINED.get(name))
+    if choice.checkpoint is None:
+        model = load_preset(choice.preset, pretrained)
+    else:
+        model = load_checkpoint(choice.checkpoint, pretrained)
     if model.config.variant != variant:
         raise TrainError(
-            f"{checkpoint or preset} is of variant {model.config.variant}",
+            f"{choice.checkpoint or choice.preset} is of variant {model.config.variant}",
             expected=variant,
             hint="choose the other --recipe",
         )

@@ -15,11 +15,12 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from descriptions.common.files import atomic_write
+from detector.defaults import CACHE_GB
 from detector.errors import DetectorError
 from detector.model.filo import FiLo
 from detector.scoring.predict import Encoded
 
-DEFAULT_LIMIT = 20 * 2**30
+DEFAULT_LIMIT = int(CACHE_GB * 1e9)
 """Bytes a cache may take; an image at ViT-L size and 518 pixels takes 30 MB."""
 
 _FORMAT = b"full precision"
@@ -122,11 +123,11 @@ class FeatureCache:
         """Tensors kept under `key`, as they are, or None."""
         path = self._path(key)
         try:
-            found = load(path.read_bytes())
+            stored = load(path.read_bytes())
             os.utime(path)
         except (OSError, SafetensorError):
             return None
-        return found
+        return stored
 
     def keep(self, key: str, tensors: dict[str, Tensor]) -> None:
         """Keep tensors in place of what `key` holds; a full disk or folder is no error, they are then not kept."""

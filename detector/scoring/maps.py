@@ -1,11 +1,11 @@
-"""From the model's maps to one heat map and one score an image. Pure functions."""
+"""From the model's maps to one anomaly map and one score an image. Pure functions."""
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-HeatMap = Float[Tensor, "batch height width"]
+AnomalyMap = Float[Tensor, "batch height width"]
 ModelMaps = tuple[Float[Tensor, "batch 2 height width"], ...]
 
 BLUR_SIZE = 3
@@ -13,20 +13,20 @@ BLUR_SIZE = 3
 BLUR_SIGMA = 4.0
 """Its standard deviation in pixels; wider than its window, so nearly a mean of nine."""
 OUTSIDE = 0.7
-"""What a heat map is multiplied with outside the boxes of a localizer."""
+"""What a anomaly map is multiplied with outside the boxes of a localizer."""
 
 
-def heat_map(maps: ModelMaps) -> HeatMap:
+def mean_map(maps: ModelMaps) -> AnomalyMap:
     """Mean of the blurred abnormality of all maps, in [0, 1]; the blur is linear, so the mean is blurred, once."""
     return blur(torch.stack([abnormality(level) for level in maps]).mean(0))
 
 
-def abnormality(level: Float[Tensor, "batch 2 height width"]) -> HeatMap:
+def abnormality(level: Float[Tensor, "batch 2 height width"]) -> AnomalyMap:
     """Abnormal against normal probability, brought to [0, 1]."""
     return (level[:, 1] - level[:, 0] + 1) / 2
 
 
-def blur(maps: HeatMap, size: int = BLUR_SIZE, sigma: float = BLUR_SIGMA) -> HeatMap:
+def blur(maps: AnomalyMap, size: int = BLUR_SIZE, sigma: float = BLUR_SIGMA) -> AnomalyMap:
     """Gaussian blur in a square window, reflected at the border."""
     offsets = torch.arange(size, device=maps.device, dtype=maps.dtype) - (size - 1) / 2
     line = torch.exp(-0.5 * (offsets / sigma) ** 2)
@@ -35,9 +35,9 @@ def blur(maps: HeatMap, size: int = BLUR_SIZE, sigma: float = BLUR_SIGMA) -> Hea
     return F.conv2d(padded, torch.outer(line, line)[None, None])[:, 0]
 
 
-def image_score(similarity: Float[Tensor, "batch 2"], heat: HeatMap) -> Float[Tensor, " batch"]:
-    """Mean of the image's abnormal cosine and the highest point of its heat map before any gating."""
-    return (similarity[:, 1] + heat.amax((-2, -1))) / 2
+def image_score(similarity: Float[Tensor, "batch 2"], anomaly_map: AnomalyMap) -> Float[Tensor, " batch"]:
+    """Mean of the image's abnormal cosine and the highest point of its anomaly map before any gating."""
+    return (similarity[:, 1] + anomaly_map.amax((-2, -1))) / 2
 
 
 def box_mask(boxes: Float[Tensor, "boxes 4"], height: int, width: int) -> Bool[Tensor, "height width"]:
@@ -56,17 +56,18 @@ def box_mask(boxes: Float[Tensor, "boxes 4"], height: int, width: int) -> Bool[T
     return mask
 
 
-def gate(heat: HeatMap, boxes: list[Float[Tensor, "_ 4"]], outside: float = OUTSIDE) -> HeatMap:
-    """Heat maps with less weight outside the boxes of each image; an image without boxes keeps its map as it is."""
-    height, width = heat.shape[-2:]
+def gate(anomaly_map: AnomalyMap, boxes: list[Float[Tensor, "_ 4"]], outside: float = OUTSIDE) -> AnomalyMap:
+    """Anomaly maps with less weight outside the boxes of each image; an image without boxes keeps its map as it is."""
+    height, width = anomaly_map.shape[-2:]
     inside = [
-        box_mask(each, height, width) if len(each) else torch.ones_like(heat[0], dtype=torch.bool) for each in boxes
+        box_mask(each, height, width) if len(each) else torch.ones_like(anomaly_map[0], dtype=torch.bool)
+        for each in boxes
     ]
-    return torch.where(torch.stack(inside).to(heat.device), heat, heat * outside)
+    return torch.where(torch.stack(inside).to(anomaly_map.device), anomaly_map, anomaly_map * outside)
 
 
 def gate_released(
-    heat: Float[Tensor, "height width"], rectangles: Float[Tensor, "boxes 4"], outside: float = OUTSIDE
+    anomaly_map: Float[Tensor, "height width"], rectangles: Float[Tensor, "boxes 4"], outside: float = OUTSIDE
 ) -> Float[Tensor, "height width"]:
     """Gating as the released evaluation does it, quirks included (variant `released`).
 
@@ -75,11 +76,11 @@ def gate_released(
     outside.
 
     Args:
-        heat: one heat map.
+        anomaly_map: one anomaly map.
         rectangles: x0, y0, x1, y1 in pixels.
         outside: factor outside the boxes.
     """
-    inside = heat == 1
+    inside = anomaly_map == 1
     for x0, y0, x1, y1 in rectangles.tolist():
         inside[int(y0) : int(y1), int(x0) : int(x1)] = True
-    return torch.where(inside, heat, heat * outside)
+    return torch.where(inside, anomaly_map, anomaly_map * outside)

@@ -16,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from scipy import ndimage
 from torch import Tensor
 
+from detector import defaults
+from detector.defaults import GateName, LocalizerName
 from detector.localize.boxes import NOWHERE, Box, Localisation
 from detector.localize.regions import REGIONS, RELEASED_SIZE, Region, region_at
 from detector.model.filo import FiLo, Maps
@@ -24,19 +26,17 @@ from detector.scoring import maps
 from detector.scoring.prompts import PromptSet
 from detector.scoring.text_reader import TextReader
 
-LocalizerName = Literal["none", "self", "grounding-dino"]
-
 
 class ScoringSettings(BaseModel):
     """How maps become one map and one score; the defaults are FiLo's."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    localizer: LocalizerName = "self"
+    localizer: LocalizerName = defaults.LOCALIZER
     """Who says where: nobody, the model's own first map, or Grounding DINO."""
     position: bool = True
     """Whether the found region goes into the text; otherwise the text is averaged over all nine."""
-    gate: Literal["none", "soft", "hard"] = "soft"
+    gate: GateName = defaults.GATE
     """Outside the boxes of a localizer the map stays as it is, is multiplied with `gate_weight`, or becomes 0."""
     gate_weight: Annotated[float, Field(ge=0, le=1)] = maps.OUTSIDE
     """Factor of the soft gate."""
@@ -85,7 +85,7 @@ class Prediction(NamedTuple):
 
     score: float
     """Higher is more abnormal."""
-    heat: Float[Tensor, "height width"]
+    anomaly_map: Float[Tensor, "height width"]
     """Anomaly map in [0, 1], at the model's image size, on the CPU."""
     region: Region | None
     """Region named in the text; None when the text was averaged over all nine."""
@@ -133,7 +133,7 @@ def predict(
     reader = reader or TextReader(model, encoded.embedding)
     places = list(localisations) if localisations is not None else [NOWHERE] * images
     if settings.localizer == "self" and localisations is None:
-        first = heat_map(model.anomaly_maps(encoded.patches, reader.features(sets)), settings)
+        first = combined_map(model.anomaly_maps(encoded.patches, reader.features(sets)), settings)
         places = [peak(each) for each in first]
     text = reader.features(sets, [positions(each, settings) for each in places])
     return decide(model, encoded, sets, text, places, settings, detail)
@@ -144,29 +144,29 @@ def decide(
     encoded: Encoded,
     sets: Sequence[PromptSet],
     text: TextFeatures,
-    found: Sequence[Localisation],
+    places: Sequence[Localisation],
     settings: ScoringSettings,
     detail: bool = False,
 ) -> list[Prediction]:
     """The last stage of `predict`, for text features that are known already; one set and one place an image."""
     levels = model.anomaly_maps(encoded.patches, text)
-    heat = heat_map(levels, settings)
-    scores = _image_scores(model, encoded, text, heat, settings)
-    near = [_similarities(encoded, text, heat, index, each) for index, each in enumerate(sets)]
+    anomaly_map = combined_map(levels, settings)
+    scores = _image_scores(model, encoded, text, anomaly_map, settings)
+    near = [_similarities(encoded, text, anomaly_map, index, each) for index, each in enumerate(sets)]
     phrases = [_phrases(encoded, text, index, each) if detail else None for index, each in enumerate(sets)]
-    gated = _gate(model, heat, found, settings).float().cpu()
+    gated = _gate(model, anomaly_map, places, settings).float().cpu()
     return [
         Prediction(
             score, gated[index], each.region if settings.position else None, each.boxes, near[index], phrases[index]
         )
-        for index, (score, each) in enumerate(zip(scores.tolist(), found, strict=True))
+        for index, (score, each) in enumerate(zip(scores.tolist(), places, strict=True))
     ]
 
 
-def heat_map(levels: Maps, settings: ScoringSettings) -> Float[Tensor, "batch height width"]:
+def combined_map(levels: Maps, settings: ScoringSettings) -> Float[Tensor, "batch height width"]:
     """One map an image from the decoders' maps."""
     if settings.smoothing is None:
-        return maps.heat_map(levels)
+        return maps.mean_map(levels)
     mean = torch.stack([maps.abnormality(level) for level in levels]).mean(0)
     if settings.smoothing == 0:
         return mean
@@ -174,12 +174,12 @@ def heat_map(levels: Maps, settings: ScoringSettings) -> Float[Tensor, "batch he
     return maps.blur(mean, size, settings.smoothing)
 
 
-def peak(heat: Float[Tensor, "height width"]) -> Localisation:
+def peak(anomaly_map: Float[Tensor, "height width"]) -> Localisation:
     """The localizer `self`: the connected area around the highest point of a first map, as a box.
 
     The region is the area above the midpoint of mean and maximum. A flat map has no region.
     """
-    values = heat.float().cpu().numpy()
+    values = anomaly_map.float().cpu().numpy()
     top, mean = float(values.max()), float(values.mean())
     if not top > mean:
         return NOWHERE
@@ -197,22 +197,26 @@ def positions(place: Localisation, settings: ScoringSettings) -> tuple[int, ...]
 
 
 def _image_scores(
-    model: FiLo, encoded: Encoded, text: TextFeatures, heat: Tensor, settings: ScoringSettings
+    model: FiLo, encoded: Encoded, text: TextFeatures, anomaly_map: Tensor, settings: ScoringSettings
 ) -> Float[Tensor, " batch"]:
     if settings.image_score == "map":
-        return heat.amax((-2, -1))
+        return anomaly_map.amax((-2, -1))
     similarity = model.similarity(encoded.embedding, text)
-    return similarity[:, 1] if settings.image_score == "similarity" else maps.image_score(similarity, heat)
+    return similarity[:, 1] if settings.image_score == "similarity" else maps.image_score(similarity, anomaly_map)
 
 
 def _similarities(
-    encoded: Encoded, text: TextFeatures, heat: Float[Tensor, "batch height width"], index: int, prompts: PromptSet
+    encoded: Encoded,
+    text: TextFeatures,
+    anomaly_map: Float[Tensor, "batch height width"],
+    index: int,
+    prompts: PromptSet,
 ) -> tuple[Match, ...]:
     """Cosine of every description with the patch under the highest point of the map."""
     count = len(prompts.descriptions)
-    height, width = heat.shape[-2:]
-    row, column = divmod(int(heat[index].argmax()), width)
-    near = torch.zeros(count, device=heat.device)
+    height, width = anomaly_map.shape[-2:]
+    row, column = divmod(int(anomaly_map[index].argmax()), width)
+    near = torch.zeros(count, device=anomaly_map.device)
     for level in encoded.patches:
         side = round(level.shape[1] ** 0.5)
         patch = level[index, min(row * side // height, side - 1) * side + min(column * side // width, side - 1)]
@@ -231,14 +235,17 @@ def _phrases(
 
 
 def _gate(
-    model: FiLo, heat: Float[Tensor, "batch height width"], found: Sequence[Localisation], settings: ScoringSettings
+    model: FiLo,
+    anomaly_map: Float[Tensor, "batch height width"],
+    places: Sequence[Localisation],
+    settings: ScoringSettings,
 ) -> Float[Tensor, "batch height width"]:
     """Weight the map by an outside localizer's boxes; `self` has none that the map does not know already."""
     if settings.gate == "none" or settings.localizer != "grounding-dino":
-        return heat
+        return anomaly_map
     outside = settings.gate_weight if settings.gate == "soft" else 0.0
-    boxes = [torch.tensor([box[:4] for box in each.boxes], dtype=torch.float64).reshape(-1, 4) for each in found]
+    boxes = [torch.tensor([box[:4] for box in each.boxes], dtype=torch.float64).reshape(-1, 4) for each in places]
     if model.config.variant == "filo":
-        return maps.gate(heat, boxes, outside)
-    pixels = [(each * RELEASED_SIZE).float() * (heat.shape[-1] / RELEASED_SIZE) for each in boxes]
-    return torch.stack([maps.gate_released(one, each, outside) for one, each in zip(heat, pixels, strict=True)])
+        return maps.gate(anomaly_map, boxes, outside)
+    pixels = [(each * RELEASED_SIZE).float() * (anomaly_map.shape[-1] / RELEASED_SIZE) for each in boxes]
+    return torch.stack([maps.gate_released(one, each, outside) for one, each in zip(anomaly_map, pixels, strict=True)])

@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple, TypedDict
 import torch
 from PIL import Image
 
+from detector import defaults
 from detector.device import precision_name, resolve_batch_size, resolve_device, resolve_precision
 from detector.images.load import ReadOptions, to_image
 from detector.images.tensors import to_pixels
@@ -27,8 +28,6 @@ from detector.scoring.predict import Encoded, Prediction, ScoringSettings, decid
 from detector.scoring.prompts import PromptSet, without
 from detector.scoring.text_reader import TextReader
 
-MAX_SIZE = 4096
-"""Long side in pixels that larger images are shrunk to while loading."""
 MAX_MAP = 2048
 """Long side in pixels of the map of a tiled image."""
 
@@ -87,11 +86,11 @@ class Predictor:
         settings: ScoringSettings | None = None,
         *,
         localizer: Localizer | None = None,
-        device: str = "auto",
-        precision: str = "auto",
+        device: str = defaults.DEVICE,
+        precision: str = defaults.PRECISION,
         batch_size: int | None = None,
         tile: int | None = None,
-        max_size: int | None = MAX_SIZE,
+        max_size: int | None = defaults.MAX_SIZE,
         reading: ReadOptions | None = None,
         cache: FeatureCache | None = None,
         decoders: Decoders = "all",
@@ -220,8 +219,8 @@ class Predictor:
             if id(text) not in keys:
                 keys[id(text)] = tensors_key(list(text.contexts.values()), self.weights)
                 if not text.rows:
-                    kept = self.cache.tensors(keys[id(text)]) or {}
-                    text.rows |= {name: rows.to(self.device) for name, rows in kept.items()}
+                    cached = self.cache.tensors(keys[id(text)]) or {}
+                    text.rows |= {name: rows.to(self.device) for name, rows in cached.items()}
         return [keys[id(text)] for text in reader.images]
 
     def _remember(self, reader: TextReader, keys: Sequence[str]) -> None:
@@ -239,19 +238,21 @@ class Predictor:
         for group in _groups(windows(picture.width, picture.height, self.tile or max(picture.size)), self._step):
             predictions = self._predict([picture.crop(window) for window in group], asks)
             for window, columns in zip(group, predictions, strict=True):
-                blend.add(window, [one.heat.numpy() for one in columns])
+                blend.add(window, [one.anomaly_map.numpy() for one in columns])
                 here = [(window, one) for one in columns]
                 pairs = zip(best, here, strict=True)
                 best = [new if new[1].score > old[1].score else old for old, new in pairs] if best else here
-        heats = map(torch.from_numpy, blend.maps())
-        return [_in_picture(*one, picture.size, heat) for one, heat in zip(best, heats, strict=True)]
+        anomaly_maps = map(torch.from_numpy, blend.maps())
+        return [
+            _in_picture(*one, picture.size, anomaly_map) for one, anomaly_map in zip(best, anomaly_maps, strict=True)
+        ]
 
 
-def _in_picture(window: Window, top: Prediction, size: tuple[int, int], heat: torch.Tensor) -> Prediction:
+def _in_picture(window: Window, top: Prediction, size: tuple[int, int], anomaly_map: torch.Tensor) -> Prediction:
     """The prediction of a window as one of the whole picture."""
     boxes = tuple(_moved(box, window, size) for box in top.boxes)
     region = region_at(*boxes[0].center) if boxes and top.region else top.region
-    return top._replace(heat=heat, boxes=boxes, region=region)
+    return top._replace(anomaly_map=anomaly_map, boxes=boxes, region=region)
 
 
 def _moved(box: Box, window: Window, size: tuple[int, int]) -> Box:

@@ -35,7 +35,7 @@ class PromptSet(PromptIds):
     """What the first abnormal states stand for, in order; the states after them are generic."""
 
 
-def build_prompts(description: DescriptionFile, *, context_tokens: int = 12) -> PromptSet:
+def create_prompts(description: DescriptionFile, *, context_tokens: int = 12) -> PromptSet:
     """All prompts of a description file.
 
     Raises:
@@ -55,7 +55,7 @@ def prompt_set(
     *,
     context_tokens: int = 12,
 ) -> PromptSet:
-    """Prompts from their parts; `build_prompts` takes them from a file, controls and tests from elsewhere.
+    """Prompts from their parts; `create_prompts` takes them from a file, controls and tests from elsewhere.
 
     Args:
         object_name: what stands for `{}` in the states.

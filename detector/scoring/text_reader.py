@@ -74,8 +74,8 @@ class TextReader:
             positions: regions that the abnormal prompts of each image name; averaged over all where empty.
         """
         rows = self.rows(prompts)
-        chosen = positions if positions is not None else [()] * len(rows)
-        return text_features([at_regions(one, at) for one, at in zip(rows, chosen, strict=True)])
+        regions = positions if positions is not None else [()] * len(rows)
+        return text_features([at_regions(one, at) for one, at in zip(rows, regions, strict=True)])
 
     def rows(self, prompts: PromptIds | Sequence[PromptIds]) -> list[Rows]:
         """Features of all prompts of each image, not normalised."""

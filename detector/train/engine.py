@@ -107,14 +107,14 @@ class Trainer:
 
     def load_best(self) -> bool:
         """Give every stage's parameters their values at its lowest held-out loss; False where none was validated."""
-        found = False
+        restored = False
         for stage in self.stages:
             if self._best(stage).is_file():
                 state = load_state(self._best(stage))
                 own = {name: value for name, value in state.parameters.items() if name in stage.rates}
                 restore(state._replace(parameters=own), stage.objective, None)
-                found = True
-        return found
+                restored = True
+        return restored
 
     def _best(self, stage: Stage) -> Path:
         return self.folder / f"best-{stage.name}.safetensors"

@@ -53,8 +53,8 @@ def truncate_log(path: Path, stage: int, step: int) -> None:
     """Drop the lines of steps that will be done again, a half-written last line included."""
     if not path.is_file():
         return
-    kept = [line for line in path.read_text(encoding="utf-8").split("\n") if _before(line, stage, step)]
-    atomic_write(path, "".join(f"{line}\n" for line in kept))
+    lines = [line for line in path.read_text(encoding="utf-8").split("\n") if _before(line, stage, step)]
+    atomic_write(path, "".join(f"{line}\n" for line in lines))
 
 
 def _before(line: str, stage: int, step: int) -> bool:

@@ -36,10 +36,10 @@ def held_out(strata: Sequence[Hashable], fraction: float, seed: int) -> Split:
     validation: list[int] = []
     for number, indices in enumerate(members.values()):
         count = min(round(fraction * len(indices)), len(indices) - 1)
-        chosen = generator(seed, 1, number).permutation(len(indices))[:count]
-        validation += [indices[i] for i in chosen]
-    kept = set(range(len(strata))) - set(validation)
-    return Split(tuple(sorted(kept)), tuple(sorted(validation)))
+        picks = generator(seed, 1, number).permutation(len(indices))[:count]
+        validation += [indices[i] for i in picks]
+    training = set(range(len(strata))) - set(validation)
+    return Split(tuple(sorted(training)), tuple(sorted(validation)))
 
 
 def steps_per_epoch(size: int, batch: int) -> int:

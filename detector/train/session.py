@@ -13,7 +13,7 @@ from detector.data.material import Material
 from detector.device import resolve_device
 from detector.model.filo import FiLo
 from detector.scoring.feature_cache import fingerprint as weights_digest
-from detector.scoring.prompts import build_prompts
+from detector.scoring.prompts import create_prompts
 from detector.train.batches import FiLoSource, require_trainable
 from detector.train.config import TrainConfig
 from detector.train.engine import Trainer
@@ -107,7 +107,7 @@ def prepare(
         TrainError: see `detector.train.errors`.
     """
     require_trainable(material.samples, main=config.main_epochs > 0, adapter=config.adapter_epochs > 0)
-    fabric = fabric or make_fabric(config)
+    fabric = fabric or create_fabric(config)
     fabric.launch()
     torch.manual_seed(config.seed)
     model = build().train()
@@ -115,7 +115,7 @@ def prepare(
     trainer = Trainer(
         config,
         out,
-        make_source(model, material, config, fabric.device),
+        create_source(model, material, config, fabric.device),
         filo_stages(model, config),
         fingerprint=fingerprint(config, model, material, fabric.world_size),
         fabric=fabric,
@@ -124,18 +124,18 @@ def prepare(
     return Result(model, trainer)
 
 
-def make_source(model: FiLo, material: Material, config: TrainConfig, device: torch.device) -> FiLoSource:
+def create_source(model: FiLo, material: Material, config: TrainConfig, device: torch.device) -> FiLoSource:
     """Batches of `material` for `model`; features are kept where pictures never change."""
     split = held_out([(s.category, s.defective) for s in material.samples], config.validation_fraction, config.seed)
     tokens = model.config.context_tokens
-    prompts = {name: build_prompts(file, context_tokens=tokens) for name, file in material.descriptions.items()}
+    prompts = {name: create_prompts(file, context_tokens=tokens) for name, file in material.descriptions.items()}
     memo = None if config.augments else FeatureMemo(model.encode_image)
     return FiLoSource(
         material.samples, split, prompts, config, model.config, memo=memo, device=device, reading=material.reading
     )
 
 
-def make_fabric(config: TrainConfig, device: str = "auto", devices: int = 1) -> Fabric:
+def create_fabric(config: TrainConfig, device: str = "auto", devices: int = 1) -> Fabric:
     """Devices and precision: bf16 on a GPU unless the configuration says otherwise.
 
     Args:
@@ -147,18 +147,18 @@ def make_fabric(config: TrainConfig, device: str = "auto", devices: int = 1) -> 
         DeviceError: a processor this machine does not have.
         TrainError: more GPUs than there are.
     """
-    chosen = resolve_device(device)
-    accelerator = chosen.type
+    processor = resolve_device(device)
+    accelerator = processor.type
     present = torch.cuda.device_count()
     if accelerator == "cuda" and devices > present:
         raise TrainError(f"--devices {devices}", expected=f"at most {present}, the GPUs of this machine")
-    if chosen.index is not None and devices > 1:
+    if processor.index is not None and devices > 1:
         raise TrainError(f"--devices {devices} with --device {device}", expected=f"--device {accelerator}")
     automatic = "bf16-mixed" if accelerator == "cuda" else "32-true"
     precision: Any = automatic if config.precision == "auto" else config.precision
     return Fabric(
         accelerator=accelerator,
-        devices=devices if chosen.index is None else [chosen.index],
+        devices=devices if processor.index is None else [processor.index],
         strategy="ddp" if devices > 1 else "auto",
         precision=precision,
     )

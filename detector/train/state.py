@@ -100,10 +100,10 @@ def restore(state: State, model: nn.Module, optimizer: Optimizer | None) -> None
 def _moments(optimizer: Optimizer | None) -> dict[str, Tensor]:
     if optimizer is None:
         return {}
-    found: dict[str, Tensor] = {}
+    moments: dict[str, Tensor] = {}
     for index, values in optimizer.state_dict()["state"].items():
-        found |= {f"{index}.{key}": value.cpu().contiguous() for key, value in values.items()}
-    return found
+        moments |= {f"{index}.{key}": value.cpu().contiguous() for key, value in values.items()}
+    return moments
 
 
 def _restore_moments(optimizer: Optimizer, moments: dict[str, Tensor]) -> None:

@@ -20,7 +20,7 @@ from torch import nn
 from descriptions.common.files import staged
 from detector.model.config import ModelConfig
 from detector.model.filo import FiLo
-from detector.weights.factory import empty_model
+from detector.weights.factory import create_empty_model
 from detector.weights.files import WeightsError, fill, load_pretrained, read_weights, require_fit, without_zero_rows
 
 _INFO = "filo-forge"
@@ -141,7 +141,7 @@ def load_checkpoint(path: Path, pretrained: str | Path | None = None, *, fold: b
             expected=f"the weights of {info.config.backbone!r} beside it",
             hint="pass --pretrained with a name or a file",
         )
-    model = empty_model(info.config)
+    model = create_empty_model(info.config)
     if trained_only and pretrained is not None:
         load_pretrained(model.clip, info.config.backbone, pretrained)
         _require_backbone(model, info, path)
@@ -176,9 +176,9 @@ def _require_backbone(model: FiLo, info: CheckpointInfo, path: Path) -> None:
 def _load(model: FiLo, path: Path, *, keep_clip: bool, fold: bool = False) -> None:
     """Fill a model strictly; kernels are folded as soon as those of a level are there, to save memory."""
     weights = read_weights(path)
-    kept = {name: tensor for name, tensor in model.state_dict().items() if keep_clip and name.startswith(CLIP)}
-    require_fit(model, ChainMap(kept, weights), str(path))  # type: ignore[arg-type]  # only read
-    names = [name for name in weights if name not in kept]
+    clip = {name: tensor for name, tensor in model.state_dict().items() if keep_clip and name.startswith(CLIP)}
+    require_fit(model, ChainMap(clip, weights), str(path))  # type: ignore[arg-type]  # only read
+    names = [name for name in weights if name not in clip]
     fill(model, weights, (name for name in names if not name.startswith(CONVOLUTIONS)))
     for level in range(model.decoder_cov.levels):
         marked = f".{level}."

@@ -20,7 +20,7 @@ class BackboneError(DetectorError):
     """A backbone that does not exist, or whose architecture FiLo cannot read."""
 
 
-def build_model(config: ModelConfig, pretrained: str | Path | None = None) -> FiLo:
+def create_model(config: ModelConfig, pretrained: str | Path | None = None) -> FiLo:
     """A model in fp32 on the CPU, in evaluation mode.
 
     Args:
@@ -33,27 +33,27 @@ def build_model(config: ModelConfig, pretrained: str | Path | None = None) -> Fi
         WeightsError: weights that do not fit, with both sides named.
     """
     config = resolve(config, pretrained)
-    clip = _build_clip(config, "cpu" if pretrained is None else "meta")
+    clip = _create_clip(config, "cpu" if pretrained is None else "meta")
     if pretrained is not None:
         _allocate(clip, clip)
         load_pretrained(clip, config.backbone, pretrained)
     return FiLo(clip, config, start_token())
 
 
-def empty_model(config: ModelConfig) -> FiLo:
-    """As `build_model`, for weights that are filled in next: none are drawn, and memory is taken as it is filled.
+def create_empty_model(config: ModelConfig) -> FiLo:
+    """As `create_model`, for weights that are filled in next: none are drawn, and memory is taken as it is filled.
 
     Raises:
         BackboneError: unknown backbone, or one without the parts FiLo reads.
     """
     config = resolve(config)
     with torch.device("meta"):
-        model = FiLo(_build_clip(config, "meta"), config, start_token())
+        model = FiLo(_create_clip(config, "meta"), config, start_token())
     _allocate(model, model.clip)
     return model
 
 
-def _build_clip(config: ModelConfig, device: str) -> Any:
+def _create_clip(config: ModelConfig, device: str) -> Any:
     import open_clip
 
     with torch.device(device):

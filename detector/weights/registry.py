@@ -31,8 +31,8 @@ class PresetError(DetectorError):
 
 def list_presets() -> list[str]:
     """All presets, the default first."""
-    found = sorted(entry.name for entry in FOLDER.iterdir() if entry.is_dir() and not entry.name.startswith("_"))
-    return sorted(found, key=lambda name: name != DEFAULT)
+    names = sorted(entry.name for entry in FOLDER.iterdir() if entry.is_dir() and not entry.name.startswith("_"))
+    return sorted(names, key=lambda name: name != DEFAULT)
 
 
 def resolve_preset(name: str | None = None) -> Path:
@@ -75,11 +75,11 @@ def load_preset(name: str | None = None, pretrained: str | Path | None = None) -
         WeightsError: weights that cannot be fetched or do not fit.
     """
     from detector.weights.checkpoint import load_checkpoint
-    from detector.weights.factory import build_model
+    from detector.weights.factory import create_model
 
     folder = resolve_preset(name)
     if not (folder / WEIGHTS).is_file():
-        return build_model(preset_config(name), pretrained or PRETRAINED[folder.name])
+        return create_model(preset_config(name), pretrained or PRETRAINED[folder.name])
     if pretrained is not None:
         raise PresetError(
             f"preset {folder.name!r} has its own CLIP weights",

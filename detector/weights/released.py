@@ -15,7 +15,7 @@ from torch import Tensor
 from detector.model.config import ModelConfig
 from detector.model.filo import FiLo
 from detector.weights.checkpoint import CheckpointError
-from detector.weights.factory import empty_model
+from detector.weights.factory import create_empty_model
 from detector.weights.files import load_strictly, read_weights
 
 Weights = dict[str, Tensor]
@@ -57,7 +57,7 @@ def from_released(state: Mapping[str, Any], backbone: str, source: str) -> FiLo:
             hint="type --checkpoint with this one, it is ours" if ours else "Grounding DINO checkpoints need no import",
         )
     _require_equal_text_towers(state, source)
-    model = empty_model(_config(state, backbone))
+    model = create_empty_model(_config(state, backbone))
     load_strictly(model, rename(state), source)
     return model
 

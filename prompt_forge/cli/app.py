@@ -1,10 +1,10 @@
 """Entry point of `prompt-forge`: wires the command groups together and nothing else."""
 
-from typing import Annotated, NoReturn
+from typing import NoReturn
 
 import typer
 
-from descriptions.common.terminal import run, show_version
+from descriptions.common.terminal import create_app, run
 from prompt_forge.cli import (
     doctor,
     edit,
@@ -20,25 +20,12 @@ from prompt_forge.cli import (
     transfer,
 )
 
-app = typer.Typer(
-    name="prompt-forge",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    epilog="Example: `prompt-forge generate --category capsule`",
-    help="Let a language model describe which anomalies a product can have; keep, edit and version the answer.",
+app: typer.Typer = create_app(
+    typer,
+    "prompt-forge",
+    example="prompt-forge generate --category capsule",
+    summary="Let a language model describe which anomalies a product can have; keep, edit and version the answer.",
 )
-
-
-@app.callback()
-def _root(
-    _version: Annotated[
-        bool, typer.Option("--version", is_eager=True, callback=show_version, help="Show the version and exit.")
-    ] = False,
-) -> None:
-    """Keeps `prompt-forge COMMAND` a group however many commands there are."""
-
-
 app.command()(generate.generate)
 app.add_typer(templates.templates)
 app.command()(setup.setup)

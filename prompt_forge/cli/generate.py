@@ -191,9 +191,9 @@ def _total(results: "list[Result]") -> str:
     from collections import Counter
 
     counts = Counter(result.status for result in results)
-    told = ", ".join(f"{number} {status}" for status, number in counts.items())
+    states = ", ".join(f"{number} {status}" for status, number in counts.items())
     seconds, tokens = sum(result.seconds for result in results), sum(result.tokens for result in results)
-    return f"{len(results)} products: {told}; {seconds:.1f} s, {tokens} tokens"
+    return f"{len(results)} products: {states}; {seconds:.1f} s, {tokens} tokens"
 
 
 def _document(results: "list[Result]") -> dict[str, object]:

@@ -23,16 +23,16 @@ def list_categories(descriptions_dir: DescriptionsDir = None, as_json: AsJson = 
     from prompt_forge.console import print_json, print_table, say
 
     store = Store.open(descriptions_dir)
-    found = [_summary(store, category) for category in store.readable()]
+    summaries = [_summary(store, category) for category in store.readable()]
     if as_json:
-        print_json(found)
-    elif found:
+        print_json(summaries)
+    elif summaries:
         columns = ["category", "default", "enabled", "status", "versions", "labels", "library"]
-        print_table(columns, [[*map(one.get, columns[:4]), *_others(one), one["library"]] for one in found])
-    broken = [one["error"] for one in found if one["error"]]
+        print_table(columns, [[*map(one.get, columns[:4]), *_others(one), one["library"]] for one in summaries])
+    broken = [one["error"] for one in summaries if one["error"]]
     for error in broken:
         say(f"error: {error}")
-    if not found:
+    if not summaries:
         say(f"no descriptions in {store.root}; type prompt-forge generate --category capsule")
     if broken:
         raise typer.Exit(1)
@@ -47,17 +47,17 @@ def _summary(store: "Store", category: str) -> dict[str, Any]:
     summary |= {"latest": summary["versions"][-1], "default": None, "labels": {}}
     summary |= {"enabled": None, "status": None, "error": None}
     try:
-        meant = store.load(category)
-        summary |= {"default": meant.version, "labels": store.labels(category)}
-        summary |= {"enabled": len(meant.enabled_texts), "status": meant.status}
+        description = store.load(category)
+        summary |= {"default": description.version, "labels": store.labels(category)}
+        summary |= {"enabled": len(description.enabled_texts), "status": description.status}
     except DescriptionError as error:
         summary["error"] = str(error)
     return summary
 
 
 def _others(summary: dict[str, Any]) -> tuple[str, str]:
-    told = {label: version for label, version in summary["labels"].items() if label not in {"latest", "default"}}
-    labels = ", ".join(f"{label}={version}" for label, version in told.items())
+    others = {label: version for label, version in summary["labels"].items() if label not in {"latest", "default"}}
+    labels = ", ".join(f"{label}={version}" for label, version in others.items())
     return ", ".join(map(str, summary["versions"])), labels
 
 
@@ -88,21 +88,23 @@ def lint(
 
     store = Store.open(descriptions_dir)
     context = Context(leaks=leak or (), model=model or "", readable=_readable(model) if model else None)
-    found: list[dict[str, Any]] = []
+    findings: list[dict[str, Any]] = []
     for ref in _every_version(store, refs or store.categories()) if every else refs or store.categories():
         description = _fixed(store, descriptions_dir, store.load(ref)) if fix else store.load(ref)
         for finding in check(description, context):
-            found.append({"ref": description.ref, **finding._asdict(), "text": _text(description, finding)})
-    errors = sum(finding["level"] == "error" for finding in found)
+            findings.append({"ref": description.ref, **finding._asdict(), "text": _text(description, finding)})
+    errors = sum(finding["level"] == "error" for finding in findings)
     if as_json:
-        print_json(found)
+        print_json(findings)
     else:
         columns = ["ref", "level", "rule", "entry", "text", "message"]
-        if found:
-            print_table(columns, [[finding[column] for column in columns] for finding in found])
-        fixable = sum(finding["fixable"] for finding in found)
-        print_line(f"{errors} errors, {len(found) - errors} warnings" + (f"; --fix repairs {fixable}" * bool(fixable)))
-    if errors or (strict and found):
+        if findings:
+            print_table(columns, [[finding[column] for column in columns] for finding in findings])
+        fixable = sum(finding["fixable"] for finding in findings)
+        print_line(
+            f"{errors} errors, {len(findings) - errors} warnings" + (f"; --fix repairs {fixable}" * bool(fixable))
+        )
+    if errors or (strict and findings):
         raise typer.Exit(1)
 
 
@@ -162,14 +164,16 @@ def diff(
     from prompt_forge.console import print_json, print_line
 
     store = Store.open(descriptions_dir)
-    found = compare(store.load(old), store.load(new or Ref(parse_ref(old).category, LATEST)))
+    difference = compare(store.load(old), store.load(new or Ref(parse_ref(old).category, LATEST)))
     if as_json:
-        print_json(found._asdict() | {"changes": [change._asdict() for change in found.changes]})
+        print_json(difference._asdict() | {"changes": [change._asdict() for change in difference.changes]})
         return
-    print_line(f"{found.old} -> {found.new}" + (" (the detector reads the same)" if found.same_content else ""))
-    for change in found.changes:
+    print_line(
+        f"{difference.old} -> {difference.new}" + (" (the detector reads the same)" if difference.same_content else "")
+    )
+    for change in difference.changes:
         print_line(_change(change))
-    if not found.changes:
+    if not difference.changes:
         print_line("no differences")
 
 

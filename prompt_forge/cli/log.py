@@ -19,15 +19,15 @@ def log(
     from prompt_forge.llm.settings import ModelSettings
 
     path = load(ModelSettings, "model").log_file
-    found = read_log(path, last)
+    exchanges = read_log(path, last)
     if as_json:
-        typer.echo(json.dumps(found.records, ensure_ascii=False))
+        typer.echo(json.dumps(exchanges.records, ensure_ascii=False))
     else:
-        for record in found.records:
+        for record in exchanges.records:
             typer.echo(_line(record))
-    if found.damaged:
-        typer.echo(f"{path}: {found.damaged} damaged lines left out", err=True)
-    if not found.records:
+    if exchanges.damaged:
+        typer.echo(f"{path}: {exchanges.damaged} damaged lines left out", err=True)
+    if not exchanges.records:
         typer.echo(f"no exchanges yet in {path}", err=True)
 
 

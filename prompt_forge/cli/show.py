@@ -88,15 +88,15 @@ def _unread(description: "DescriptionFile") -> dict[str, list[str]]:
         readable = readable_tokens(weights) if (weights := preset_weights(BUNDLED)) else None
     except DescriptionError:  # a damaged installation, which `detector doctor` names
         return {}
-    found = {entry.id: unread_words(entry.text, readable) for entry in description.anomalies if entry.enabled}
-    return {name: words for name, words in found.items() if words}
+    unread = {entry.id: unread_words(entry.text, readable) for entry in description.anomalies if entry.enabled}
+    return {name: words for name, words in unread.items() if words}
 
 
-def _worth(found: "Contribution | None") -> list[str]:
-    if found is None:
+def _worth(contribution: "Contribution | None") -> list[str]:
+    if contribution is None:
         return ["", "", ""]
-    image = _delta(found.image_auroc_delta, found.interval)
-    return [found.verdict, image, _delta(found.pixel_ap_delta, found.pixel_ap_interval)]
+    image = _delta(contribution.image_auroc_delta, contribution.interval)
+    return [contribution.verdict, image, _delta(contribution.pixel_ap_delta, contribution.pixel_ap_interval)]
 
 
 def _delta(value: float | None, interval: tuple[float, float] | None) -> str:

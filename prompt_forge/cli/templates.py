@@ -24,7 +24,7 @@ def list_templates(as_json: AsJson = False) -> None:
     """
     from prompt_forge.templating.templates import Templates
 
-    found = list(Templates.find())
+    templates_found = list(Templates.find())
     if as_json:
         full = [
             {
@@ -33,11 +33,11 @@ def list_templates(as_json: AsJson = False) -> None:
                 "path": str(one.path),
                 "sha256": one.sha256,
             }
-            for one in found
+            for one in templates_found
         ]
         print_json(full)
         return
-    rows = [(one.id, one.layer, one.front.answer, one.front.purpose) for one in found]
+    rows = [(one.id, one.layer, one.front.answer, one.front.purpose) for one in templates_found]
     print_table(("template", "from", "answer", "purpose"), rows)
 
 

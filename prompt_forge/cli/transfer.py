@@ -38,13 +38,13 @@ def import_filo(
     from prompt_forge.console import print_json, print_table, say
     from prompt_forge.library.filo_import import choose, find, to_descriptions
 
-    found = find(path)
-    chosen = choose(found, name)
-    say(f"reading {chosen.name} at {chosen.place}")
-    for other in found:
-        if other is not chosen:
+    dictionaries = find(path)
+    dictionary = choose(dictionaries, name)
+    say(f"reading {dictionary.name} at {dictionary.place}")
+    for other in dictionaries:
+        if other is not dictionary:
             say(f"also there: {other.name} at {other.place}, {other.size} phrases")
-    descriptions = to_descriptions(chosen)
+    descriptions = to_descriptions(dictionary)
     if not dry_run:
         store = Store.open(descriptions_dir, writable=True)
         descriptions = [store.save(description) for description in descriptions]

@@ -43,10 +43,10 @@ def assemble(
     seconds: float,
 ) -> DescriptionFile:
     """The next version: what people wrote, locked or rejected earlier, then what the models propose now."""
-    kept = tuple(entry for entry in previous.anomalies if _is_decided(entry)) if previous else ()
+    decided = tuple(entry for entry in previous.anomalies if _is_decided(entry)) if previous else ()
     merged = merge([outcome.candidates for outcome in outcomes])
-    fresh, dropped = _fresh(merged, kept)
-    limit = min(max(recipe.count for _, recipe in askers), MAX_ENTRIES - len(kept))
+    fresh, dropped = _fresh(merged, decided)
+    limit = min(max(recipe.count for _, recipe in askers), MAX_ENTRIES - len(decided))
     dropped += [
         (entry.candidate.text, f"more than the {max(limit, 0)} that there is room for") for entry in fresh[limit:]
     ]
@@ -56,17 +56,17 @@ def assemble(
         parent=previous.version if previous else None,
         parts=product.parts,
         normal=tuple(dict.fromkeys((*NORMAL_STATES, *product.normal))),
-        anomalies=(*kept, *_entries(fresh[:limit], {one.id for one in kept}, askers)),
+        anomalies=(*decided, *_entries(fresh[:limit], {one.id for one in decided}, askers)),
         provenance=provenance(askers, outcomes, seconds, dropped),
     )
     return description.revised(normal=previous.normal, abnormal=previous.abnormal) if previous else description
 
 
-def _fresh(merged: Sequence[Merged], kept: Sequence[Anomaly]) -> tuple[list[Merged], list[tuple[str, str]]]:
+def _fresh(merged: Sequence[Merged], decided: Sequence[Anomaly]) -> tuple[list[Merged], list[tuple[str, str]]]:
     """What is not said by an entry that people decided on, and the text and reason of the others."""
     fresh, dropped = [], []
     for one in merged:
-        twin = next((entry for entry in kept if is_near(one.candidate.text, [entry.text])), None)
+        twin = next((entry for entry in decided if is_near(one.candidate.text, [entry.text])), None)
         if twin is None:
             fresh.append(one)
         else:

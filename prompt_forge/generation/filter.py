@@ -113,8 +113,8 @@ class Filter:
             return "empty" if not content else "too long"
         if known & set(self._names()):
             return "names the product"
-        if found := known & PLACES - self._own_words():
-            return f"names-position: {min(found)}"
+        if places := known & PLACES - self._own_words():
+            return f"names-position: {min(places)}"
         if finding := self._linted(text):
             return finding
         return "" if known - _VAGUE else "too general"
@@ -126,7 +126,7 @@ class Filter:
         alone = DescriptionFile(
             category=product.category, object_name=product.object_name, parts=product.parts, anomalies=(entry,)
         )
-        return next((f"{found.rule}: {found.message}" for found in lint(alone) if found.rule in _LINTED), "")
+        return next((f"{finding.rule}: {finding.message}" for finding in lint(alone) if finding.rule in _LINTED), "")
 
     def _strict(self, candidate: Candidate) -> str:
         text, content = candidate.text, words(candidate.text)

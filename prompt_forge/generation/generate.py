@@ -115,8 +115,8 @@ class Run:
         started = perf_counter()
         previous = latest(self._store, product.category)
         asked, product = product, product.after(previous)
-        if not self._force and (found := self._present(product) or self._present(asked)):
-            return self._result(found, "present")
+        if not self._force and (existing := self._present(product) or self._present(asked)):
+            return self._result(existing, "present")
         outcomes = [self._propose(asker, product) for asker in self._askers]
         seconds = round(perf_counter() - started, 2)
         description = assemble(product, self._askers, outcomes, previous, seconds)
@@ -135,10 +135,10 @@ class Run:
             for request in first_requests(model.model, recipe, product)
         }
         for number in reversed(self._store.versions(product.category)):
-            found = self._store.load(f"{product.category}@{number}")
-            origin = found.provenance
+            existing = self._store.load(f"{product.category}@{number}")
+            origin = existing.provenance
             if origin and asked <= set(origin.requests) and _origin(origin) == _origin(provenance(self._askers)):
-                return found
+                return existing
         return None
 
     def _result(

@@ -13,7 +13,7 @@ from prompt_forge.generation.generate import Asker
 from prompt_forge.generation.strategies import Recipe, Strategy, first_requests, unsolved
 from prompt_forge.llm.address import trimmed
 from prompt_forge.llm.budget import estimate
-from prompt_forge.llm.open import Resources, open_model, resources
+from prompt_forge.llm.open import Resources, create_model, resources
 from prompt_forge.llm.settings import EMBEDDED, REPLAY, ModelSettings
 from prompt_forge.templating.templates import Template, Templates
 from prompt_forge.usage import Usage
@@ -65,8 +65,8 @@ def pick_products(wanted: Wanted) -> list[Product]:
     if not names:
         raise SettingsError("no category given", hint="type --category NAME, --all or --from-file FILE")
     if len(names) > 1 and (wanted.object_name or wanted.parts):
-        came = f"--object-name or --parts with {len(names)} categories"
-        raise SettingsError(came, expected="one category", hint="write them into a file for --from-file")
+        problem = f"--object-name or --parts with {len(names)} categories"
+        raise SettingsError(problem, expected="one category", hint="write them into a file for --from-file")
     hints: dict[str, Any] = {"object_name": wanted.object_name, "parts": wanted.parts, "families": wanted.families}
     return [choose(known, name, **hints) for name in names]
 
@@ -120,8 +120,8 @@ def pick_template(settings: GenerateSettings, *, embedded: bool) -> Template:
     template = Templates.find().get(settings.template)
     own = "family" if template.front.answer == "phrase" else "structured"
     if strategy not in {"auto", own}:
-        came = f"--strategy {strategy} with --template {template.id}"
-        raise SettingsError(came, hint=f"leave --strategy out: this template is asked the {own} way")
+        problem = f"--strategy {strategy} with --template {template.id}"
+        raise SettingsError(problem, hint=f"leave --strategy out: this template is asked the {own} way")
     return template
 
 
@@ -145,9 +145,9 @@ def open_askers(
     Raises:
         SettingsError: the addresses do not fit the models.
     """
-    chosen = _each(model, names, addresses)
+    models = _each(model, names, addresses)
     with resources(model) as shared:
-        yield [_asker(settings, one, shared, notify) for one in chosen]
+        yield [_asker(settings, one, shared, notify) for one in models]
 
 
 def _each(model: ModelSettings, names: Sequence[str], addresses: Sequence[str]) -> list[ModelSettings]:
@@ -164,11 +164,11 @@ def _each(model: ModelSettings, names: Sequence[str], addresses: Sequence[str]) 
     else:
         remote = [name for name in names if name != EMBEDDED and not name.startswith(REPLAY)]
         if len(urls) != len(remote):
-            came = f"{len(urls)} --base-url for {len(names)} --model"
+            problem = f"{len(urls)} --base-url for {len(names)} --model"
             hint = "type one --base-url for all of them, or one after each --model"
-            raise SettingsError(came, expected="as many of the one as of the other", hint=hint)
-        given = iter(urls)
-        pairs = [(name, next(given) if name in remote else None) for name in names]
+            raise SettingsError(problem, expected="as many of the one as of the other", hint=hint)
+        remaining = iter(urls)
+        pairs = [(name, next(remaining) if name in remote else None) for name in names]
     return [
         model.model_copy(update={"model": name.strip(), "base_url": url}) for name, url in dict.fromkeys(pairs)
     ] or [model]
@@ -182,7 +182,7 @@ def _asker(settings: GenerateSettings, model: ModelSettings, shared: Resources, 
         seed=settings.seed,
         max_tokens=model.max_tokens,
     )
-    return Asker(open_model(model, shared, notify=notify), recipe)
+    return Asker(create_model(model, shared, notify=notify), recipe)
 
 
 class Preview(BaseModel):

@@ -102,7 +102,7 @@ class _Tally:
         self.requests.append(request.digest)
         self.usage += error.usage
         self.calls += 1
-        self.rejected.append(("", error.came))
+        self.rejected.append(("", error.problem))
 
     def judge(self, candidate: Candidate) -> bool:
         """Accept or reject one candidate."""
@@ -130,8 +130,8 @@ class _Tally:
     def outcome(self, count: int) -> Outcome:
         """The sum of it."""
         over = [(entry.text, f"more than the {count} wanted") for entry in self.accepted[count:]]
-        kept, refused, asked = tuple(self.accepted[:count]), (*self.rejected, *over), tuple(self.requests)
-        return Outcome(kept, refused, asked, self.usage, self.calls, self.mode, tuple(self.left_out))
+        accepted, refused, asked = tuple(self.accepted[:count]), (*self.rejected, *over), tuple(self.requests)
+        return Outcome(accepted, refused, asked, self.usage, self.calls, self.mode, tuple(self.left_out))
 
 
 class Ask(NamedTuple):
@@ -151,9 +151,9 @@ def families(recipe: Recipe, product: Product) -> tuple[str, ...]:
     """
     wanted = product.families or DEFAULT_FAMILIES
     if wordless := next((family for family in wanted if not words(family)), None):
-        came = f"{product.category}: the kind of defect {wordless!r}"
+        problem = f"{product.category}: the kind of defect {wordless!r}"
         hint = f"such as those of template {recipe.template.id}: {', '.join(recipe.template.front.families)}"
-        raise SettingsError(came, expected="English words", hint=hint)
+        raise SettingsError(problem, expected="English words", hint=hint)
     return wanted
 
 
@@ -195,8 +195,8 @@ def propose(model: LanguageModel, recipe: Recipe, product: Product, tick: Tick) 
         shown = list(dict.fromkeys(reasons))
         why = "; ".join(shown[:_REASONS]) or "empty answer"
         why += f"; and {len(shown) - _REASONS} more" if len(shown) > _REASONS else ""
-        came = f"{model.model} said nothing usable about {product.object_name} ({why})"
-        raise RejectedAnswerError(came, hint="try another --model, --template or --seed", problems=reasons)
+        problem = f"{model.model} said nothing usable about {product.object_name} ({why})"
+        raise RejectedAnswerError(problem, hint="try another --model, --template or --seed", problems=reasons)
     return outcome
 
 

@@ -52,38 +52,38 @@ def find(path: Path) -> list[Found]:
         raise ImportFiLoError(f"{path} does not exist", hint="pass the folder of a FiLo checkout")
     files = sorted(path.rglob("*.py")) if path.is_dir() else [path]
     root = path if path.is_dir() else path.parent
-    found = [one for file in files for one in _in_file(file, root)]
-    if not found:
+    dictionaries = [one for file in files for one in _in_file(file, root)]
+    if not dictionaries:
         raise ImportFiLoError(
             f"no dictionary of phrases in {path}",
             expected='Python with literals such as {"capsule": "crack, dent"}',
             hint="pass the folder of a FiLo checkout, or the file that holds the dictionary",
         )
-    return sorted(found, key=lambda one: -one.size)
+    return sorted(dictionaries, key=lambda one: -one.size)
 
 
-def choose(found: list[Found], name: str | None = None) -> Found:
+def choose(dictionaries: list[Found], name: str | None = None) -> Found:
     """The dictionary called `name`, or the largest.
 
     Raises:
         ImportFiLoError: none has this name.
     """
-    named = [one for one in found if name in (None, one.name, one.place)]
+    named = [one for one in dictionaries if name in (None, one.name, one.place)]
     if not named:
-        known = ", ".join(f"{one.name} ({one.place})" for one in found)
+        known = ", ".join(f"{one.name} ({one.place})" for one in dictionaries)
         raise ImportFiLoError(f"no dictionary {name!r}", expected=f"one of: {known}")
     return named[0]
 
 
-def to_descriptions(found: Found) -> list[DescriptionFile]:
+def to_descriptions(dictionary: Found) -> list[DescriptionFile]:
     """One draft for each product; phrases too long for the format are left out.
 
     Raises:
         ImportFiLoError: a product does not fit the format.
     """
     return [
-        _description(product, phrases, found.place)
-        for product, phrases in found.phrases.items()
+        _description(product, phrases, dictionary.place)
+        for product, phrases in dictionary.phrases.items()
         if NAME.fullmatch(slug(product))
     ]
 
@@ -95,8 +95,8 @@ def _description(product: str, phrases: tuple[str, ...], place: str) -> Descript
         return DescriptionFile(category=slug(product), object_name=name, anomalies=entries)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        came = f"{place}: {product:.80}: {first['loc'][0]}: {first['msg']}"
-        raise ImportFiLoError(came, hint="shorten it in a copy of the file, and import that") from error
+        problem = f"{place}: {product:.80}: {first['loc'][0]}: {first['msg']}"
+        raise ImportFiLoError(problem, hint="shorten it in a copy of the file, and import that") from error
 
 
 def _entries(phrases: tuple[str, ...], place: str) -> tuple[Anomaly, ...]:

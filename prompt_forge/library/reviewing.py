@@ -105,7 +105,7 @@ class Review:
 
     def _show(self, entry: Anomaly, place: str, remarks: dict[str, str]) -> None:
         state = "" if entry.enabled else "  (off)"
-        votes = f"  (proposed by {told})" if (told := told_support(self.description, entry)) else ""
+        votes = f"  (proposed by {support})" if (support := told_support(self.description, entry)) else ""
         remark = f"  {remarks[entry.id]}" if entry.id in remarks else ""
         self.say(f"{place}  {entry.text}{state}{votes}{remark}")
 

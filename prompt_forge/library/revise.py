@@ -47,9 +47,9 @@ def remind(folder: Path | None, saved: DescriptionFile, say: Callable[[str], Non
         saved: the version.
         say: shows one line.
     """
-    meant = Store.open(folder, writable=True).resolve(saved.category)
-    if meant.version != saved.version:
-        say(f"{saved.category} alone still means {meant}; to change that: prompt-forge label {saved.ref} {DEFAULT}")
+    target = Store.open(folder, writable=True).resolve(saved.category)
+    if target.version != saved.version:
+        say(f"{saved.category} alone still means {target}; to change that: prompt-forge label {saved.ref} {DEFAULT}")
 
 
 def by_a_person(before: DescriptionFile, after: Iterable[Anomaly]) -> tuple[Anomaly, ...]:

@@ -94,9 +94,9 @@ def read_contributions(path: Path, description: DescriptionFile) -> Contribution
         field = ".".join(str(part) for part in first["loc"][1:])
         raise ScoresError(f"{path}: {field + ': ' if field else ''}{first['msg']}", expected=FILE) from error
     known = read if isinstance(read, tuple) else (read,)
-    for found in known:
-        if (found.category, found.content_hash) == (description.category, description.content_hash):
-            return found
+    for version in known:
+        if (version.category, version.content_hash) == (description.category, description.content_hash):
+            return version
     raise ScoresError(
         f"{path} is about {', '.join(f'{one.category}@{one.version}' for one in known) or 'nothing'} as evaluated",
         expected=f"contributions of {description.ref}",

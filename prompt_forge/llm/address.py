@@ -44,8 +44,8 @@ def check_key(key: SecretStr | None) -> None:
     if wrong is None:
         return
     said = _NAMES.get(wrong) or (f"the quote {wrong}" if wrong in _QUOTES else f"the sign U+{ord(wrong):04X}")
-    came = f"{_where_the_key_is()} holds {said} at position {value.index(wrong) + 1} of {len(value)}"
-    raise SettingsError(came, expected="letters, digits and signs such as - and _ only", hint="copy the key again")
+    problem = f"{_where_the_key_is()} holds {said} at position {value.index(wrong) + 1} of {len(value)}"
+    raise SettingsError(problem, expected="letters, digits and signs such as - and _ only", hint="copy the key again")
 
 
 def _where_the_key_is() -> str:
@@ -64,8 +64,8 @@ def address(base_url: str) -> str:
     base_url = trimmed(base_url)
     if inner := re.search(r"\s", base_url):
         said = _NAMES.get(inner[0], "a blank")
-        came = f"base URL {Redactor()(base_url)!r} holds {said}"
-        raise SettingsError(came, expected="an address like http://127.0.0.1:8080/v1")
+        problem = f"base URL {Redactor()(base_url)!r} holds {said}"
+        raise SettingsError(problem, expected="an address like http://127.0.0.1:8080/v1")
     try:
         parts = urlsplit(base_url)
         port = f":{parts.port}" if parts.port else ""

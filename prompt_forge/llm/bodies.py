@@ -31,28 +31,28 @@ def body_of(response: Any, endpoint: str) -> dict[str, Any]:
     data = response.content
     start = data[:200].lstrip().lower()
     if kind == "text/event-stream" or start.startswith((b"data:", b"event:", b": ping")):
-        came = f"{endpoint} sent a stream of events (SSE), no chat completion, although none was asked for"
-        raise EndpointError(came, hint="turn streaming off in the server or proxy")
+        problem = f"{endpoint} sent a stream of events (SSE), no chat completion, although none was asked for"
+        raise EndpointError(problem, hint="turn streaming off in the server or proxy")
     if kind == "text/html" or start.startswith((b"<!doctype", b"<html")):
         raise EndpointError(f"{endpoint} sent an HTML page{_title(data)}, no chat completion", hint=ADDRESS_HINT)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         sign = data[error.start]
-        came = f"{endpoint} sent text that is not UTF-8 (byte 0x{sign:02x}), so no JSON; perhaps latin-1"
-        raise EndpointError(came, hint="make the server or proxy send UTF-8") from None
+        problem = f"{endpoint} sent text that is not UTF-8 (byte 0x{sign:02x}), so no JSON; perhaps latin-1"
+        raise EndpointError(problem, hint="make the server or proxy send UTF-8") from None
     try:
         body = _writable(json.loads(text, strict=False))
     except (ValueError, RecursionError) as error:
         said = "an empty body" if not text.strip() else quoted(text[:80])
-        came = f"{endpoint} sent something that is no JSON ({type(error).__name__}): {said}"
-        raise EndpointError(came, hint=ADDRESS_HINT) from None
+        problem = f"{endpoint} sent something that is no JSON ({type(error).__name__}): {said}"
+        raise EndpointError(problem, hint=ADDRESS_HINT) from None
     if isinstance(body, list) and len(body) == 1:
         body = body[0]
     if not isinstance(body, dict):
         raise EndpointError(f"{endpoint} sent no chat completion but {quoted(text[:80])}", hint=ADDRESS_HINT)
-    if told := _error_in(body):
-        raise _status_error(told, body, response)
+    if message := _error_in(body):
+        raise _status_error(message, body, response)
     return body
 
 
@@ -141,5 +141,5 @@ def _status(details: dict[str, Any], words: str) -> int:
 
 
 def _title(data: bytes) -> str:
-    found = re.search(r"<title[^>]*>(.*?)</title>", data[:20_000].decode("utf-8", "replace"), re.I | re.S)
-    return f" ({quoted(found[1])})" if found and found[1].strip() else ""
+    title = re.search(r"<title[^>]*>(.*?)</title>", data[:20_000].decode("utf-8", "replace"), re.I | re.S)
+    return f" ({quoted(title[1])})" if title and title[1].strip() else ""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from prompt_forge.errors import BudgetError, IncompleteError, ModelError
 from prompt_forge.llm.types import Completion, LanguageModel, Request
+from prompt_forge.llm.wrapper import Wrapper
 from prompt_forge.usage import Usage
 
 _CHARACTERS_PER_TOKEN = 3
@@ -61,11 +62,11 @@ class Budget:
         with self._lock:
             after = self.spent + self._reserved + amount
             if self._max_tokens is not None and after.total > self._max_tokens:
-                came = f"{self.spent.total} tokens are spent and the next call may take {amount.total}"
-                raise BudgetError(came, expected=f"at most {self._max_tokens}", hint="raise --max-tokens-total")
+                problem = f"{self.spent.total} tokens are spent and the next call may take {amount.total}"
+                raise BudgetError(problem, expected=f"at most {self._max_tokens}", hint="raise --max-tokens-total")
             if self._max_cost is not None and self._price.of(after) > self._max_cost:
-                came = f"{self.cost:.4f} is spent and the next call may cost {self._price.of(amount):.4f}"
-                raise BudgetError(came, expected=f"at most {self._max_cost:g}", hint="raise --max-cost")
+                problem = f"{self.cost:.4f} is spent and the next call may cost {self._price.of(amount):.4f}"
+                raise BudgetError(problem, expected=f"at most {self._max_cost:g}", hint="raise --max-cost")
             self._reserved = _minus(after, self.spent)
 
     def settle(self, amount: Usage, used: Usage, *, answered: bool) -> None:
@@ -89,21 +90,12 @@ def _counted(used: Usage, amount: Usage) -> Usage:
     return used if used.total else amount
 
 
-class Budgeted:
+class Budgeted(Wrapper):
     """Asks the budget before it asks the model."""
 
     def __init__(self, inner: LanguageModel, budget: Budget) -> None:
-        self._inner, self._budget = inner, budget
-
-    @property
-    def endpoint(self) -> str:
-        """Of the model behind."""
-        return self._inner.endpoint
-
-    @property
-    def model(self) -> str:
-        """Of the model behind."""
-        return self._inner.model
+        super().__init__(inner)
+        self._budget = budget
 
     def complete(self, request: Request) -> Completion:
         """What the model behind answers.

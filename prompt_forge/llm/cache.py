@@ -12,6 +12,7 @@ import diskcache
 
 from prompt_forge.errors import CacheError, OfflineError
 from prompt_forge.llm.types import Completion, LanguageModel, Request
+from prompt_forge.llm.wrapper import Wrapper
 
 _HINT = "remove it, or type --no-cache"
 
@@ -53,11 +54,11 @@ class AnswerCache:
         """
         try:
             with self._clear():
-                kept = self._store.get(_key(endpoint, request))
-            found = Completion.model_validate(kept) if kept is not None else None
+                stored = self._store.get(_key(endpoint, request))
+            completion = Completion.model_validate(stored) if stored is not None else None
         except (ValueError, zlib.error):  # damaged, or written by another version: as good as absent
             return None
-        return found and found.model_copy(update={"cached": True})
+        return completion and completion.model_copy(update={"cached": True})
 
     def put(self, endpoint: str, request: Request, completion: Completion) -> None:
         """Keep `completion`.
@@ -85,7 +86,7 @@ class AnswerCache:
         return len(self._store)
 
 
-class Cached:
+class Cached(Wrapper):
     """Answers from the cache where it can; a cache that breaks during the run is done without.
 
     Args:
@@ -105,18 +106,9 @@ class Cached:
         offline: bool = False,
         notify: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._inner, self._cache = inner, cache
+        super().__init__(inner)
+        self._cache = cache
         self._refresh, self._offline, self._notify = refresh, offline, notify
-
-    @property
-    def endpoint(self) -> str:
-        """Of the model behind."""
-        return self._inner.endpoint
-
-    @property
-    def model(self) -> str:
-        """Of the model behind."""
-        return self._inner.model
 
     def complete(self, request: Request) -> Completion:
         """The kept answer, else the model's.
@@ -125,12 +117,12 @@ class Cached:
             OfflineError: nothing is kept and the model may not be asked.
             CacheError: the cache broke, and the model may not be asked.
         """
-        found = None if self._refresh else self._look_up(request)
-        if found is not None:
-            return found
+        cached = None if self._refresh else self._look_up(request)
+        if cached is not None:
+            return cached
         if self._offline:
-            came = f"--offline, and this answer of {request.model} is not in the cache"
-            raise OfflineError(came, hint="run once without --offline; the embedded model needs no network")
+            problem = f"--offline, and this answer of {request.model} is not in the cache"
+            raise OfflineError(problem, hint="run once without --offline; the embedded model needs no network")
         completion = self._inner.complete(request)
         self._keep(request, completion)
         return completion
@@ -154,7 +146,7 @@ class Cached:
     def _go_on_without(self, error: CacheError) -> None:
         """An answer that cannot be kept is still an answer; said once a run."""
         if self._cache.give_up():
-            self._notify(f"warning: {error.came}; going on without it")
+            self._notify(f"warning: {error.problem}; going on without it")
 
 
 def _key(endpoint: str, request: Request) -> str:

@@ -44,8 +44,8 @@ class Daily(Generic[T]):
 
     def remembered(self, endpoint: str, model: str) -> T | None:
         """What was found out within the last day, or None."""
-        found = self._known.get(_key(endpoint, model))
-        return found.value if found and 0 <= self._clock() - found.at < DAY else None
+        entry = self._known.get(_key(endpoint, model))
+        return entry.value if entry and 0 <= self._clock() - entry.at < DAY else None
 
     def remember(self, endpoint: str, model: str, value: T) -> None:
         """Keep `value` for a day; the same value again gets no new date, so that a day ends however busy it was."""
@@ -60,16 +60,16 @@ class Daily(Generic[T]):
     def forget(self, endpoint: str, model: str) -> None:
         """Find out again, in this run; the next answer is remembered as usual."""
         with self._lock:
-            self._known = {key: found for key, found in self._known.items() if key != _key(endpoint, model)}
+            self._known = {key: entry for key, entry in self._known.items() if key != _key(endpoint, model)}
 
     def _read(self) -> dict[str, _Found[T]]:
         """What the file remembers; a missing or damaged file only means finding out again."""
         try:
-            kept = json.loads(self._path.read_text("utf-8")) if self._path else {}
+            document = json.loads(self._path.read_text("utf-8")) if self._path else {}
         except (OSError, ValueError, RecursionError):
             return {}
-        entries = kept.items() if isinstance(kept, dict) else ()
-        return {str(key): found for key, entry in entries if (found := self._entry(entry)) is not None}
+        entries = document.items() if isinstance(document, dict) else ()
+        return {str(key): value for key, entry in entries if (value := self._entry(entry)) is not None}
 
     def _entry(self, entry: object) -> _Found[T] | None:
         match entry:

@@ -53,12 +53,12 @@ def _explain_status(error: APIStatusError, endpoint: str, model: str, redact: Re
         return AuthenticationError(f"{endpoint} refused the key (HTTP {status}: {said})", hint=hint, status=status)
     if too_long(error):
         hint = "lower --max-tokens, use a shorter --template, or a model with a longer context"
-        came = f"the prompt does not fit the context of {model} ({said})"
-        return ContextTooLongError(came, hint=hint, status=status)
+        problem = f"the prompt does not fit the context of {model} ({said})"
+        return ContextTooLongError(problem, hint=hint, status=status)
     inside = error.response.status_code
     where = f"HTTP {status}" if inside == status else f"HTTP {status} inside HTTP {inside}"
-    came = f"{endpoint} answered {where if status >= 400 else 'an error inside HTTP 200'}: {said}"
-    return EndpointError(came, hint=_hint(error), status=status)
+    problem = f"{endpoint} answered {where if status >= 400 else 'an error inside HTTP 200'}: {said}"
+    return EndpointError(problem, hint=_hint(error), status=status)
 
 
 def _hint(error: APIStatusError) -> str:

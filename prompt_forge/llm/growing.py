@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from prompt_forge.errors import ModelError, ThinkingLimitError
 from prompt_forge.llm.types import Completion, LanguageModel, Request
+from prompt_forge.llm.wrapper import Wrapper
 
 TIMES, AT_LEAST = 4, 8192
 """How much larger the second limit is, and the least it is, in tokens."""
@@ -14,7 +15,7 @@ def grown(limit: int) -> int:
     return max(TIMES * limit, AT_LEAST)
 
 
-class Growing:
+class Growing(Wrapper):
     """Asks once more with a larger limit where thoughts used up the first, and begins with it from then on.
 
     The answer counts as one to the request as it was, so caches and saved versions know it again.
@@ -25,18 +26,8 @@ class Growing:
     """
 
     def __init__(self, inner: LanguageModel, *, notify: Callable[[str], None] = lambda _: None) -> None:
-        self._inner, self._notify = inner, notify
-        self._grown = False
-
-    @property
-    def endpoint(self) -> str:
-        """Of the model behind."""
-        return self._inner.endpoint
-
-    @property
-    def model(self) -> str:
-        """Of the model behind."""
-        return self._inner.model
+        super().__init__(inner)
+        self._notify, self._grown = notify, False
 
     def complete(self, request: Request) -> Completion:
         """What the model behind answers.

@@ -78,13 +78,13 @@ def _endpoint(settings: ModelSettings) -> Finding:
         served = _served(settings, url)
     except EndpointError as error:
         if error.status is None:
-            raise EndpointError(error.came, hint=_REACH) from None
+            raise EndpointError(error.problem, hint=_REACH) from None
         if error.status != 404:
             raise
         return _unclear(f"{endpoint} lists no models; {_versioned(settings, url)}")
     if settings.model is None:
-        came = f"{endpoint} is there and no model is configured"
-        raise SettingsError(came, hint=f"type --model NAME; it lists {_listed(served)}")
+        problem = f"{endpoint} is there and no model is configured"
+        raise SettingsError(problem, hint=f"type --model NAME; it lists {_listed(served)}")
     if settings.model not in served:
         return _unclear(f"{endpoint} is there and lists {_not_listed(settings.model, served)}")
     if with_version(url) and _lists(settings, with_version(url)):

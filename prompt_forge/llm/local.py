@@ -64,16 +64,16 @@ def check_file(path: Path, stamp: Path | None = None) -> None:
     """
     status = path.stat()
     if status.st_size != MODEL_BYTES:
-        came = f"{path.name} has {status.st_size} bytes"
-        raise LocalModelError(came, expected=str(MODEL_BYTES), hint=_SETUP)
+        problem = f"{path.name} has {status.st_size} bytes"
+        raise LocalModelError(problem, expected=str(MODEL_BYTES), hint=_SETUP)
     mark = json.dumps([str(path), status.st_size, status.st_mtime_ns, MODEL_SHA256])
     if stamp is not None and stamp.is_file() and stamp.read_text("utf-8", errors="replace") == mark:
         return
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     if digest != MODEL_SHA256:
-        came = f"{path.name} has sha256 {digest[:12]}"
-        raise LocalModelError(came, expected=MODEL_SHA256[:12], hint=_SETUP)
+        problem = f"{path.name} has sha256 {digest[:12]}"
+        raise LocalModelError(problem, expected=MODEL_SHA256[:12], hint=_SETUP)
     if stamp is not None:
         with suppress(OSError):  # a folder that cannot be written only means hashing again
             atomic_write(stamp, mark)

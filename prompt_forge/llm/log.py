@@ -13,6 +13,7 @@ from descriptions.common.errors import SettingsError
 from descriptions.common.settings import FILE
 from prompt_forge.llm.redact import Redactor
 from prompt_forge.llm.types import Completion, LanguageModel, Request
+from prompt_forge.llm.wrapper import Wrapper
 
 try:
     import fcntl
@@ -49,8 +50,8 @@ class ExchangeLog:
                 while rest:
                     rest = rest[os.write(handle, rest) :]
         except OSError as error:
-            came = f"the log {self.path} cannot be written ({error.strerror})"
-            raise SettingsError(came, hint=f"set log_file in table [model] of {FILE}") from error
+            problem = f"the log {self.path} cannot be written ({error.strerror})"
+            raise SettingsError(problem, hint=f"set log_file in table [model] of {FILE}") from error
 
     @contextmanager
     def _turn(self) -> Iterator[int]:
@@ -86,32 +87,23 @@ class Records(NamedTuple):
 
 def read_log(path: Path, last: int | None = None) -> Records:
     """The `last` records of the log at `path` and the older one beside it (all when None); none before the first."""
-    kept: deque[dict[str, Any]] = deque(maxlen=last)
+    records: deque[dict[str, Any]] = deque(maxlen=last)
     damaged = 0
     for part in (older(path), path):
         for line in _lines(part):
             record = _record(line)
             damaged += record is None
             if record is not None:
-                kept.append(record)
-    return Records(list(kept), damaged)
+                records.append(record)
+    return Records(list(records), damaged)
 
 
-class Logged:
+class Logged(Wrapper):
     """Writes what goes in and what comes out, failures included."""
 
     def __init__(self, inner: LanguageModel, log: ExchangeLog) -> None:
-        self._inner, self._log = inner, log
-
-    @property
-    def endpoint(self) -> str:
-        """Of the model behind."""
-        return self._inner.endpoint
-
-    @property
-    def model(self) -> str:
-        """Of the model behind."""
-        return self._inner.model
+        super().__init__(inner)
+        self._log = log
 
     def complete(self, request: Request) -> Completion:
         """What the model behind answers."""

@@ -68,7 +68,7 @@ def resources(settings: ModelSettings) -> Iterator[Resources]:
         )
 
 
-def open_model(
+def create_model(
     settings: ModelSettings, shared: Resources, *, notify: Callable[[str], None] = lambda _: None
 ) -> LanguageModel:
     """The model that `settings` name, wrapped; for an ensemble, call it once per model with the same `shared`.
@@ -151,5 +151,7 @@ def _check(settings: ModelSettings) -> None:
             "--offline together with --refresh or --no-cache", hint="offline answers come from the cache"
         )
     if settings.max_cost is not None and not (settings.price_prompt or settings.price_completion):
-        came = "--max-cost without prices"
-        raise SettingsError(came, hint="set price_prompt and price_completion (per million tokens) in filo-forge.toml")
+        problem = "--max-cost without prices"
+        raise SettingsError(
+            problem, hint="set price_prompt and price_completion (per million tokens) in filo-forge.toml"
+        )

@@ -18,7 +18,7 @@ from prompt_forge.llm.bodies import ADDRESS_HINT, body_of
 from prompt_forge.llm.failures import explain, too_long, unknown_model
 from prompt_forge.llm.ladder import REFUSALS, Ladder
 from prompt_forge.llm.loose_json import holds_json
-from prompt_forge.llm.parameters import FORMAT, Refused, culprit, parameters, told
+from prompt_forge.llm.parameters import FORMAT, Refused, culprit, parameters, shown_names
 from prompt_forge.llm.redact import Redactor
 from prompt_forge.llm.reply import Reply, read
 from prompt_forge.llm.retry import RetryPolicy, passing
@@ -164,7 +164,7 @@ class OpenAIChat:
             mean_logprob=None if thought else reply.mean_logprob,  # it would be the mean over the thoughts
             seconds=seconds,
             request_digest=request.digest,
-            left_out=told(self._refused.of(self._endpoint, request.model)),
+            left_out=shown_names(self._refused.of(self._endpoint, request.model)),
         )
 
     def _try(self, request: Request, mode: Mode) -> Reply | None:
@@ -223,7 +223,7 @@ class OpenAIChat:
         if not self._with_version or error.hint not in ("", ADDRESS_HINT):
             return error
         return EndpointError(
-            error.came, hint=f"--base-url has no /v1; try --base-url {self._with_version}", status=error.status
+            error.problem, hint=f"--base-url has no /v1; try --base-url {self._with_version}", status=error.status
         )
 
     def _listed(self) -> list[str]:

@@ -86,7 +86,7 @@ def parameters(request: Request, mode: Mode, without: Sequence[str]) -> dict[str
         "model": request.model,
         "messages": [message.model_dump() for message in messages],
         **{name: value for name, value in optional.items() if value is not None and name not in without},
-        **({FORMAT: given} if (given := response_format(request, mode)) else {}),
+        **({FORMAT: answer_format} if (answer_format := response_format(request, mode)) else {}),
     }
 
 
@@ -124,7 +124,7 @@ def _mention(name: str) -> str:
     return r"['\"`]stop['\"`]|\bstop (?:parameter|sequence)|parameter:? stop\b" if name == "stop" else rf"\b{name}\b"
 
 
-def told(names: Sequence[str]) -> tuple[str, ...]:
+def shown_names(names: Sequence[str]) -> tuple[str, ...]:
     """`names` as people are told: a limit that only goes by its other name is not left out."""
     both = {OLD_LIMIT, NEW_LIMIT} <= set(names)
     return tuple(name for name in names if name not in {OLD_LIMIT, NEW_LIMIT} or (both and name == OLD_LIMIT))

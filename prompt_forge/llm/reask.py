@@ -55,16 +55,18 @@ def ask(model: LanguageModel, request: Request, validate: Callable[[str], T], *,
         except ValueError as error:
             problems = problems_of(error)
         question = _again(request, completions[-1].text, problems)
-    came = f"{request.model} answered {tries} times against the rules ({problems[0]})" if problems else "no try allowed"
-    raise RejectedAnswerError(came, hint="see prompt-forge log, or try another --model", problems=problems)
+    problem = (
+        f"{request.model} answered {tries} times against the rules ({problems[0]})" if problems else "no try allowed"
+    )
+    raise RejectedAnswerError(problem, hint="see prompt-forge log, or try another --model", problems=problems)
 
 
 def problems_of(error: ValueError) -> tuple[str, ...]:
     """The reasons in `error`, one per line, with the field each is about."""
     if not isinstance(error, ValidationError):
         return (" ".join(str(error).split()) or type(error).__name__,)
-    found = error.errors(include_url=False, include_input=False, include_context=False)
-    return tuple(f"{'.'.join(map(str, one['loc']))}: {one['msg']}".removeprefix(": ") for one in found)
+    problems = error.errors(include_url=False, include_input=False, include_context=False)
+    return tuple(f"{'.'.join(map(str, one['loc']))}: {one['msg']}".removeprefix(": ") for one in problems)
 
 
 def _again(request: Request, answer: str, problems: tuple[str, ...]) -> Request:

@@ -25,8 +25,8 @@ class Replay:
             }
             self.model: str = answered[0]["request"]["model"]
         except (IndexError, KeyError, TypeError, ValueError):
-            came = f"{path} holds no recorded answers"
-            raise RecordingError(came, expected="a log of exchanges", hint="see prompt-forge log --json") from None
+            problem = f"{path} holds no recorded answers"
+            raise RecordingError(problem, expected="a log of exchanges", hint="see prompt-forge log --json") from None
 
     def complete(self, request: Request) -> Completion:
         """The recorded answer.
@@ -36,8 +36,8 @@ class Replay:
         """
         completion = self._answers.get(request.digest) or self._answers.get(_without_limit(request))
         if completion is None:
-            came = f"{self.endpoint} has no answer to request {request.digest[:12]}"
-            raise RecordingError(came, hint="record it again: the prompt, model or sampling changed")
+            problem = f"{self.endpoint} has no answer to request {request.digest[:12]}"
+            raise RecordingError(problem, hint="record it again: the prompt, model or sampling changed")
         return completion.model_copy(update={"request_digest": request.digest})
 
 

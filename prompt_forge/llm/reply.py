@@ -52,8 +52,8 @@ def read(body: dict[str, Any], endpoint: str, request: Request) -> Reply:
     choice = choices[0] if isinstance(choices, list) and choices else None
     if not isinstance(choice, dict):
         what = "choices are missing" if "choices" not in body else f"choices: {json.dumps(choices)[:40]}"
-        came = f"{endpoint} sent no chat completion ({what}; it holds {', '.join(map(str, body))[:80] or 'nothing'})"
-        raise EndpointError(came, hint=ADDRESS_HINT)
+        problem = f"{endpoint} sent no chat completion ({what}; it holds {', '.join(map(str, body))[:80] or 'nothing'})"
+        raise EndpointError(problem, hint=ADDRESS_HINT)
     answer = _Message(choice, body, request)
     answer.check()
     return Reply(answer.text, _words(body.get("model")), answer.usage, _mean_logprob(choice.get("logprobs")))
@@ -83,8 +83,10 @@ class _Message:
             self._fail(f"declined: {quoted(self.refusal or self.text)}", "change the wording of the --template")
         if self.finish in _FILTERED:
             words = self.filters or self.bare
-            told = f": {quoted(words)}" if words else ""
-            self._fail(f"was stopped by a content filter (finish_reason {self.finish}){told}", "try another --model")
+            filtered = f": {quoted(words)}" if words else ""
+            self._fail(
+                f"was stopped by a content filter (finish_reason {self.finish}){filtered}", "try another --model"
+            )
         if self.finish in _CUT or self._reached_the_limit():
             self._cut()
         if self.finish in _BROKEN:
@@ -107,23 +109,23 @@ class _Message:
     def _cut(self) -> NoReturn:
         limit = self.request.sampling.max_tokens
         if not self.bare or self.thoughts or self.bare != self.text:
-            came = f"{self.request.model} used up its {limit} tokens on thoughts before the answer was whole"
+            problem = f"{self.request.model} used up its {limit} tokens on thoughts before the answer was whole"
             hint = "raise --max-tokens, or take a model that thinks less"
-            raise ThinkingLimitError(came, hint=hint, usage=self.usage)
-        came = f"the answer of {self.request.model} was cut at {limit} tokens"
-        raise IncompleteError(came, hint="raise --max-tokens", usage=self.usage)
+            raise ThinkingLimitError(problem, hint=hint, usage=self.usage)
+        problem = f"the answer of {self.request.model} was cut at {limit} tokens"
+        raise IncompleteError(problem, hint="raise --max-tokens", usage=self.usage)
 
     def _empty(self) -> NoReturn:
         thoughts = self.thoughts or self.text
         if thoughts:
             hint = "turn the reasoning parser or thinking off in the server, or try another --model"
-            came = f"{self.request.model} answered in its thoughts only: {quoted(thoughts)}"
-            error = IncompleteError(came, hint=hint, usage=self.usage)
+            problem = f"{self.request.model} answered in its thoughts only: {quoted(thoughts)}"
+            error = IncompleteError(problem, hint=hint, usage=self.usage)
             error.in_thoughts = True
             raise error
         why = f" (finish_reason {self.finish})" if self.finish not in {"stop", ""} else ""
-        came = f"the answer of {self.request.model} is empty{why}"
-        raise IncompleteError(came, hint="try another --model", usage=self.usage)
+        problem = f"the answer of {self.request.model} is empty{why}"
+        raise IncompleteError(problem, hint="try another --model", usage=self.usage)
 
     def _fail(self, what: str, hint: str) -> NoReturn:
         raise IncompleteError(f"{self.request.model} {what}", hint=hint, usage=self.usage)
@@ -169,8 +171,8 @@ def _called(calls: Any) -> str:
     """Name and arguments of the tools that a model called."""
     each = calls if isinstance(calls, list) else [calls]
     functions = [one.get("function", one) if isinstance(one, dict) else {"name": one} for one in each]
-    told = [one if isinstance(one, dict) else {"name": one} for one in functions]
-    return "; ".join(f"{one.get('name', '')} {_words(one.get('arguments'))}".strip() for one in told)
+    described = [one if isinstance(one, dict) else {"name": one} for one in functions]
+    return "; ".join(f"{one.get('name', '')} {_words(one.get('arguments'))}".strip() for one in described)
 
 
 def _filtered(holder: dict[str, Any]) -> Iterator[str]:

@@ -23,9 +23,9 @@ def layers(project: Path | None = None) -> tuple[Layer, ...]:
     """
     packaged = _PACKAGE / "_templates"
     built_in = packaged if packaged.is_dir() else _PACKAGE.parent / "templates"
-    found = [
+    present = [
         Layer("built-in", built_in),
         Layer("user", user_config_path("filo-forge") / "templates"),
         Layer("project", project or Path("templates")),
     ]
-    return tuple(layer for layer in found if layer.name == "built-in" or layer.folder.resolve() != built_in.resolve())
+    return tuple(layer for layer in present if layer.name == "built-in" or layer.folder.resolve() != built_in.resolve())

@@ -257,11 +257,11 @@ class Templates:
     @classmethod
     def find(cls, folders: tuple[Layer, ...] | None = None) -> "Templates":
         """Look into all layers; files are read only when they are asked for."""
-        found: dict[str, tuple[str, Path]] = {}
+        paths: dict[str, tuple[str, Path]] = {}
         for layer in folders or layers():
             for path in sorted(layer.folder.glob(f"*{SUFFIX}")):
-                found[path.name.removesuffix(SUFFIX)] = (layer.name, path)
-        return cls(found)
+                paths[path.name.removesuffix(SUFFIX)] = (layer.name, path)
+        return cls(paths)
 
     def get(self, name: str) -> Template:
         """The template called `name`.

@@ -18,15 +18,15 @@ def test_added_removed_and_changed_entries() -> None:
     crack, dent, _ = OLD.anomalies
     entries = (crack, dent.model_copy(update={"text": "deep dent"}), Anomaly(id="hole", text="pin hole"))
     new = OLD.revised(version=2, parent=1, anomalies=entries, status="reviewed", parts=("cap",))
-    found = diff(OLD, new)
-    assert found.changes == (
+    difference = diff(OLD, new)
+    assert difference.changes == (
         Change("changed", "status", "draft", "reviewed"),
         Change("changed", "parts", [], ["cap"]),
         Change("changed", "anomalies.dent.text", "dent", "deep dent"),
         Change("added", "anomalies.hole", None, "pin hole"),
         Change("removed", "anomalies.ink", "ink blot", None),
     )
-    assert not found.same_content
+    assert not difference.same_content
 
 
 def test_a_renamed_entry_is_no_removal() -> None:

@@ -72,8 +72,8 @@ def test_texts_that_are_the_names_of_defect_folders_leak() -> None:
 def test_words_that_the_model_cannot_read_are_named() -> None:
     taught = frozenset(token for word in ("deep", "crack", "in", "the", "blue", "ink") for token in clip_ids(word))
     context = Context(model="mini", readable=taught)
-    found = [(one.entry, one.message) for one in lint(nut(*GOOD), context) if one.rule == "unread-words"]
-    assert found == [
+    problems = [(one.entry, one.message) for one in lint(nut(*GOOD), context) if one.rule == "unread-words"]
+    assert problems == [
         ("", "mini cannot read 'metal', 'nut' in the object name"),
         ("a0", "mini cannot read 'shell': blanks to it"),
         ("a1", "mini cannot read 'smear': blanks to it"),

@@ -20,9 +20,9 @@ def pro_points(maps, masks, thresholds, *, inclusive):
     regions = region_masks(masks)
     points = []
     for threshold in thresholds:
-        found = maps >= threshold if inclusive else maps > threshold
-        overlap = np.mean([found[index][region].mean() for index, region in regions])
-        points.append((found[~masks].mean(), overlap))
+        marked = maps >= threshold if inclusive else maps > threshold
+        overlap = np.mean([marked[index][region].mean() for index, region in regions])
+        points.append((marked[~masks].mean(), overlap))
     return np.array(points).T
 
 

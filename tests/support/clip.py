@@ -7,7 +7,7 @@ import torch
 from detector.model.config import ModelConfig
 from detector.model.filo import FiLo
 from detector.scoring.prompts import Description, PromptSet, prompt_set
-from detector.weights.factory import build_model
+from detector.weights.factory import create_model
 
 TINY: dict[str, Any] = {
     "embed_dim": 24,
@@ -32,7 +32,7 @@ def tiny_filo(seed: int = 0, **changes: Any) -> FiLo:
     """A seeded random model; the same seed and changes give the same weights."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = build_model(tiny_config(**changes))
+        model = create_model(tiny_config(**changes))
         torch.nn.init.normal_(model.adapter.fc[2].weight, std=0.2)
     return model
 

@@ -44,12 +44,12 @@ class Command(NamedTuple):
 
 def commands(text: str) -> list[Command]:
     """All `$ command` lines of the console blocks, each with what follows it; a trailing backslash goes on."""
-    found = []
+    lines = []
     for block in _CONSOLE.findall(text):
         for part in re.split(r"^\$ ", block.replace("\\\n", ""), flags=re.MULTILINE)[1:]:
             line, _, shown = part.partition("\n")
-            found.append(Command(line, shown))
-    return found
+            lines.append(Command(line, shown))
+    return lines
 
 
 def run(command: Command, folder: Path, home: Path) -> subprocess.CompletedProcess[str]:

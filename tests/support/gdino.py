@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from detector.localize.dino.model import GroundingDinoConfig, TextParts, build_grounding_dino, load_text_parts
+from detector.localize.dino.model import GroundingDinoConfig, TextParts, create_grounding_dino, load_text_parts
 from detector.localize.dino.weights import load_weights
 
 
@@ -35,6 +35,6 @@ def tiny_text(golden: Path) -> TextParts:
 
 
 def tiny_model(golden: Path) -> nn.Module:
-    model = build_grounding_dino(tiny_config(golden), tiny_text(golden))
+    model = create_grounding_dino(tiny_config(golden), tiny_text(golden))
     load_weights(model, tiny_weights(golden), "the recipe")
     return model

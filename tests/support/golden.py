@@ -14,7 +14,7 @@ from detector.localize.regions import REGIONS
 from detector.model.config import ModelConfig
 from detector.model.filo import FiLo
 from detector.scoring.prompts import Description, PromptSet, prompt_set
-from detector.weights.factory import build_model
+from detector.weights.factory import create_model
 from detector.weights.files import load_strictly
 
 FLOOR = 1e-7
@@ -90,7 +90,7 @@ class Golden:
     @cached_property
     def model(self) -> FiLo:
         """The golden model with its weights."""
-        model = build_model(self.config)
+        model = create_model(self.config)
         load_strictly(model, self.weights(), "golden weights")
         return model
 

@@ -59,8 +59,8 @@ class Objective(nn.Module):
         self.model = model
 
     def forward(self, points: Points) -> dict[str, Tensor]:
-        found = self.model.second(torch.tanh(self.model.first(points.inputs)))
-        return {"squared": F.mse_loss(found, points.targets), "absolute": F.l1_loss(found, points.targets)}
+        predicted = self.model.second(torch.tanh(self.model.first(points.inputs)))
+        return {"squared": F.mse_loss(predicted, points.targets), "absolute": F.l1_loss(predicted, points.targets)}
 
 
 def toy_trainer(

@@ -8,6 +8,7 @@ from typing import Any
 
 import typer
 
+from detector.cli.options import SettingsCommand, shown_default
 from tools.docs.tables import cell, table
 from tools.docs.values import words
 
@@ -45,7 +46,9 @@ def _options(command: Any) -> Iterator[str]:
             continue
         named = one.rich_help_panel or ("Arguments" if one.param_type_name == "argument" else "Options")
         text = cell(one.help or "") + (" **Required.**" if one.required else "")
-        panels.setdefault(named, []).append([f"`{_name(one)}`", _value(one, hints[one.name]), text, _default(one)])
+        panels.setdefault(named, []).append(
+            [f"`{_name(one)}`", _value(one, hints[one.name]), text, _default(command, one)]
+        )
     for title, rows in sorted(panels.items(), key=lambda pair: pair[0] != "Arguments"):
         yield f"**{title}**\n\n" + table(["", "value", "", "default"], rows)
 
@@ -70,10 +73,11 @@ def _value(parameter: Any, hint: Any) -> str:
     return text.removeprefix("list of ") + (", repeatable" if parameter.multiple else "")
 
 
-def _default(parameter: Any) -> str:
-    if parameter.default in (None, False, "", (), []) or parameter.required or not parameter.show_default:
+def _default(command: Any, parameter: Any) -> str:
+    value = shown_default(parameter) if isinstance(command, SettingsCommand) else parameter.default
+    if value in (None, False, "", (), []) or parameter.required or not parameter.show_default:
         return ""
-    value = parameter.default.value if isinstance(parameter.default, Enum) else parameter.default
+    value = value.value if isinstance(value, Enum) else value
     if value is True:
         value = parameter.opts[0] if parameter.secondary_opts else "on"
     return f"`{value}`"

@@ -34,7 +34,7 @@ from prompt_forge.generation.filter import copied_example
 from prompt_forge.generation.generate import Asker, Run
 from prompt_forge.generation.specific import look_words, names_part, specificity
 from prompt_forge.generation.strategies import Recipe
-from prompt_forge.llm.open import open_model, resources
+from prompt_forge.llm.open import create_model, resources
 from prompt_forge.llm.settings import EMBEDDED, ModelSettings
 from prompt_forge.templating.templates import Example, Templates
 from tools.docs.tables import table
@@ -127,7 +127,7 @@ def fresh(names: Iterable[str], folder: Path) -> Iterator[DescriptionFile]:
     known, store = load_catalog(), Store(folder)
     settings = ModelSettings(model=EMBEDDED)
     with resources(settings) as shared:
-        asker = Asker(open_model(settings, shared), Recipe(template=Templates.find().get(TEMPLATE)))
+        asker = Asker(create_model(settings, shared), Recipe(template=Templates.find().get(TEMPLATE)))
         for result in Run([asker], store).over([known[name] for name in names]):
             if result.error:
                 sys.exit(f"{result.category}: {result.error}")

@@ -19,7 +19,8 @@ def section(model: type[BaseModel], title: str, *, level: int = 2) -> str:
     Raises:
         ValueError: a field without a docstring.
     """
-    notes = _docstrings(model)
+    own = [each for each in reversed(model.__mro__) if issubclass(each, BaseModel) and each is not BaseModel]
+    notes = {name: text for each in own for name, text in _docstrings(each).items()}
     if missing := model.model_fields.keys() - notes.keys():
         raise ValueError(f"{model.__name__}: no docstring under {sorted(missing)}")
     rows = [
@@ -31,10 +32,10 @@ def section(model: type[BaseModel], title: str, *, level: int = 2) -> str:
 
 
 def _docstrings(model: type[BaseModel]) -> dict[str, str]:
-    """What stands under each field of a class, read from its source."""
+    """The docstring under each field of a class itself, read from its source."""
     body = ast.parse(textwrap.dedent(inspect.getsource(model))).body[0]
     assert isinstance(body, ast.ClassDef)
-    found = {}
+    notes = {}
     for line, after in zip(body.body, body.body[1:], strict=False):
         if (
             isinstance(line, ast.AnnAssign)
@@ -42,8 +43,8 @@ def _docstrings(model: type[BaseModel]) -> dict[str, str]:
             and isinstance(after, ast.Expr)
             and isinstance(after.value, ast.Constant)
         ):
-            found[line.target.id] = str(after.value.value)
-    return found
+            notes[line.target.id] = str(after.value.value)
+    return notes
 
 
 def _default(field: Any) -> str:

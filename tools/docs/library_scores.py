@@ -54,10 +54,10 @@ each other and say nothing about new products. A set without good images has no 
 def manifest(data: Path, category: str, every: int, target: Path) -> int:
     """Every n-th test image of each kind as a table of the library's category; how many there are."""
     source = SETS[category]
-    found = open_data(data / source.folder).select(category=source.name, split="test")
+    samples = open_data(data / source.folder).select(category=source.name, split="test")
     kinds: dict[str, int] = {}
     rows = []
-    for sample in found:
+    for sample in samples:
         place = kinds[sample.defect] = kinds.get(sample.defect, -1) + 1
         if place % every == 0:
             mask = sample.mask.resolve() if sample.mask else ""
@@ -74,8 +74,8 @@ def evaluated(table: Path, category: str) -> dict[str, Any]:
     options = ["--category", category, *versions, "--no-contributions", "--format", "json"]
     command = [script, "eval", "--data", table.name, *options, "--out", f"out-{category}"]
     done = subprocess.run(command, cwd=table.parent, check=True, capture_output=True, text=True)
-    found: dict[str, Any] = json.loads(done.stdout)["categories"][category]["variants"]
-    return found
+    variants: dict[str, Any] = json.loads(done.stdout)["categories"][category]["variants"]
+    return variants
 
 
 def row(name: str, values: dict[str, Any]) -> str:

@@ -17,13 +17,13 @@ def pages() -> dict[str, str]:
     from detector.cli.app import app as detector
     from prompt_forge.cli.app import app as prompt_forge
 
-    found = {
+    texts = {
         "prompt-forge.md": commands.page(prompt_forge, "prompt-forge"),
         "detector.md": commands.page(detector, "detector"),
         "description-file.md": _description_file(),
         "configuration.md": _configuration(),
     }
-    return {name: NOTE + text for name, text in found.items()}
+    return {name: NOTE + text for name, text in texts.items()}
 
 
 def _description_file() -> str:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table; cells are used as they are, and a column in which no row says anything is left out."""
-    kept = [place for place, column in enumerate(zip(*rows, strict=True)) if any(column)]
+    columns = [place for place, column in enumerate(zip(*rows, strict=True)) if any(column)]
     lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line[place] for place in kept) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(line[place] for place in columns) + " |" for line in lines)
 
 
 def cell(text: str) -> str:

@@ -13,7 +13,7 @@ from torch import Tensor
 from detector.model.config import ModelConfig
 from detector.model.filo import FiLo
 from detector.weights.checkpoint import load_checkpoint, read_info, save_checkpoint
-from detector.weights.factory import empty_model
+from detector.weights.factory import create_empty_model
 from detector.weights.files import load_strictly
 from tools.pretrain import backbone
 from tools.pretrain.export import WEIGHTS
@@ -38,7 +38,7 @@ def deepen(model: FiLo, blocks: int, path: Path | None = None) -> FiLo:
     weights = {f"clip.visual.{name}": _stored(taken[name]) for name in taken if name.startswith("transformer.")}
     weights |= model.state_dict()
     kept = {name: tensor for name, tensor in weights.items() if _block(name) < blocks}
-    deeper = empty_model(_config(model.config, blocks, embedding_block))
+    deeper = create_empty_model(_config(model.config, blocks, embedding_block))
     load_strictly(deeper, kept, "the deeper model")
     return deeper
 

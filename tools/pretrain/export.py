@@ -13,7 +13,7 @@ from torch import Tensor
 from detector.model.filo import FiLo
 from detector.model.image_tower import resize_positions
 from detector.weights.checkpoint import save_checkpoint
-from detector.weights.factory import build_model
+from detector.weights.factory import create_model
 from detector.weights.files import load_strictly
 from tools.pretrain import corpus
 from tools.pretrain.student import KERNELS, config, summed
@@ -61,7 +61,7 @@ def _rename(name: str) -> str:
 
 def load(*checkpoints: Path) -> FiLo:
     """A FiLo with the weights of a training checkpoint, or with the mean of several."""
-    model = build_model(config())
+    model = create_model(config())
     students = [torch.load(path, map_location="cpu", weights_only=True)["student"] for path in checkpoints]
     mean = {name: torch.stack([student[name] for student in students]).mean(0) for name in students[0]}
     load_strictly(model, convert(mean, model), ", ".join(map(str, checkpoints)))

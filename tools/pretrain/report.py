@@ -21,10 +21,10 @@ from detector.images.tensors import to_mask, to_pixels
 from detector.metrics import image_metrics, pixel_metrics
 from detector.model.filo import FiLo
 from detector.model.image_tower import ImageFeatures
-from detector.scoring.maps import heat_map, image_score
-from detector.scoring.prompts import PromptSet, build_prompts, prompt_set
+from detector.scoring.maps import image_score, mean_map
+from detector.scoring.prompts import PromptSet, create_prompts, prompt_set
 from detector.weights.checkpoint import load_checkpoint
-from detector.weights.factory import build_model
+from detector.weights.factory import create_model
 from tools.pretrain import export
 
 CATEGORIES = {"magnetic_tile/magnetic_tile": "magnetic_tile", "mvtec/transistor": "transistor"}
@@ -75,10 +75,10 @@ def filo(words: PromptSet, *, decoders: slice = slice(None), two_passes: bool = 
     def score(model: FiLo, features: ImageFeatures) -> Scores:
         patches = model.patch_embeddings(features)[decoders]
         text = model.encode_text(features.embedding, [words])
-        heat = heat_map(model.anomaly_maps(patches, text))
+        heat = mean_map(model.anomaly_maps(patches, text))
         if two_passes:
             text = model.encode_text(features.embedding, [words], [[_peak(h)] for h in heat])
-            heat = heat_map(model.anomaly_maps(patches, text))
+            heat = mean_map(model.anomaly_maps(patches, text))
         return Scores(image_score(model.similarity(features.embedding, text), heat), heat)
 
     return score
@@ -174,7 +174,7 @@ def _measure(
 
 def ways(words: DescriptionFile, linear: int) -> dict[str, Way]:
     """Every row of the table for one category; the first `linear` decoders are the linear ones."""
-    detailed = build_prompts(words)
+    detailed = create_prompts(words)
     return {
         "FiLo, detailed descriptions": filo(detailed),
         "... and the position from a first pass": filo(detailed, two_passes=True),
@@ -220,11 +220,11 @@ def main() -> None:
     args = parser.parse_args()
     model = load(args.model)
     torch.manual_seed(0)
-    blank = build_model(model.config)
+    blank = create_model(model.config)
     for folder, category in CATEGORIES.items():
         words = Store(PACKAGED).load(f"{category}@1")
         rows = evaluate(model, args.data / folder, ways(words, len(model.config.feature_levels)), args.every)
-        random = {"the same model, random weights": filo(build_prompts(words))}
+        random = {"the same model, random weights": filo(create_prompts(words))}
         rows |= evaluate(blank, args.data / folder, random, args.every)
         print(f"### {folder}\n\n{table(rows)}\n", flush=True)
 

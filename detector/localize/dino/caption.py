@@ -28,7 +28,7 @@ def normalised(text: str) -> str:
     return " ".join(re.sub(r"[.?]", " ", text.lower()).split())
 
 
-def build_caption(descriptions: Iterable[str], token_count: Callable[[str], int]) -> Caption:
+def create_caption(descriptions: Iterable[str], token_count: Callable[[str], int]) -> Caption:
     """Join the general words and the descriptions into `a . b . c.`, as many whole entries as the model reads.
 
     Args:

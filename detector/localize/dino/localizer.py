@@ -13,9 +13,10 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor, nn
 
+from detector.defaults import DINO_TEXT
 from detector.localize.boxes import Localisation
-from detector.localize.dino.caption import build_caption, released_caption
-from detector.localize.dino.model import TextParts, build_grounding_dino, load_text_parts, quiet
+from detector.localize.dino.caption import create_caption, released_caption
+from detector.localize.dino.model import TextParts, create_grounding_dino, load_text_parts, quiet
 from detector.localize.dino.released import released_grounding
 from detector.localize.dino.select import Thresholds, select_boxes
 from detector.localize.dino.weights import infer_config, load_weights, read_weights
@@ -48,7 +49,7 @@ class GroundingDino:
     def from_checkpoint(
         cls,
         path: Path,
-        text_source: str | Path = "bert-base-uncased",
+        text_source: str | Path = DINO_TEXT,
         *,
         rules: Literal["filo", "released"] = "filo",
         device: str = "cpu",
@@ -67,7 +68,7 @@ class GroundingDino:
         """
         state = read_weights(path)
         text = load_text_parts(text_source)
-        model = build_grounding_dino(infer_config(state, str(path)), text)
+        model = create_grounding_dino(infer_config(state, str(path)), text)
         load_weights(model, state, str(path))
         return cls(model.to(device), text, rules=rules, weights_id=file_id(path))
 
@@ -80,16 +81,16 @@ class GroundingDino:
         """
         pixels = [preprocess(image, self.short_side) for image in images]
         order = sorted(range(len(images)), key=lambda index: pixels[index].shape)
-        found: dict[int, Localisation] = {}
+        places: dict[int, Localisation] = {}
         for _, group in groupby(order, key=lambda index: pixels[index].shape):
             members = list(group)
             answers = self._locate(torch.stack([pixels[index] for index in members]), tuple(descriptions))
-            found.update(zip(members, answers, strict=True))
-        return [found[index] for index in range(len(images))]
+            places.update(zip(members, answers, strict=True))
+        return [places[index] for index in range(len(images))]
 
     @torch.inference_mode()
     def _locate(self, pixels: Float[Tensor, "batch 3 h w"], descriptions: tuple[str, ...]) -> list[Localisation]:
-        caption = build_caption(descriptions, self._token_count)
+        caption = create_caption(descriptions, self._token_count)
         words = released_caption(descriptions) if self.rules == "released" else caption.text
         logits, boxes = ground(self.model, pixels, words)
         if self.rules == "filo":

@@ -106,7 +106,7 @@ def _no_vocabulary(source: str | Path, reason: str) -> VocabularyError:
     )
 
 
-def build_grounding_dino(config: GroundingDinoConfig, text: TextParts) -> nn.Module:
+def create_grounding_dino(config: GroundingDinoConfig, text: TextParts) -> nn.Module:
     """The model with random weights, in evaluation mode; offline."""
     from transformers import BertModel
 

@@ -70,24 +70,24 @@ def released_grounding(
         descriptions: texts verbatim; one with a capital letter never matches, phrases are lower case.
     """
     probabilities = logits.sigmoid()
-    found = [
+    candidates = [
         _released_box(probabilities[index], boxes[index], decode, (*descriptions, *GENERAL_WORDS))
         for index in _kept(probabilities.amax(1), boxes)
     ]
     best = RELEASED_SIZE / 2, RELEASED_SIZE / 2
     highest = 0.0
-    for box in found:
+    for box in candidates:
         if box.matched and float(box.score) >= highest:
             highest = float(box.score)
             best = _center(box.rectangle)
-    return ReleasedGrounding(tuple(found), best, released_region_at(*best))
+    return ReleasedGrounding(tuple(candidates), best, released_region_at(*best))
 
 
 def _kept(scores: Float[Tensor, " queries"], boxes: Float[Tensor, "queries 4"]) -> list[int]:
     """Indices of boxes that pass; if none does, the surest one whatever its size and score."""
     passing = (scores > BOX_THRESHOLD) & (boxes[:, 2] * boxes[:, 3] < AREA_THRESHOLD)
-    kept: list[int] = passing.nonzero().flatten().tolist()
-    return kept or [int(scores.argmax())]
+    indices: list[int] = passing.nonzero().flatten().tolist()
+    return indices or [int(scores.argmax())]
 
 
 def _released_box(

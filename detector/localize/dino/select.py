@@ -43,15 +43,15 @@ def select_boxes(
     by_entry = np.stack([_sigmoid(logits[:, span.start : span.stop]).max(axis=1) for span in caption.spans], axis=1)
     scores = by_entry.max(axis=1)
     area = boxes[:, 2] * boxes[:, 3]
-    kept = np.flatnonzero((scores > thresholds.box) & (area < thresholds.area))
-    kept = kept[np.argsort(-scores[kept], kind="stable")][: thresholds.boxes]
-    found = tuple(
+    rows = np.flatnonzero((scores > thresholds.box) & (area < thresholds.area))
+    rows = rows[np.argsort(-scores[rows], kind="stable")][: thresholds.boxes]
+    boxes_found = tuple(
         Box.from_center(*map(float, boxes[index]))._replace(
             phrase=caption.entries[int(by_entry[index].argmax())], score=float(scores[index])
         )
-        for index in kept
+        for index in rows
     )
-    return Localisation(found, region_at(*found[0].center) if found else None)
+    return Localisation(boxes_found, region_at(*boxes_found[0].center) if boxes_found else None)
 
 
 def _sigmoid(logits: Float[np.ndarray, "queries tokens"]) -> Float[np.ndarray, "queries tokens"]:

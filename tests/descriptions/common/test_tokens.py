@@ -98,11 +98,11 @@ def test_without_the_merge_table_the_estimate_answers(monkeypatch: pytest.Monkey
 def test_no_open_clip_means_no_table(monkeypatch: pytest.MonkeyPatch, tmp_path, spec) -> None:
     from importlib.machinery import ModuleSpec
 
-    found = None
+    package = None
     if spec:
-        found = ModuleSpec("open_clip", None, is_package=True)
-        found.submodule_search_locations = [str(tmp_path)]
-    monkeypatch.setattr(tokens, "find_spec", lambda _: found)
+        package = ModuleSpec("open_clip", None, is_package=True)
+        package.submodule_search_locations = [str(tmp_path)]
+    monkeypatch.setattr(tokens, "find_spec", lambda _: package)
     assert tokens._table.__wrapped__() is None
 
 

@@ -35,8 +35,8 @@ def home(tmp_path_factory):
 def document(home, *more, photos="run"):
     done = run(command(home, "--format", "json", "--together", *more, photos=photos))
     assert done.exit_code == 0, done.output
-    found = json.loads(done.stdout)
-    return found, {image["path"].rsplit("/", 1)[-1]: image["score"] for image in found["images"]}, done.stderr
+    results = json.loads(done.stdout)
+    return results, {image["path"].rsplit("/", 1)[-1]: image["score"] for image in results["images"]}, done.stderr
 
 
 def test_what_the_others_do_not_show_scores_highest(home):
@@ -66,8 +66,8 @@ def test_a_photo_that_cannot_be_read_is_listed_and_the_rest_is_done(home, tmp_pa
     (tmp_path / "bad.png").write_bytes(b"no picture")
     done = run(command(home, "--format", "json", "--together", photos=str(tmp_path)))
     assert done.exit_code == 1
-    found = json.loads(done.stdout)
-    assert (len(found["images"]), len(found["failed"])) == (3, 1)
+    document = json.loads(done.stdout)
+    assert (len(document["images"]), len(document["failed"])) == (3, 1)
 
 
 def test_references_join_and_give_the_threshold(home):

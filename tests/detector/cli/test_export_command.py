@@ -57,31 +57,31 @@ def differences(folder, photos):
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(folder / "capsule.onnx"), providers=["CPUExecutionProvider"])
-    found = list(Detector.from_pretrained(device="cpu").predict(list(photos), "capsule@1"))
-    for one in found:
-        score, heat, similarity, region = session.run(None, {"image": np.asarray(one.image)[None]})
+    results = list(Detector.from_pretrained(device="cpu").predict(list(photos), "capsule@1"))
+    for one in results:
+        score, anomaly_map, similarity, region = session.run(None, {"image": np.asarray(one.image)[None]})
         entries = json.loads(session.get_modelmeta().custom_metadata_map["descriptions"])
         near = {each.id: each.similarity for each in one.matches}
         assert REGIONS[region[0]] == one.region
         assert similarity[0].tolist() == pytest.approx([near[entry["id"]] for entry in entries], abs=1e-4)
-        yield abs(float(score[0]) - one.score), float(np.abs(heat[0] - one.map).max())
+        yield abs(float(score[0]) - one.score), float(np.abs(anomaly_map[0] - one.map).max())
 
 
 @pytest.mark.slow
 def test_the_file_gives_the_score_and_the_map_of_detect(capsule):
     photos = sorted((capsule / "drawn").rglob("test/*/*.png"))[::6]
     assert len(photos) >= 4
-    for score, heat in differences(capsule, photos):
+    for score, anomaly_map in differences(capsule, photos):
         assert score < SCORES
-        assert heat < MAPS
+        assert anomaly_map < MAPS
 
 
 @pytest.mark.slow
 def test_the_file_gives_the_score_and_the_map_of_detect_on_real_photos(capsule, real_images):
     photos = sorted(path for path in real_images.rglob("test/*/*") if path.suffix in (".png", ".jpg"))
-    for score, heat in differences(capsule, photos[:: max(len(photos) // 12, 1)]):
+    for score, anomaly_map in differences(capsule, photos[:: max(len(photos) // 12, 1)]):
         assert score < SCORES
-        assert heat < MAPS
+        assert anomaly_map < MAPS
 
 
 @pytest.mark.slow
@@ -107,8 +107,8 @@ def test_a_program_is_written_and_runs_on_its_own(tmp_path, words):
     assert "scores as detector detect --category gear@1 --localizer self --precision fp32" in said
     extra = {METADATA: ""}
     photo = torch.randint(0, 255, (1, 50, 60, 3), dtype=torch.uint8)
-    score, heat, similarity, region = torch.export.load(out, extra_files=extra).module()(photo)
-    assert (score.shape, heat.shape, similarity.shape, region.shape) == ((1,), (1, 56, 56), (1, 1), (1,))
+    score, anomaly_map, similarity, region = torch.export.load(out, extra_files=extra).module()(photo)
+    assert (score.shape, anomaly_map.shape, similarity.shape, region.shape) == ((1,), (1, 56, 56), (1, 1), (1,))
     assert json.loads(extra[METADATA])["threshold"] == "0.25"
 
 

@@ -6,7 +6,8 @@ from typer.testing import CliRunner
 from descriptions.format.schema import Anomaly, DescriptionFile
 from descriptions.store import Store
 from detector.cli.app import app
-from detector.runs.train import starting_model
+from detector.runs.train import create_starting_model
+from detector.settings import ModelChoice
 from detector.train.errors import TrainError
 from detector.weights.checkpoint import load_checkpoint, save_checkpoint
 from tests.support.clip import tiny_filo
@@ -55,4 +56,4 @@ def test_the_split_must_be_named(workplace, tmp_path):
 
 def test_a_checkpoint_of_the_other_variant_is_refused(workplace):
     with pytest.raises(TrainError, match="of variant filo; expected released; choose the other --recipe"):
-        starting_model(None, workplace / "start.safetensors", None, "released")
+        create_starting_model(ModelChoice(checkpoint=workplace / "start.safetensors"), "released")

@@ -77,8 +77,8 @@ def test_an_evaluation_reads_the_mapped_description(store, root, tmp_path):
     scorer, out = Scorer(Predictor(tiny_filo(), device="cpu"), False), tmp_path / "out"
     data = open_data(root, ["Gears"])
     asked = {"names": ["gears=gear"], "scoring": {}}
-    found = evaluate(Plan(data, store, ("@1", "gear@2"), out, draws=4, names={"Gears": "gear"}), scorer, asked)
-    (result,) = found.categories
+    evaluation = evaluate(Plan(data, store, ("@1", "gear@2"), out, draws=4, names={"Gears": "gear"}), scorer, asked)
+    (result,) = evaluation.categories
     assert result.category == "Gears"
     assert [variant.name for variant in result.variants][:2] == ["gear@1", "gear@2"]
     record = read_run(out)
@@ -91,10 +91,10 @@ def test_an_evaluation_reads_the_mapped_description(store, root, tmp_path):
 def test_all_categories_keep_one_name_for_a_version(store, root, tmp_path):
     scorer = Scorer(Predictor(tiny_filo(), device="cpu"), False)
     plan = Plan(open_data(root), store, (), tmp_path, draws=4, names={"Gears": "gear@1"})
-    found = evaluate(plan, scorer)
-    assert [one.variants[0].name for one in found.categories] == ["@default", "@default"]
-    assert found.categories[0].variants[0].ref == "gear@1"
-    assert found.categories[1].variants[0].ref == "plate@2"
+    evaluation = evaluate(plan, scorer)
+    assert [one.variants[0].name for one in evaluation.categories] == ["@default", "@default"]
+    assert evaluation.categories[0].variants[0].ref == "gear@1"
+    assert evaluation.categories[1].variants[0].ref == "plate@2"
 
 
 def test_a_threshold_of_a_mapped_folder_is_compared_with_its_description(store, tmp_path):
@@ -109,8 +109,8 @@ def test_a_threshold_of_a_mapped_folder_is_compared_with_its_description(store, 
 def test_training_reads_the_mapped_description(store, root):
     material = gather(root, "test", store=store, names=["Gears=gear@1"])
     assert sorted(material.hashes) == ["gear@1", "plate@2"]
-    chosen = gather(root, "test", store=store, names=["Gears=gear"], refs=["gear@1", "plate@1"])
-    assert sorted(chosen.hashes) == ["gear@1", "plate@1"]
+    gathered = gather(root, "test", store=store, names=["Gears=gear"], refs=["gear@1", "plate@1"])
+    assert sorted(gathered.hashes) == ["gear@1", "plate@1"]
     with pytest.raises(TrainingDataError, match="descriptions gears@1 belong to no training category"):
         gather(root, "test", store=store, names=["Gears=gear"], refs=["gears@1"])
     with pytest.raises(UnknownCategoryError, match="--map Gears=gear"):

@@ -44,12 +44,12 @@ def test_every_kind_of_value(detector: Detector, tmp_path):
     image.save(tmp_path / "x.png")
     array = np.array(image)
     values = [tmp_path / "x.png", str(tmp_path / "x.png"), image, array, torch.from_numpy(array).permute(2, 0, 1)]
-    found = list(detector.predict(values, "gear"))
-    assert len({round(one.score, 6) for one in found}) == 1
-    assert found[0].path == str(tmp_path / "x.png")
-    assert [each.id for each in found[0].matches] == ["tooth"]
-    assert found[0].map.shape == (56, 56)
-    assert next(iter(detector.predict([image], "gear@1"))).score == pytest.approx(found[0].score, abs=1e-6)
+    results = list(detector.predict(values, "gear"))
+    assert len({round(one.score, 6) for one in results}) == 1
+    assert results[0].path == str(tmp_path / "x.png")
+    assert [each.id for each in results[0].matches] == ["tooth"]
+    assert results[0].map.shape == (56, 56)
+    assert next(iter(detector.predict([image], "gear@1"))).score == pytest.approx(results[0].score, abs=1e-6)
 
 
 def test_order_and_batch_size_do_not_matter(model, store):
@@ -117,17 +117,17 @@ def test_versions_with_equal_texts_keep_their_own_ids(detector: Detector, store)
 def test_the_map_of_a_large_image_is_made_at_the_size_it_is_handed_out_in(model, store, monkeypatch):
     monkeypatch.setattr(predictor, "MAX_MAP", 60)
     detector = Detector(model, store=store, device="cpu", tile=56)
-    heat = next(iter(detector.predict([photo(5, (150, 100))], "gear"))).map
-    assert heat.shape == (40, 60)
-    assert 0 <= heat.min() <= heat.max() <= 1
+    anomaly_map = next(iter(detector.predict([photo(5, (150, 100))], "gear"))).map
+    assert anomaly_map.shape == (40, 60)
+    assert 0 <= anomaly_map.min() <= anomaly_map.max() <= 1
 
 
 def test_a_step_stays_a_step_in_the_blended_map():
     blend = Blend((150, 100), 60)
     blend.add(Window(0, 0, 75, 100), [np.zeros((4, 4), np.float32)])
     blend.add(Window(75, 0, 150, 100), [np.ones((4, 4), np.float32)])
-    (heat,) = blend.maps()
-    assert np.array_equal(heat, np.repeat([[0.0] * 30 + [1.0] * 30], 40, axis=0))
+    (anomaly_map,) = blend.maps()
+    assert np.array_equal(anomaly_map, np.repeat([[0.0] * 30 + [1.0] * 30], 40, axis=0))
 
 
 def test_what_is_not_there(detector: Detector, model, store, tmp_path):

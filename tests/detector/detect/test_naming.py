@@ -50,8 +50,8 @@ def test_rows_hold_deviations_beside_the_cosine(tmp_path: Path, monkeypatch, how
     monkeypatch.setenv("COLUMNS", "200")
     home = make_workplace(tmp_path, photos=4)
     context = ("--together",) if how == "together" else ("--references", str(home / "photos"))
-    found = json.loads(run(command(home, "--format", "json", *context)).stdout)
-    for image in found["images"]:
+    document = json.loads(run(command(home, "--format", "json", *context)).stdout)
+    for image in document["images"]:
         far = [entry["deviations"] for entry in image["descriptions"]]
         assert far == sorted(far, reverse=True)
         assert all(-1 <= entry["similarity"] <= 1 for entry in image["descriptions"])

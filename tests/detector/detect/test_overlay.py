@@ -27,20 +27,22 @@ def test_stretched_and_contour():
 
 @pytest.mark.parametrize("size", [(600, 300), (200, 800), (1, 1), (3, 900)])
 def test_pictures_keep_the_aspect(size):
-    heat = np.zeros((32, 32), np.float32)
-    heat[:8, :8] = 1
-    sheet = picture(Image.new("RGB", size), heat, title="x" * 400, boxes=(Box(-0.2, 0.1, 0.3, 0.4, "dent", 0.5),))
+    anomaly_map = np.zeros((32, 32), np.float32)
+    anomaly_map[:8, :8] = 1
+    sheet = picture(
+        Image.new("RGB", size), anomaly_map, title="x" * 400, boxes=(Box(-0.2, 0.1, 0.3, 0.4, "dent", 0.5),)
+    )
     panel = sheet.height - STRIP - CAPTION - 16
     assert panel == max(round(size[1] * PANEL / max(size)), 1)
 
 
 def test_the_map_lies_where_the_image_shows_it():
-    """A bright square and its heat fall on the same pixels of both panels."""
+    """A bright square and its anomaly map fall on the same pixels of both panels."""
     pixels = np.zeros((200, 400, 3), np.uint8)
     pixels[150:190, 300:340] = 255
-    heat = np.zeros((50, 50), np.float32)
-    heat[38:47, 38:42] = 1
-    sheet = np.asarray(picture(Image.fromarray(pixels), heat, title="t"))
+    anomaly_map = np.zeros((50, 50), np.float32)
+    anomaly_map[38:47, 38:42] = 1
+    sheet = np.asarray(picture(Image.fromarray(pixels), anomaly_map, title="t"))
     width, height = PANEL, PANEL // 2
     left = sheet[STRIP + 8 : STRIP + 8 + height, 8 : 8 + width]
     right = sheet[STRIP + 8 : STRIP + 8 + height, 16 + width : 16 + 2 * width]
@@ -80,9 +82,9 @@ LEFT = (slice(STRIP + 8, STRIP + 8 + PANEL), slice(8, 8 + PANEL))
 
 
 def hot_corner(peak: float = 0.9) -> np.ndarray:
-    heat = np.full((64, 64), 0.1, np.float32)
-    heat[8:24, 8:24] = peak
-    return heat
+    anomaly_map = np.full((64, 64), 0.1, np.float32)
+    anomaly_map[8:24, 8:24] = peak
+    return anomaly_map
 
 
 def of_colour(sheet: Image.Image, colour: tuple[int, int, int]) -> np.ndarray:

@@ -72,6 +72,24 @@ def test_verdicts_need_a_threshold(detector, photos, results):
     assert judging.with_threshold(0.25).threshold == Threshold.given(0.25)
 
 
+def test_a_threshold_judges_by_the_words_it_is_first_asked_with(detector, photos):
+    judging = detector.with_threshold(0.5)
+    (first,) = judging.predict(photos[:1], "gear")
+    (again,) = judging.predict(photos[:1], list(detector.store.load("gear").enabled_texts), object_name="gear")
+    assert (again.threshold, again.score) == (first.threshold, first.score), "the same words under another name"
+    with pytest.raises(
+        ThresholdError, match=r"threshold 0\.5 judges by gear@1 \(.*, not by gear@1 \('dent'\); expec"
+    ) as e:
+        judging.predict(photos[:1], ["dent"], object_name="gear")
+    assert "with_threshold" in str(e.value)
+    assert "\n" not in str(e.value)
+    assert judging.score(photos[:1], ["dent"], object_name="gear").shape == (1,), "scores need no threshold"
+    (other,) = judging.with_threshold(0.6).predict(photos[:1], ["dent"], object_name="gear")
+    assert other.threshold == Threshold.given(0.6)
+    (unjudged,) = judging.with_threshold(None).predict(photos[:1], ["dent"], object_name="gear")
+    assert unjudged.verdict is None
+
+
 def test_a_bad_photo_stops_predict_and_is_a_value_of_stream(detector, photos, tmp_path):
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"junk")

@@ -43,8 +43,8 @@ def whole(scorer, data, store, tmp_path_factory):
 
 
 def test_versions_and_controls_come_out_with_all_metrics(whole):
-    out, found = whole
-    (category,) = found.categories
+    out, evaluation = whole
+    (category,) = evaluation.categories
     assert [variant.name for variant in category.variants] == ["gear@1", "gear@2", "generic", "winclip", "random"]
     assert [variant.control for variant in category.variants] == [False, False, True, True, True]
     labels = np.array([sample.defective for sample in category.images])
@@ -91,15 +91,15 @@ def test_the_cache_changes_no_number_and_spares_the_image_tower(whole, model, da
 
 
 def test_a_reference_given_twice_counts_once(scorer, data, store, tmp_path):
-    found = evaluate(plan(data, store, tmp_path, descriptions=("gear@1", "gear@v1")), scorer)
-    first = found.categories[0].variants[0]
-    assert [variant.name for variant in found.categories[0].variants] == ["gear@1", "generic", "winclip", "random"]
+    evaluation = evaluate(plan(data, store, tmp_path, descriptions=("gear@1", "gear@v1")), scorer)
+    first = evaluation.categories[0].variants[0]
+    assert [variant.name for variant in evaluation.categories[0].variants] == ["gear@1", "generic", "winclip", "random"]
     assert [each.id for each in first.contributions] == ["a0", "a1"]
 
 
 def test_words_for_another_product_are_named(scorer, data, store, tmp_path):
-    found = evaluate(plan(data, store, tmp_path, descriptions=("gear@1", "plate@1")), scorer)
-    assert [line for line in found.warnings if "another product" in line] == [
+    evaluation = evaluate(plan(data, store, tmp_path, descriptions=("gear@1", "plate@1")), scorer)
+    assert [line for line in evaluation.warnings if "another product" in line] == [
         "plate@1: words for another product; there are some for gear"
     ]
 
@@ -119,13 +119,13 @@ def test_scores_no_better_than_chance_are_named(whole):
 
 def test_the_threshold_lies_between_two_scores(whole):
     (category,) = whole[1].categories
-    found = best_threshold(category)
+    threshold = best_threshold(category)
     scores = np.array(category.variants[0].scores)
-    above, below = scores[scores > found].min(), scores[scores < found].max()
-    assert found == pytest.approx((above + below) / 2)
+    above, below = scores[scores > threshold].min(), scores[scores < threshold].max()
+    assert threshold == pytest.approx((above + below) / 2)
     labels = np.array([sample.defective for sample in category.images])
-    caught = (labels & (scores >= found)).sum()
-    f1 = 2 * caught / (labels.sum() + (scores >= found).sum())
+    caught = (labels & (scores >= threshold)).sum()
+    f1 = 2 * caught / (labels.sum() + (scores >= threshold).sum())
     assert f1 == pytest.approx(category.variants[0].metrics.values["image_f1max"])
     tied = category._replace(variants=(category.variants[0]._replace(scores=(-0.1,) * len(scores)),))
     assert best_threshold(tied) == pytest.approx(-0.105)
@@ -137,25 +137,25 @@ def test_without_masks_image_metrics_remain(scorer, store, tmp_path):
         mask.unlink()
     data = open_data(root)
     data = dataclasses.replace(data, samples=tuple(s for s in data.samples if s.defective or s.split == "train"))
-    found = evaluate(plan(data, store, tmp_path / "out"), scorer).categories[0].variants[0]
-    assert found.metrics.values["pixel_ap"] is None
-    assert any("no masks" in note for note in found.metrics.notes)
+    result = evaluate(plan(data, store, tmp_path / "out"), scorer).categories[0].variants[0]
+    assert result.metrics.values["pixel_ap"] is None
+    assert any("no masks" in note for note in result.metrics.notes)
 
 
 def test_ablations_change_scores(model, data, store, tmp_path):
     scores = []
     for decoders in ("all", "linear", "conv"):
         variant = Scorer(Predictor(model, device="cpu", decoders=decoders), contributions=False)
-        found = evaluate(plan(data, store, tmp_path / decoders, draws=2), variant)
-        scores.append(found.categories[0].variants[0].scores)
+        evaluation = evaluate(plan(data, store, tmp_path / decoders, draws=2), variant)
+        scores.append(evaluation.categories[0].variants[0].scores)
     assert len(set(scores)) == 3
 
 
 def test_several_categories_share_the_names_of_their_versions(scorer, store, tmp_path):
     data = open_data(make_dataset(tmp_path / "data", ("gear", "plate"), good=2, bad=1))
-    found = evaluate(plan(data, store, tmp_path / "out", descriptions=("@1", "@latest")), scorer)
-    assert [category.category for category in found.categories] == ["gear", "plate"]
-    assert [variant.name for variant in found.categories[1].variants][:2] == ["@1", "@latest"]
+    evaluation = evaluate(plan(data, store, tmp_path / "out", descriptions=("@1", "@latest")), scorer)
+    assert [category.category for category in evaluation.categories] == ["gear", "plate"]
+    assert [variant.name for variant in evaluation.categories[1].variants][:2] == ["@1", "@latest"]
     with pytest.raises(EvaluationError, match="no description version for 'plate'"):
         evaluate(plan(data, store, tmp_path / "other", descriptions=("gear@1",)), scorer)
 
@@ -164,10 +164,10 @@ def test_leaks_are_named_and_left_out(scorer, store, data, tmp_path):
     file = store.load("gear@2")
     assert leaks(file, ("Hole", "crack")) == ("a1",)
     assert leak_free(file, ("hole",)).enabled_texts == ("long thin scratch",)
-    found = evaluate(plan(data, store, tmp_path, leak_free=True), scorer)
-    assert any("gear@2: a1 repeats" in line for line in found.warnings)
-    assert [c.id for c in found.categories[0].variants[1].contributions] == ["a0"]
-    assert found.categories[0].variants[1].content_hash == file.content_hash, "what prompt-forge finds it by"
+    evaluation = evaluate(plan(data, store, tmp_path, leak_free=True), scorer)
+    assert any("gear@2: a1 repeats" in line for line in evaluation.warnings)
+    assert [c.id for c in evaluation.categories[0].variants[1].contributions] == ["a0"]
+    assert evaluation.categories[0].variants[1].content_hash == file.content_hash, "what prompt-forge finds it by"
 
 
 def test_leak_free_controls_stand_against_what_is_left(scorer, store, data, tmp_path):
@@ -175,7 +175,7 @@ def test_leak_free_controls_stand_against_what_is_left(scorer, store, data, tmp_
     left.save(description("gear", "long thin scratch"))
     reduced = evaluate(plan(data, store, tmp_path / "a", descriptions=("gear@2",), leak_free=True), scorer)
     short = evaluate(plan(data, left, tmp_path / "b", descriptions=("gear@1",)), scorer)
-    scores = [{v.name: v.scores for v in found.categories[0].variants} for found in (reduced, short)]
+    scores = [{v.name: v.scores for v in evaluation.categories[0].variants} for evaluation in (reduced, short)]
     assert scores[0]["random"] == scores[1]["random"]
 
 

@@ -46,18 +46,18 @@ def rows(root, out, *more):
 
 
 def test_every_row_has_a_mean_and_a_spread_over_draws(root):
-    found = rows(root, "a", "--references", "1", "--references", "3", "--together", "--reference-draws", "3")
-    assert set(found) == ROWS
-    for name, row in found.items():
+    variants = rows(root, "a", "--references", "1", "--references", "3", "--together", "--reference-draws", "3")
+    assert set(variants) == ROWS
+    for name, row in variants.items():
         assert 0 <= row["image_auroc"] <= 1
         assert 0 <= row["pixel_ap"] <= 1
         assert row["draws"] == (1 if "together" in name else 3)
         assert (row["image_auroc_spread"] is None) == ("together" in name)
-    assert found["3 references"]["pixel_auroc"] > 0.6, "dark patches that no good photo has"
+    assert variants["3 references"]["pixel_auroc"] > 0.6, "dark patches that no good photo has"
     again = rows(root, "b", "--references", "3", "--reference-draws", "3")
-    assert again["3 references"] == found["3 references"], "the same draws, whatever else is asked for"
+    assert again["3 references"] == variants["3 references"], "the same draws, whatever else is asked for"
     other = rows(root, "c", "--references", "3", "--reference-draws", "3", "--seed", "1")
-    assert other["3 references"] != found["3 references"]
+    assert other["3 references"] != variants["3 references"]
 
 
 def test_other_references_cost_no_image_pass(root, monkeypatch):

@@ -73,9 +73,9 @@ def test_a_folder_that_cannot_be_written_is_one_line(scorer, store, data, tmp_pa
 def test_a_bad_image_is_named_and_the_rest_is_done(scorer, store, tmp_path):
     root = make_dataset(tmp_path / "data", good=2, bad=1)
     (root / "gear" / "test" / "good" / "000.png").write_bytes(b"")
-    found = evaluate(plan(open_data(root), store, tmp_path / "out"), scorer)
-    assert [failure.path.endswith("good/000.png") for failure in found.failures] == [True]
-    assert len(found.categories[0].images) == 3
+    evaluation = evaluate(plan(open_data(root), store, tmp_path / "out"), scorer)
+    assert [failure.path.endswith("good/000.png") for failure in evaluation.failures] == [True]
+    assert len(evaluation.categories[0].images) == 3
     assert read_run(tmp_path / "out")["status"] == "partial"
 
 

@@ -61,11 +61,11 @@ def test_the_traced_module_is_detect_in_every_setting(settings, variant):
     predictor = Predictor(model, settings, device="cpu")
     for pictures in check_pictures():
         with torch.no_grad():
-            score, heat, similarity, region = graph(rows_of(pictures))
+            score, anomaly_map, similarity, region = graph(rows_of(pictures))
         for index, (one,) in enumerate(predictor.predict(pictures, [Ask(PROMPTS)])):
             near = {each.id: each.similarity for each in one.descriptions}
             assert float(score[index]) == pytest.approx(one.score, abs=1e-4)
-            torch.testing.assert_close(heat[index], one.heat, rtol=0, atol=1e-3)
+            torch.testing.assert_close(anomaly_map[index], one.anomaly_map, rtol=0, atol=1e-3)
             assert similarity[index].tolist() == pytest.approx([near[e.id] for e in PROMPTS.descriptions], abs=1e-4)
             assert (REGIONS[region[index]] if region[index] >= 0 else None) == one.region
 
@@ -90,11 +90,11 @@ def test_onnx_scores_pictures_of_any_size_and_number_as_detect(model, tmp_path):
     for count, height, width in ((3, 40, 30), (1, 200, 90), (2, 56, 56), (1, 1, 1)):
         values = np.random.default_rng(count).integers(60, 120, (count, height, width, 3), dtype=np.uint8)
         values[:, : height // 3, : width // 3] //= 2
-        score, heat, _, region = session.run(None, {"image": values})
+        score, anomaly_map, _, region = session.run(None, {"image": values})
         expected = predictor.predict([Image.fromarray(each) for each in values], [Ask(PROMPTS)])
         for index, (one,) in enumerate(expected):
             assert score[index] == pytest.approx(one.score, abs=1e-3)
-            assert np.abs(heat[index] - one.heat.numpy()).max() < 1e-2
+            assert np.abs(anomaly_map[index] - one.anomaly_map.numpy()).max() < 1e-2
             assert REGIONS[region[index]] == one.region
 
 

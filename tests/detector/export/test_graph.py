@@ -35,7 +35,7 @@ def test_a_batch_is_resized_picture_by_picture():
     assert torch.equal(pixels(pictures), torch.cat([pixels(each[None]) for each in pictures]))
 
 
-def heats(rows: int, kind: str, seed: int) -> torch.Tensor:
+def anomaly_maps(rows: int, kind: str, seed: int) -> torch.Tensor:
     values = torch.from_numpy(np.random.default_rng(seed).random((3, 1, rows, rows), dtype=np.float32))
     smooth = {"noise": values, "blobs": torch.nn.functional.avg_pool2d(values, 5, 1, 2)}
     return smooth[kind][:, 0]
@@ -44,7 +44,7 @@ def heats(rows: int, kind: str, seed: int) -> torch.Tensor:
 @given(rows=st.integers(5, 40), kind=st.sampled_from(["noise", "blobs"]), seed=st.integers(0, 10**6))
 @settings(deadline=None, max_examples=80)
 def test_the_region_is_that_of_the_connected_area_around_the_peak(rows, kind, seed):
-    maps = heats(rows, kind, seed)
+    maps = anomaly_maps(rows, kind, seed)
     assert [REGIONS[index] for index in peak_region(maps)] == [peak(each).region for each in maps]
 
 

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from descriptions.common.errors import ForgeError
 from detector.localize.dino.localizer import GroundingDino, preprocess
-from detector.localize.dino.model import GroundingDinoConfig, build_grounding_dino, load_text_parts
+from detector.localize.dino.model import GroundingDinoConfig, create_grounding_dino, load_text_parts
 from detector.localize.dino.select import Thresholds
 from detector.localize.dino.weights import UNUSED, infer_config, read_weights
 from detector.localize.errors import GroundingWeightsError, VocabularyError
@@ -101,7 +101,7 @@ def test_weights_of_something_else(state, lost: str):
 @pytest.mark.slow
 @pytest.mark.parametrize("config", [GroundingDinoConfig(), GroundingDinoConfig.swin_b()], ids=["swin-t", "swin-b"])
 def test_published_sizes_are_read_off_the_weights(golden: Path, config: GroundingDinoConfig):
-    model = build_grounding_dino(config, tiny_text(golden))
+    model = create_grounding_dino(config, tiny_text(golden))
     assert infer_config(model.state_dict(), "w.pth") == config
 
 
@@ -151,7 +151,7 @@ def test_preprocess_keeps_the_aspect(size: tuple[int, int]):
 def test_swin_t_size(golden: Path):
     torch.manual_seed(0)
     text = tiny_text(golden)
-    model = build_grounding_dino(GroundingDinoConfig(), text)
+    model = create_grounding_dino(GroundingDinoConfig(), text)
     parameters = sum(value.numel() for name, value in model.named_parameters() if not name.startswith("bert"))
     assert parameters == pytest.approx(63e6, rel=0.02)
     localizer = GroundingDino(model, text, thresholds=Thresholds(box=0.0, area=10.0))

@@ -9,7 +9,7 @@ from PIL import Image
 from detector.localize.base import NoLocalizer
 from detector.localize.boxes import NOWHERE, Box, Localisation
 from detector.localize.cache import CachedLocalizer
-from detector.localize.dino.caption import GENERAL_WORDS, MAX_TOKENS, build_caption, normalised
+from detector.localize.dino.caption import GENERAL_WORDS, MAX_TOKENS, create_caption, normalised
 from detector.localize.dino.select import Thresholds, select_boxes
 from detector.localize.regions import REGIONS, region_at, released_region_at
 
@@ -49,7 +49,7 @@ def test_box_geometry():
 
 
 def test_caption_is_normalised_and_free_of_repeats():
-    caption = build_caption(["Rust  Stains", "rust stains", "is it v1.2?", "  "], words)
+    caption = create_caption(["Rust  Stains", "rust stains", "is it v1.2?", "  "], words)
     assert caption.entries == (*GENERAL_WORDS, "rust stains", "is it v1 2")
     assert caption.text.endswith("contamination . rust stains . is it v1 2.")
     assert caption.spans[0] == range(1, 2)
@@ -58,7 +58,7 @@ def test_caption_is_normalised_and_free_of_repeats():
 
 def test_caption_never_cuts_an_entry():
     long = " ".join(["scratch"] * 250)
-    caption = build_caption([long, "dent"], words)
+    caption = create_caption([long, "dent"], words)
     assert caption.dropped == (long,)
     assert caption.entries[-1] == "dent"
     assert caption.spans[-1].stop + 2 <= MAX_TOKENS
@@ -73,17 +73,17 @@ def grounded(scores: dict[int, float], queries: int = 1):
 
 
 def test_a_box_is_named_by_the_entry_that_fired_most():
-    caption = build_caption(["Bent Pin"], words)
+    caption = create_caption(["Bent Pin"], words)
     bent, pin = caption.spans[-1]
     box = np.array([[0.9, 0.1, 0.1, 0.1]], dtype=np.float32)
-    found = select_boxes(grounded({1: 0.3, bent: 0.4, pin: 0.8}), box, caption)
-    assert found.boxes[0].phrase == "bent pin"
-    assert found.boxes[0].score == pytest.approx(0.8)
-    assert found.region == "top right"
+    boxes = select_boxes(grounded({1: 0.3, bent: 0.4, pin: 0.8}), box, caption)
+    assert boxes.boxes[0].phrase == "bent pin"
+    assert boxes.boxes[0].score == pytest.approx(0.8)
+    assert boxes.region == "top right"
 
 
 def test_unsure_and_large_boxes_do_not_count():
-    caption = build_caption([], words)
+    caption = create_caption([], words)
     boxes = np.array([[0.5, 0.5, 0.9, 0.9], [0.5, 0.5, 0.1, 0.1]], dtype=np.float32)
     logits = grounded({1: 0.9}, 2)
     logits[1] = grounded({1: 0.2})
@@ -91,11 +91,11 @@ def test_unsure_and_large_boxes_do_not_count():
 
 
 def test_best_first_and_bounded():
-    caption = build_caption([], words)
+    caption = create_caption([], words)
     boxes = np.tile(np.array([[0.5, 0.5, 0.1, 0.1]], dtype=np.float32), (5, 1))
     logits = np.concatenate([grounded({1: score}) for score in (0.3, 0.9, 0.5, 0.7, 0.4)])
-    found = select_boxes(logits, boxes, caption, Thresholds(boxes=3))
-    assert [round(box.score, 2) for box in found.boxes] == [0.9, 0.7, 0.5]
+    selected = select_boxes(logits, boxes, caption, Thresholds(boxes=3))
+    assert [round(box.score, 2) for box in selected.boxes] == [0.9, 0.7, 0.5]
 
 
 def test_no_caption_no_boxes():

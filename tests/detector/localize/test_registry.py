@@ -10,7 +10,7 @@ from detector.detect.detector import Detector
 from detector.localize.cache import CachedLocalizer
 from detector.localize.dino.localizer import GroundingDino
 from detector.localize.errors import GroundingWeightsError
-from detector.localize.registry import build_localizer
+from detector.localize.registry import create_localizer
 from detector.runs import detect_request
 from detector.runs import evaluate as session
 from detector.scoring.predict import ScoringSettings
@@ -36,8 +36,8 @@ def test_both_commands_accept_boxes_by_the_rules_of_the_model(golden: Path, dino
     asked = detect_request.DetectRequest(paths=(), category="gear", settings=DINO, **words)
     evaluation = session.Request(data=tmp_path, out=tmp_path, scoring=DINO, cache=False, **words)
     built = [
-        detect_request.make_detector(asked, Store(tmp_path)).localizer,
-        session.make_scorer(evaluation).predictor.localizer,
+        detect_request.create_detector(asked, Store(tmp_path)).localizer,
+        session.create_scorer(evaluation).predictor.localizer,
     ]
     for localizer in built:
         assert isinstance(localizer, CachedLocalizer)
@@ -53,18 +53,18 @@ def test_boxes_stay_inside_the_cache_folder_of_an_evaluation(golden: Path, dino:
         data=tmp_path, out=tmp_path, scoring=DINO, cache_dir=cache, checkpoint=checkpoint, dino_weights=dino,
         dino_text=str(golden / "bert_tiny"), device="cpu",
     )  # fmt: skip
-    localizer = session.make_scorer(asked).predictor.localizer
+    localizer = session.create_scorer(asked).predictor.localizer
     assert isinstance(localizer, CachedLocalizer)
     assert cache in localizer.folder.parents
 
 
 def test_no_outside_localizer():
-    assert build_localizer("self", "filo", None) is None
-    assert build_localizer("none", "released", None) is None
+    assert create_localizer("self", "filo", None) is None
+    assert create_localizer("none", "released", None) is None
 
 
 def test_grounding_dino_without_weights(tmp_path: Path):
     with pytest.raises(GroundingWeightsError, match="type --dino-weights FILE"):
-        build_localizer("grounding-dino", "filo", None)
+        create_localizer("grounding-dino", "filo", None)
     with pytest.raises(GroundingWeightsError, match="type --dino-weights FILE"):
         Detector(tiny_filo(), store=Store(tmp_path), settings=DINO, device="cpu")

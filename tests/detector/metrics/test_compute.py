@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from detector.metrics import Metrics, count_pixels, image_metrics, pixel_metrics, pixel_metrics_binned
 from detector.metrics.compute import IMAGE_METRICS, PIXEL_METRICS, UnusableScoresError, mean_metrics
-from detector.metrics.pixels import BINS, add, empty_histogram, fold
+from detector.metrics.pixels import BINS, add, create_histogram, fold
 from detector.metrics.ranking import rank_labels, rising, trace
 from detector.metrics.regions import region_weights
 from detector.metrics.values import pr_line, pro_line, roc_line
@@ -92,8 +92,8 @@ def test_inverting_the_labels_mirrors_auroc(seed):
 @settings(max_examples=20, deadline=None)
 @given(seeds, st.sampled_from([None, 7]))
 def test_every_metric_lies_between_zero_and_one(seed, levels):
-    found = pixel_metrics(*draw(seed, levels)).values.values()
-    assert all(0 <= value <= 1 for value in found if value is not None)
+    values = pixel_metrics(*draw(seed, levels)).values.values()
+    assert all(0 <= value <= 1 for value in values if value is not None)
 
 
 @settings(max_examples=30, deadline=None)
@@ -101,7 +101,7 @@ def test_every_metric_lies_between_zero_and_one(seed, levels):
 def test_binned_metrics_stay_within_their_stated_error(seed, bins):
     maps, masks = draw(seed)
     exact = pixel_metrics(maps, masks).values
-    total = empty_histogram(bins)
+    total = create_histogram(bins)
     for scores, mask in zip(maps, masks, strict=True):
         total = add(total, count_pixels(scores, mask, bins))
     binned = pixel_metrics_binned(total)
@@ -145,35 +145,35 @@ def test_perfect_and_inverted_maps():
     [([0, 0], "no defective image"), ([1, 1], "no good image"), ([], "no good image and no defective image")],
 )
 def test_one_sided_labels_are_named(labels, reason):
-    found = image_metrics(np.linspace(0, 1, len(labels)), np.array(labels, dtype=np.int64))
-    assert found.values == dict.fromkeys(IMAGE_METRICS)
-    assert reason in found.notes[0]
+    metrics = image_metrics(np.linspace(0, 1, len(labels)), np.array(labels, dtype=np.int64))
+    assert metrics.values == dict.fromkeys(IMAGE_METRICS)
+    assert reason in metrics.notes[0]
 
 
 def test_empty_masks_are_named():
     maps, masks = draw(1)
-    for found in (
+    for metrics in (
         pixel_metrics(maps[:1], masks[:1]),
         pixel_metrics([], []),
         pixel_metrics(maps[:1], masks[:1], exact_pixels=0),
     ):
-        assert found.values == dict.fromkeys(PIXEL_METRICS)
-        assert "no defective pixel" in found.notes[0]
+        assert metrics.values == dict.fromkeys(PIXEL_METRICS)
+        assert "no defective pixel" in metrics.notes[0]
 
 
 def test_constant_maps_are_named_and_score_as_guessing():
     _, masks = draw(2)
-    found = pixel_metrics([np.full_like(mask, 0.5, dtype=np.float32) for mask in masks], masks)
-    assert found.values["pixel_auroc"] == 0.5
-    assert found.values["aupro_legacy"] is None
-    assert "0.5" in found.notes[0]
+    metrics = pixel_metrics([np.full_like(mask, 0.5, dtype=np.float32) for mask in masks], masks)
+    assert metrics.values["pixel_auroc"] == 0.5
+    assert metrics.values["aupro_legacy"] is None
+    assert "0.5" in metrics.notes[0]
 
 
 def test_a_legacy_value_that_does_not_exist_is_named():
     maps = [np.array([[1.0, 1.0, 1.0, 0.0]], dtype=np.float32)]
-    found = pixel_metrics(maps, [np.array([[True, False, False, False]])])
-    assert found.values["aupro_legacy"] is None
-    assert "aupro_legacy" in found.notes[0]
+    metrics = pixel_metrics(maps, [np.array([[True, False, False, False]])])
+    assert metrics.values["aupro_legacy"] is None
+    assert "aupro_legacy" in metrics.notes[0]
 
 
 def test_nan_is_refused():

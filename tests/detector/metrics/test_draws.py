@@ -28,8 +28,8 @@ def test_image_metrics_of_every_draw_are_those_of_the_drawn_images(seed, levels,
     draws = draw_images(labels, 5, seed)
     values = over_images(scores, labels, draws, IMAGE_METRICS)
     for row, times in zip(values, draws, strict=True):
-        chosen = np.repeat(np.arange(images), times)
-        expected = image_metrics(scores[chosen], labels[chosen]).values
+        resampled = np.repeat(np.arange(images), times)
+        expected = image_metrics(scores[resampled], labels[resampled]).values
         for name, value in zip(IMAGE_METRICS, row, strict=True):
             assert value == pytest.approx(np.nan if expected[name] is None else expected[name], nan_ok=True, abs=1e-12)
 
@@ -42,8 +42,8 @@ def test_pixel_metrics_of_every_draw_are_those_of_the_added_histograms(seed, wid
         mask = np.zeros((9, 9), bool)
         if number < defective:
             mask[1:3, 2:5] = mask[6:8, 6:9] = True
-        heat = np.clip(rng.normal(0.4 + 0.1 * mask, width / 4), 0, 1).astype(np.float32)
-        counted.append(count_pixels(heat, mask, BINS))
+        anomaly_map = np.clip(rng.normal(0.4 + 0.1 * mask, width / 4), 0, 1).astype(np.float32)
+        counted.append(count_pixels(anomaly_map, mask, BINS))
     draws = rng.integers(0, 3, (6, len(counted)))
     draws[:, :1] += 1
     if not counted:

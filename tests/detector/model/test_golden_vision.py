@@ -8,7 +8,7 @@ import torch
 
 from detector.images.tensors import to_mask, to_pixels
 from detector.model.image_tower import Tap, resize_positions
-from detector.weights.factory import build_model
+from detector.weights.factory import create_model
 from detector.weights.files import load_strictly
 from tests.support.golden import Golden, golden_set
 
@@ -78,7 +78,7 @@ def test_golden_released_streams(vectors, case, images):
 @torch.no_grad()
 def test_golden_filo_streams_are_the_values_without_aliasing(vectors):
     config = vectors.config.model_copy(update={"variant": "filo", "quick_gelu": False})
-    model = build_model(config)
+    model = create_model(config)
     load_strictly(model, vectors.weights(), "golden weights")
     _, taps = model.image_tower.streams(vectors.pixels(0))
     checked = 0

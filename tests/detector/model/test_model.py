@@ -14,7 +14,7 @@ from descriptions.common.errors import ForgeError
 from detector.model.config import ModelConfig
 from detector.model.prompt_tree import pack
 from detector.scoring.prompts import prompt_set
-from detector.weights.factory import BackboneError, build_model, resolve
+from detector.weights.factory import BackboneError, create_model, resolve
 from tests.support import straightforward
 from tests.support.clip import TINY, tiny_config, tiny_filo, tiny_pixels, tiny_prompts
 
@@ -152,7 +152,7 @@ def test_only_the_trained_parts_get_gradients():
 
 
 def test_a_fresh_adapter_changes_nothing():
-    model = build_model(tiny_config())
+    model = create_model(tiny_config())
     embedding = torch.randn(2, 24)
     assert torch.equal(model.image_feature(embedding), model.image_feature(embedding, adapt=False))
 
@@ -191,7 +191,7 @@ def test_weights_activation_follows_variant_and_backbone():
 def test_backbone_from_a_json_file(tmp_path):
     path = tmp_path / "tiny.json"
     path.write_text(json.dumps({"model_cfg": TINY}))
-    model = build_model(tiny_config(backbone=str(path), architecture=None))
+    model = create_model(tiny_config(backbone=str(path), architecture=None))
     assert model.config.architecture["embed_dim"] == TINY["embed_dim"]
 
 
@@ -200,7 +200,7 @@ def test_a_json_file_that_is_no_backbone_is_named(tmp_path, content):
     path = tmp_path / "odd.json"
     path.write_text(content)
     with pytest.raises(BackboneError, match=r"odd\.json has no vision_cfg; expected an open_clip JSON config"):
-        build_model(tiny_config(backbone=str(path), architecture=None))
+        create_model(tiny_config(backbone=str(path), architecture=None))
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_a_json_file_that_is_no_backbone_is_named(tmp_path, content):
 )
 def test_backbones_that_do_not_fit_say_why(changes, words):
     with pytest.raises(BackboneError) as caught:
-        build_model(tiny_config(**changes))
+        create_model(tiny_config(**changes))
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
 

@@ -68,8 +68,10 @@ def evaluation(tmp_path_factory):
         variants.append(
             VariantResult(name, False, None, "hash", Metrics(values), ranges, more, scores, worth * (not number), draws)
         )
-    found = Evaluation((CategoryResult("gear", samples, tuple(variants), "data"),), (), (ATTACK,), 0, {})
-    write_evaluation(folder / "report.html", found, folder / "images", {"Model": "mini"}, to_document(found)["mean"])
+    compared = Evaluation((CategoryResult("gear", samples, tuple(variants), "data"),), (), (ATTACK,), 0, {})
+    write_evaluation(
+        folder / "report.html", compared, folder / "images", {"Model": "mini"}, to_document(compared)["mean"]
+    )
     return folder / "report.html"
 
 

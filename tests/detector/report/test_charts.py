@@ -76,7 +76,7 @@ def test_the_same_chart_has_the_same_bytes_and_no_date(name):
     first = DRAWN[name]()
     assert first == DRAWN[name]()
     assert "202" not in re.sub(r"\d*\.\d+|[0-9a-f]{8,}", "", first)
-    assert all(f"{name}-" in found for found in re.findall(r' id="([^"]*)"', first))
+    assert all(f"{name}-" in identifier for identifier in re.findall(r' id="([^"]*)"', first))
     assert set(re.findall(r"#[0-9a-f]{6}\b", first)) == set(), "the page decides every colour"
     assert "font-family" not in first
 

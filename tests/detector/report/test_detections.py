@@ -111,12 +111,12 @@ def test_folders_and_nearest_descriptions_can_be_chosen(tmp_path):
     rows = [row_of(path, descriptions=each) for path, each in zip(paths, near, strict=True)]
     write_detections(tmp_path / "r.html", rows, [], {})
     page = read_page(tmp_path / "r.html")
-    chosen = {
+    picked = {
         select.attributes["name"]: [option.attributes["value"] for option in select.find("option")]
         for select in page.find("select")
     }
-    assert chosen["folder"] == ["", "a", "b"]
-    assert chosen["phrase"] == ["", "crack", "dent"]
+    assert picked["folder"] == ["", "a", "b"]
+    assert picked["phrase"] == ["", "crack", "dent"]
     assert {card.attributes["data-folder"] for card in page.find("article")} == {"a", "b", ""}
 
 

@@ -27,10 +27,10 @@ def test_a_machine_that_has_everything(library, tmp_path, monkeypatch):
     (tmp_path / "presets/mini").mkdir(parents=True)
     (tmp_path / "presets/mini" / presets.WEIGHTS).write_bytes(b"x" * 2**20)
     monkeypatch.setattr(presets, "FOLDER", tmp_path / "presets")
-    found = by_subject(library)
-    assert found["detector detect"].state == "ok"
-    assert "1 categories" in found["descriptions"].found
-    assert found["torch"].state == "ok"
+    checks = by_subject(library)
+    assert checks["detector detect"].state == "ok"
+    assert "1 categories" in checks["descriptions"].found
+    assert checks["torch"].state == "ok"
     result = CliRunner().invoke(app, ["doctor", "--descriptions-dir", str(library), "--format", "json"])
     assert result.exit_code == 0, result.stdout
     assert json.loads(result.stdout)["checks"][0]["subject"] == "python"
@@ -42,11 +42,11 @@ def test_every_gap_says_what_to_type(tmp_path, monkeypatch):
     monkeypatch.setitem(doctor.PACKAGES, "no-such-package", "")
     monkeypatch.setitem(doctor.COMMANDS, "fly", ("no_such_module",))
     monkeypatch.setitem(EXTRAS, "no_such_module", "wings")
-    found = by_subject(tmp_path / "empty")
-    missing = [each for each in found.values() if each.state == "missing"]
+    checks = by_subject(tmp_path / "empty")
+    missing = [each for each in checks.values() if each.state == "missing"]
     assert {each.subject for each in missing} == {"no-such-package", "preset mini", "descriptions", "detector detect"}
     assert all(each.hint for each in missing)
-    assert found["detector fly"].hint == "pip install 'filo-forge[wings]'"
+    assert checks["detector fly"].hint == "pip install 'filo-forge[wings]'"
     result = CliRunner().invoke(app, ["doctor", "--descriptions-dir", str(tmp_path / "empty")])
     assert result.exit_code == 1
     assert "missing" in result.stdout

@@ -54,8 +54,8 @@ def test_a_worker_gives_a_row_for_every_path(request_, photos):
     assert rows["path"] == photos
     assert "not an image" in rows["error"][2]
     assert [rows[name][2] for name in ("score", "verdict", "region", "description")] == [None] * 4
-    found = [score for score in rows["score"] if score is not None]
-    assert found == pytest.approx(scores(request_, photos), abs=1e-4)
+    usable = [score for score in rows["score"] if score is not None]
+    assert usable == pytest.approx(scores(request_, photos), abs=1e-4)
     assert rows["verdict"].count("anomalous") == 5
     assert rows["description"].count("broken tooth") == 5
 
@@ -87,10 +87,10 @@ def test_ray_gives_the_rows_of_one_process(request_, photos):
     ray = pytest.importorskip("ray", reason="the extra ray is not installed")
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=100 * 2**20)
     try:
-        found = detect_dataset(ray.data.from_items([{"path": path} for path in photos]), request_).take_all()
+        detected = detect_dataset(ray.data.from_items([{"path": path} for path in photos]), request_).take_all()
     finally:
         ray.shutdown()
-    rows = {row["path"]: row for row in found}
+    rows = {row["path"]: row for row in detected}
     assert sorted(rows) == photos
     assert "not an image" in rows[photos[2]]["error"]
     good = [rows[path]["score"] for path in photos if path != photos[2]]

@@ -137,11 +137,11 @@ def test_nothing_is_kept_with_a_limit_of_zero(tmp_path):
 def hammer(folder):
     cache = FeatureCache(folder, limit=20_000)
     for key in keys(30) * 3:
-        found = cache.get(key)
-        if found is None:
+        stored = cache.get(key)
+        if stored is None:
             cache.put(key, features())
         else:
-            assert same(found, features())
+            assert same(stored, features())
 
 
 def test_processes_share_a_folder(tmp_path):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from detector.scoring.maps import abnormality, blur, gate_released, heat_map, image_score
+from detector.scoring.maps import abnormality, blur, gate_released, image_score, mean_map
 from tests.support.golden import Golden, golden_set
 
 
@@ -20,13 +20,13 @@ def test_golden_postprocessing(vectors):
     for case in sorted({name.split(".")[0] for name in stored}):
         maps = tuple(vectors.tensors("filo")[f"{case}.maps"])
         vectors.check("postprocess", f"{case}.blurred", torch.stack([blur(abnormality(level)) for level in maps]), 1e-6)
-        heat = heat_map(maps)
-        vectors.check("postprocess", f"{case}.mean_map", heat[None], 1e-6)
+        anomaly_map = mean_map(maps)
+        vectors.check("postprocess", f"{case}.mean_map", anomaly_map[None], 1e-6)
         similarity = vectors.tensors("filo")[f"{case}.text_probs"][:, 0]
-        vectors.check("postprocess", f"{case}.image_score", image_score(similarity, heat)[0], 1e-6)
+        vectors.check("postprocess", f"{case}.image_score", image_score(similarity, anomaly_map)[0], 1e-6)
         unchecked -= {f"{case}.{name}" for name in ("blurred", "mean_map", "image_score")}
         for name in [each for each in unchecked if each.startswith(f"{case}.final.")]:
-            gated = gate_released(heat[0], stored[name.replace(".final.", ".rects.")])
+            gated = gate_released(anomaly_map[0], stored[name.replace(".final.", ".rects.")])
             vectors.check("postprocess", name, gated, 1e-6)
             unchecked.discard(name)
     assert not unchecked

@@ -1,4 +1,4 @@
-"""Heat maps, scores, boxes and pixels where no golden vector speaks."""
+"""Anomaly maps, scores, boxes and pixels where no golden vector speaks."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from detector.images.tensors import to_mask, to_pixels
-from detector.scoring.maps import blur, box_mask, gate, heat_map, image_score
+from detector.scoring.maps import blur, box_mask, gate, image_score, mean_map
 from tests.support.clip import tiny_config
 
 unit = st.floats(-0.5, 1.5)
@@ -24,29 +24,29 @@ def test_blur_keeps_the_mean_of_a_flat_map_and_spreads_a_point():
     torch.testing.assert_close(spread.sum(), torch.tensor(1.0))
 
 
-def test_heat_map_is_the_mean_and_stays_in_the_unit_range():
+def test_mean_map_is_the_mean_and_stays_in_the_unit_range():
     maps = tuple(torch.rand(3, 2, 8, 8).softmax(1) for _ in range(4))
-    heat = heat_map(maps)
-    assert heat.shape == (3, 8, 8)
-    assert 0 <= heat.min() <= heat.max() <= 1
-    torch.testing.assert_close(heat, torch.stack([heat_map((level,)) for level in maps]).mean(0))
+    anomaly_map = mean_map(maps)
+    assert anomaly_map.shape == (3, 8, 8)
+    assert 0 <= anomaly_map.min() <= anomaly_map.max() <= 1
+    torch.testing.assert_close(anomaly_map, torch.stack([mean_map((level,)) for level in maps]).mean(0))
 
 
 def test_image_score_is_read_before_gating():
-    heat = torch.zeros(1, 4, 4)
-    heat[0, 0, 0] = 0.8
-    gated = gate(heat, [torch.tensor([[0.5, 0.5, 1.0, 1.0]])])
+    anomaly_map = torch.zeros(1, 4, 4)
+    anomaly_map[0, 0, 0] = 0.8
+    gated = gate(anomaly_map, [torch.tensor([[0.5, 0.5, 1.0, 1.0]])])
     similarity = torch.tensor([[0.1, 0.4]])
-    assert image_score(similarity, heat).item() == pytest.approx(0.6)
+    assert image_score(similarity, anomaly_map).item() == pytest.approx(0.6)
     assert gated[0, 0, 0] == pytest.approx(0.56)
 
 
 def test_images_without_boxes_keep_their_map():
-    heat = torch.rand(2, 6, 6)
-    gated = gate(heat, [torch.empty(0, 4), torch.tensor([[0.0, 0.0, 0.5, 0.5]])], outside=0.5)
-    assert torch.equal(gated[0], heat[0])
-    assert torch.equal(gated[1, :3, :3], heat[1, :3, :3])
-    assert torch.equal(gated[1, 3:], heat[1, 3:] * 0.5)
+    anomaly_map = torch.rand(2, 6, 6)
+    gated = gate(anomaly_map, [torch.empty(0, 4), torch.tensor([[0.0, 0.0, 0.5, 0.5]])], outside=0.5)
+    assert torch.equal(gated[0], anomaly_map[0])
+    assert torch.equal(gated[1, :3, :3], anomaly_map[1, :3, :3])
+    assert torch.equal(gated[1, 3:], anomaly_map[1, 3:] * 0.5)
 
 
 @given(st.lists(st.tuples(unit, unit, unit, unit), max_size=4), st.integers(1, 20), st.integers(1, 20))

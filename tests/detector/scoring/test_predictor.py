@@ -75,8 +75,8 @@ def test_detect_and_eval_give_equal_bits(models, store, data, tmp_path, settings
     scorer = Scorer(Predictor(model, cache=FeatureCache(tmp_path), **given), contributions=True)
     rows = [[scorer.score(sample, variants).scores for sample in samples] for _ in ("cold", "warm")]
     assert np.array_equal(*rows), "the cache changes no number"
-    found = list(detector.predict([sample.image for sample in samples], "gear@1"))
-    assert [one.score for one in found] == [row[0] for row in rows[0]]
+    results = list(detector.predict([sample.image for sample in samples], "gear@1"))
+    assert [one.score for one in results] == [row[0] for row in rows[0]]
     pictures = [detector.predictor.load(sample.image) for sample in samples]
     asked = detector.predictor.predict(pictures, [Ask(variant.prompts) for variant in variants])
     for row, predictions in zip(rows[0], asked, strict=True):
@@ -94,7 +94,7 @@ def test_bits_do_not_depend_on_company(models, store):
     alone = [Predictor(models["fp32"], device="cpu").predict([each], [Ask(prompts)])[0][0] for each in pictures]
     for one, other in zip(together, alone, strict=True):
         assert one.score == other.score
-        assert torch.equal(one.heat, other.heat)
+        assert torch.equal(one.anomaly_map, other.anomaly_map)
         assert one[2:] == other[2:]
 
 
@@ -110,7 +110,7 @@ def test_leaving_one_out_of_a_cut_picture_equals_fewer_words(models, store):
     assert len(found) == 3
     for one, other in zip(found[1:], fewer, strict=True):
         assert one.score == other.score
-        assert torch.equal(one.heat, other.heat)
+        assert torch.equal(one.anomaly_map, other.anomaly_map)
 
 
 def test_a_box_found_in_a_window_is_given_in_units_of_the_whole_picture(models, store):
@@ -146,9 +146,9 @@ def test_other_windows_or_sizes_are_another_evaluation(models, store, data, tmp_
 
 
 def test_a_shrunk_photo_keeps_its_mask(models, store, data, tmp_path):
-    found = evaluate(plan(data, store, tmp_path), Scorer(Predictor(models["fp32"], device="cpu", max_size=50)))
-    assert not found.failures
-    assert found.categories[0].variants[0].metrics.values["aupro"] is not None
+    evaluation = evaluate(plan(data, store, tmp_path), Scorer(Predictor(models["fp32"], device="cpu", max_size=50)))
+    assert not evaluation.failures
+    assert evaluation.categories[0].variants[0].metrics.values["aupro"] is not None
 
 
 def test_grounding_dino_needs_a_localizer(models):

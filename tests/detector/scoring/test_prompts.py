@@ -9,7 +9,7 @@ from descriptions.format.schema import NORMAL_STATES, Anomaly, DescriptionFile
 from detector.localize.regions import REGIONS
 from detector.model.prompt_tree import pack
 from detector.model.tokenizer import clip_tokenizer
-from detector.scoring.prompts import PromptTooLongError, build_prompts, encode_text
+from detector.scoring.prompts import PromptTooLongError, create_prompts, encode_text
 
 token_ids = st.lists(st.integers(1, 5), min_size=1, max_size=8).map(tuple)
 
@@ -24,7 +24,7 @@ def spoken(ids: tuple[int, ...]) -> str:
 
 
 def test_prompts_of_a_description_file():
-    prompts = build_prompts(described("deep scratch", "bent rim", abnormal=("broken {}",)))
+    prompts = create_prompts(described("deep scratch", "bent rim", abnormal=("broken {}",)))
     assert [spoken(ids) for ids in prompts.normal][:2] == ["metal nut .", "flawless metal nut ."]
     assert len(prompts.normal) == len(NORMAL_STATES)
     assert spoken(prompts.abnormal[0][0]) == "abnormal metal nut with deep scratch at top left ."
@@ -37,11 +37,11 @@ def test_disabled_entries_are_not_read():
     file = described("deep scratch").model_copy(
         update={"anomalies": (Anomaly(id="off", text="dull", enabled=False), Anomaly(id="on", text="bent"))}
     )
-    assert [entry.id for entry in build_prompts(file).descriptions] == ["on"]
+    assert [entry.id for entry in create_prompts(file).descriptions] == ["on"]
 
 
 def test_selected_regions_go_state_by_state():
-    prompts = build_prompts(described("bent"))
+    prompts = create_prompts(described("bent"))
     assert prompts.at((4,)) == tuple(row[4] for row in prompts.abnormal)
     assert prompts.at(()) == tuple(ids for row in prompts.abnormal for ids in row)
     assert prompts.at((8, 0))[:2] == (prompts.abnormal[0][8], prompts.abnormal[0][0])
@@ -50,7 +50,7 @@ def test_selected_regions_go_state_by_state():
 def test_prompts_longer_than_clip_reads_are_refused():
     assert len(encode_text("rust " * 62)) == 63
     with pytest.raises(PromptTooLongError, match="expected at most 77") as caught:
-        build_prompts(described("rust " * 39 + "rust"), context_tokens=70)
+        create_prompts(described("rust " * 39 + "rust"), context_tokens=70)
     assert "\n" not in str(caught.value)
 
 

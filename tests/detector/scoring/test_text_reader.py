@@ -13,7 +13,7 @@ from detector.scoring import text_reader
 from detector.scoring.feature_cache import FeatureCache
 from detector.scoring.predict import encode
 from detector.scoring.predictor import Predictor
-from detector.scoring.prompts import build_prompts
+from detector.scoring.prompts import create_prompts
 from detector.scoring.text_reader import TextReader
 from tests.support.clip import tiny_filo, tiny_pixels
 from tests.support.dataset import make_dataset
@@ -38,7 +38,7 @@ def embedding(model):
 @pytest.mark.parametrize("at", [(), (4,)])
 @torch.inference_mode()
 def test_features_are_those_of_the_model(model, embedding, at):
-    prompts = build_prompts(file("dark hole", "long scratch"))
+    prompts = create_prompts(file("dark hole", "long scratch"))
     ours, theirs = TextReader(model, embedding).features(prompts, [at]), model.encode_text(embedding, [prompts], [at])
     for found, expected in zip((*ours[:2], *ours.states), (*theirs[:2], *theirs.states), strict=True):
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
@@ -46,7 +46,7 @@ def test_features_are_those_of_the_model(model, embedding, at):
 
 @torch.inference_mode()
 def test_a_phrase_gives_the_same_bits_in_any_company(model, embedding):
-    first, second = build_prompts(file("dark hole", "long scratch")), build_prompts(file("bent tooth", "dark hole"))
+    first, second = create_prompts(file("dark hole", "long scratch")), create_prompts(file("bent tooth", "dark hole"))
     alone, shared = TextReader(model, embedding), TextReader(model, embedding)
     shared.rows(first)
     assert torch.equal(shared.rows(second)[0][1], alone.rows(second)[0][1])
@@ -60,7 +60,7 @@ def test_images_that_shift_no_context_share_what_was_read(model):
     still = tiny_filo()
     for learner in (still.normal_prompt_learner, still.abnormal_prompt_learner):
         torch.nn.init.zeros_(learner.meta_net.linear2.weight)
-    prompts, embeddings = build_prompts(file("dark hole")), encode(still, tiny_pixels(3)).embedding
+    prompts, embeddings = create_prompts(file("dark hole")), encode(still, tiny_pixels(3)).embedding
     reader = TextReader(still, embeddings[:2])
     assert reader.images[0] is reader.images[1]
     reader.rows(prompts)
@@ -73,7 +73,7 @@ def test_images_that_shift_no_context_share_what_was_read(model):
 
 @torch.inference_mode()
 def test_a_state_that_is_written_twice_counts_twice(model, embedding):
-    prompts = build_prompts(file("dark hole", "dark hole"))
+    prompts = create_prompts(file("dark hole", "dark hole"))
     ours, theirs = TextReader(model, embedding).features(prompts), model.encode_text(embedding, [prompts])
     torch.testing.assert_close(ours.abnormal, theirs.abnormal, rtol=0, atol=1e-6)
     assert len(ours.states[0]) == len(prompts.abnormal)
@@ -83,8 +83,8 @@ def test_a_state_that_is_written_twice_counts_twice(model, embedding):
 def test_a_reader_that_has_read_much_forgets(model, embedding, monkeypatch):
     monkeypatch.setattr(text_reader, "MAX_UNITS", 3)
     reader = TextReader(model, embedding)
-    reader.rows(build_prompts(file("dark hole", "long scratch")))
-    second = build_prompts(file("bent tooth"))
+    reader.rows(create_prompts(file("dark hole", "long scratch")))
+    second = create_prompts(file("bent tooth"))
     reader.rows(second)
     assert len(reader.images[0].rows) == 1 + len(second.abnormal)
 

@@ -50,12 +50,12 @@ def test_training_lowers_the_loss_and_logs_every_step(finished):
 
 def test_every_held_out_image_counts_the_same(tmp_path):
     """Eight held-out points in batches of four, or of five and three: one loss."""
-    found = []
+    steps = []
     for batch in (4, 5):
         trainer = toy_trainer(tmp_path / str(batch))
         trainer.config = trainer.config.model_copy(update={"batch_size": batch})
-        found.append(trainer._validate(trainer.stages[0].objective, done=1, total=1))
-    assert found[0] == pytest.approx(found[1], rel=1e-6)
+        steps.append(trainer._validate(trainer.stages[0].objective, done=1, total=1))
+    assert steps[0] == pytest.approx(steps[1], rel=1e-6)
 
 
 def test_a_stage_trains_its_own_parameters_only(finished):

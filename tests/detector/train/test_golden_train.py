@@ -14,7 +14,7 @@ from detector.model.config import ModelConfig
 from detector.scoring.prompts import Description, prompt_set
 from detector.train.config import preset
 from detector.train.stages import Batch, filo_stages
-from detector.weights.factory import build_model
+from detector.weights.factory import create_model
 
 NOISE = 10
 """A faithful fp32 run stays within a few times the stored fp32/fp64 difference."""
@@ -62,7 +62,7 @@ def released_model(golden, manifest):
         single_path_blocks=sizes["n_single"],
         context_tokens=sizes["n_ctx"],
     )
-    model = build_model(config)
+    model = create_model(config)
     weights = {name: value.float() for name, value in load_file(golden / "weights.safetensors").items()}
     missing, unexpected = model.load_state_dict(weights, strict=False)
     assert not unexpected
@@ -142,12 +142,12 @@ def test_golden_gradients_and_parameters(request, stored, manifest, prefix):
         if not key.startswith((f"{prefix}grad.", f"{prefix}param.")):
             continue
         kind, name = key.removeprefix(prefix).split(".", 1)
-        found = (gradients if kind == "grad" else parameters)[name]
+        tensor = (gradients if kind == "grad" else parameters)[name]
         if kind == "grad":
-            relative = (found - expected).norm() / expected.norm().clamp_min(1e-12)
+            relative = (tensor - expected).norm() / expected.norm().clamp_min(1e-12)
             assert relative < NOISE * manifest["train_noise"]["worst_rel_grad_l2"][0], key
         else:
-            assert (found - expected).abs().max() <= NOISE * 2e-5 * (1 if stage == "main" else 0.1), key
+            assert (tensor - expected).abs().max() <= NOISE * 2e-5 * (1 if stage == "main" else 0.1), key
         checked += 1
     assert checked >= 4
 
@@ -160,7 +160,7 @@ def test_golden_statistics_of_every_parameter(main_steps, stored, prefix):
     assert {key.removeprefix(prefix) for key in keys} == set(side)
     for key in keys:
         value = side[key.removeprefix(prefix)].double()
-        found = torch.stack([value.abs().sum(), value.norm(), value.abs().max()])
+        sums = torch.stack([value.abs().sum(), value.norm(), value.abs().max()])
         torch.testing.assert_close(
-            found, stored[key][1:], rtol=1e-4, atol=1e-5, msg=lambda text, key=key: f"{key}: {text}"
+            sums, stored[key][1:], rtol=1e-4, atol=1e-5, msg=lambda text, key=key: f"{key}: {text}"
         )

@@ -14,7 +14,7 @@ from detector.runs.train import finish
 from detector.train import session
 from detector.train.config import TrainConfig
 from detector.train.errors import ResumeError, TrainError
-from detector.train.session import make_fabric, summary, train
+from detector.train.session import create_fabric, summary, train
 from detector.train.state import load_state
 from detector.weights.checkpoint import load_checkpoint, read_info
 from tests.support.clip import tiny_config, tiny_filo
@@ -202,17 +202,17 @@ def test_a_stopped_run_says_why_in_its_record(tmp_path, data, store):
 
 
 def test_precision_follows_the_device():
-    assert make_fabric(TrainConfig(), "cpu")._precision.precision == "32-true"
-    assert make_fabric(TrainConfig(precision="bf16-mixed"), "cpu")._precision.precision == "bf16-mixed"
+    assert create_fabric(TrainConfig(), "cpu")._precision.precision == "32-true"
+    assert create_fabric(TrainConfig(precision="bf16-mixed"), "cpu")._precision.precision == "bf16-mixed"
 
 
 def test_devices_that_are_not_there_are_refused(monkeypatch):
     with pytest.raises(DeviceError, match="expected auto, cpu, cuda"):
-        make_fabric(TrainConfig(), "tpu9")
+        create_fabric(TrainConfig(), "tpu9")
     monkeypatch.setattr(session, "resolve_device", lambda _: torch.device("cuda"))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(TrainError, match="--devices 3; expected at most 1"):
-        make_fabric(TrainConfig(), "cuda", 3)
+        create_fabric(TrainConfig(), "cuda", 3)
 
 
 def test_a_numbered_gpu_is_the_one_that_trains(monkeypatch):
@@ -220,9 +220,9 @@ def test_a_numbered_gpu_is_the_one_that_trains(monkeypatch):
     monkeypatch.setattr(session, "resolve_device", torch.device)
     monkeypatch.setattr(session, "Fabric", lambda **given: asked.update(given))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    make_fabric(TrainConfig(), "cuda:1")
+    create_fabric(TrainConfig(), "cuda:1")
     assert (asked["accelerator"], asked["devices"], asked["precision"]) == ("cuda", [1], "bf16-mixed")
-    make_fabric(TrainConfig(), "cuda", 2)
+    create_fabric(TrainConfig(), "cuda", 2)
     assert (asked["devices"], asked["strategy"]) == (2, "ddp")
     with pytest.raises(TrainError, match="--devices 2 with --device cuda:1; expected --device cuda"):
-        make_fabric(TrainConfig(), "cuda:1", 2)
+        create_fabric(TrainConfig(), "cuda:1", 2)

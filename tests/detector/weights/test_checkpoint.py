@@ -22,7 +22,7 @@ from detector.weights.checkpoint import (
     read_info,
     save_checkpoint,
 )
-from detector.weights.factory import build_model, empty_model
+from detector.weights.factory import create_empty_model, create_model
 from detector.weights.files import WeightsError, load_pretrained, load_strictly, read_weights
 from detector.weights.released import from_released, load_released
 from tests.support.clip import TINY, tiny_config, tiny_filo, tiny_pixels, tiny_prompts
@@ -102,7 +102,7 @@ def test_folded_while_loading_is_folded_afterwards(tmp_path):
 
 
 def test_an_empty_model_lacks_weights_only():
-    built, empty = tiny_filo(), empty_model(tiny_config())
+    built, empty = tiny_filo(), create_empty_model(tiny_config())
     assert torch.equal(empty.clip.attn_mask, built.clip.attn_mask)
     assert {name: tensor.shape for name, tensor in empty.state_dict().items()} == {
         name: tensor.shape for name, tensor in built.state_dict().items()
@@ -167,7 +167,7 @@ def test_a_model_is_never_in_memory_twice(tmp_path):
     wide = TINY | {"embed_dim": 512, "vision_cfg": TINY["vision_cfg"] | {"width": 512}}
     small, large = tmp_path / "small.safetensors", tmp_path / "large.safetensors"
     save_checkpoint(tiny_filo(), small, whole=True)
-    save_checkpoint(build_model(tiny_config(architecture=wide)), large, whole=True)
+    save_checkpoint(create_model(tiny_config(architecture=wide)), large, whole=True)
     run = subprocess.run([sys.executable, "-c", _LOAD, small, large], capture_output=True, text=True, check=True)
     assert int(run.stdout) < 1.3 * large.stat().st_size
 
@@ -281,7 +281,7 @@ def test_golden_key_list_at_full_size_imports(golden, tmp_path):
     """Seeded weights of the real size, saved under the real key list, become a model with the same output."""
     shapes = json.loads((golden / "state_dict_keys_real_after.json").read_text())["after"]
     torch.manual_seed(0)
-    source, path = build_model(ModelConfig(variant="released")), tmp_path / "filo.pth"
+    source, path = create_model(ModelConfig(variant="released")), tmp_path / "filo.pth"
     state = released_state(source)
     assert {name: list(tensor.shape) for name, tensor in state.items()} == shapes
     torch.save({"filo": state}, path)
@@ -300,7 +300,7 @@ def test_pretrained_from_every_kind_of_file(tmp_path):
     torch.save(state, tmp_path / "plain.pt")
     save_file(state, tmp_path / "same.safetensors")
     for name in ("plain.pt", "same.safetensors"):
-        model = build_model(tiny_config(), tmp_path / name)
+        model = create_model(tiny_config(), tmp_path / name)
         assert torch.equal(model.clip.visual.proj, source.visual.proj)
         assert model.clip.visual.positional_embedding.shape == (17, 32)
 
@@ -315,8 +315,8 @@ def test_a_torchscript_archive_gives_its_parameters(tmp_path):
     load_pretrained(other, "tiny", path)
     assert set(clip.state_dict()) <= set(weights)
     assert torch.equal(other.visual.proj, clip.visual.proj)
-    assert build_model(tiny_config(), path).config.quick_gelu is True
-    assert build_model(tiny_config(variant="released"), path).config.quick_gelu is False
+    assert create_model(tiny_config(), path).config.quick_gelu is True
+    assert create_model(tiny_config(variant="released"), path).config.quick_gelu is False
 
 
 class _Eager(torch.nn.Module):
@@ -363,16 +363,16 @@ def _archive(state: dict[str, torch.Tensor], path: Path) -> None:
 
 def test_pretrained_that_cannot_be_had(monkeypatch):
     with pytest.raises(WeightsError, match="did you mean openai"):
-        build_model(tiny_config(backbone="ViT-L-14-336"), "openal")
+        create_model(tiny_config(backbone="ViT-L-14-336"), "openal")
     with pytest.raises(WeightsError, match="or one of none"):
-        build_model(tiny_config(), "openai")
+        create_model(tiny_config(), "openai")
 
     def fail(*_: object) -> str:
         raise OSError("no route to host")
 
     monkeypatch.setattr("open_clip.download_pretrained", fail)
     with pytest.raises(WeightsError, match="pass the path"):
-        build_model(tiny_config(backbone="ViT-L-14-336"), "openai")
+        create_model(tiny_config(backbone="ViT-L-14-336"), "openai")
 
 
 def test_weights_that_cannot_be_read(tmp_path):

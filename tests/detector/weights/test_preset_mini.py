@@ -15,7 +15,7 @@ from detector.metrics import image_metrics, pixel_metrics
 from detector.model.config import ModelConfig
 from detector.model.filo import FiLo
 from detector.scoring.predict import encode, predict
-from detector.scoring.prompts import Description, PromptSet, build_prompts, prompt_set
+from detector.scoring.prompts import Description, PromptSet, create_prompts, prompt_set
 from detector.weights.checkpoint import read_info
 from detector.weights.registry import FOLDER, load_preset
 from tools.pretrain import paint, samples
@@ -30,7 +30,7 @@ class Found(NamedTuple):
     """Scores and maps of some images."""
 
     scores: np.ndarray
-    heat: list[np.ndarray]
+    anomaly_map: list[np.ndarray]
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +41,8 @@ def mini() -> FiLo:
 @torch.no_grad()
 def look(model: FiLo, images: list[Image.Image], words: PromptSet) -> Found:
     pixels = torch.stack([to_pixels(image, model.config) for image in images])
-    found = predict(model, encode(model, pixels), words)
-    return Found(np.array([each.score for each in found]), [each.heat.numpy() for each in found])
+    predictions = predict(model, encode(model, pixels), words)
+    return Found(np.array([each.score for each in predictions]), [each.anomaly_map.numpy() for each in predictions])
 
 
 def test_the_files_are_small_whole_and_agree() -> None:
@@ -62,7 +62,7 @@ def test_painted_defects_stand_out(mini: FiLo) -> None:
         masks.append(mask > 0.5)
     texts = ("small dark hole", "thin dark crack", "foreign particle")
     words = prompt_set("surface", ("{}", "flawless {}"), [Description(t, t) for t in texts], ("damaged {}",))
-    auroc = pixel_metrics(look(mini, images, words).heat, masks).values["pixel_auroc"]
+    auroc = pixel_metrics(look(mini, images, words).anomaly_map, masks).values["pixel_auroc"]
     assert auroc is not None
     assert auroc > PAINTED_FLOOR
 
@@ -72,10 +72,10 @@ def test_real_defects_stand_out(mini: FiLo, real_images: Path) -> None:
     folder = real_images / "magnetic_tile" / "magnetic_tile"
     paths = sorted(folder.glob("test/*/*.jpg"))[::8]
     labels = np.array([path.parent.name != "good" for path in paths])
-    words = build_prompts(Store(PACKAGED).load("magnetic_tile@1"))
-    found = look(mini, [Image.open(path) for path in paths], words)
-    pixel = pixel_metrics(found.heat, [truth(folder, path, mini.config.image_size) for path in paths])
-    image = image_metrics(found.scores, labels)
+    words = create_prompts(Store(PACKAGED).load("magnetic_tile@1"))
+    scores = look(mini, [Image.open(path) for path in paths], words)
+    pixel = pixel_metrics(scores.anomaly_map, [truth(folder, path, mini.config.image_size) for path in paths])
+    image = image_metrics(scores.scores, labels)
     assert (pixel.values["pixel_auroc"] or 0) > TILE_PIXEL_FLOOR
     assert (image.values["image_auroc"] or 0) > TILE_IMAGE_FLOOR
 

@@ -8,7 +8,7 @@ import torch
 from detector.context.tokens import context_tokens
 from detector.model.config import ModelConfig
 from detector.model.filo import FiLo
-from detector.weights.factory import build_model
+from detector.weights.factory import create_model
 from detector.weights.registry import preset_config
 from tools.pretrain import backbone, deepen
 
@@ -21,13 +21,13 @@ def shallow() -> FiLo:
     architecture: dict[str, Any] = shape["architecture"]
     shape["architecture"] = architecture | {"vision_cfg": architecture["vision_cfg"] | {"layers": 6}}
     torch.manual_seed(0)
-    return build_model(ModelConfig.model_validate(shape))
+    return create_model(ModelConfig.model_validate(shape))
 
 
 @torch.no_grad()
 def test_added_blocks_are_dinov2s_and_the_old_ones_stay(shallow, monkeypatch):
     torch.manual_seed(1)
-    theirs = build_model(deepen._config(shallow.config, 9, 6)).clip.visual.state_dict()
+    theirs = create_model(deepen._config(shallow.config, 9, 6)).clip.visual.state_dict()
     monkeypatch.setattr(backbone, "weights", lambda _blocks, _path: theirs)  # the real file is 90 MB
     deep = deepen.deepen(shallow, 9)
     ours = deep.clip.visual.state_dict()

@@ -12,7 +12,7 @@ import torch
 from detector.localize.regions import REGIONS
 from detector.model.filo import FiLo
 from detector.scoring.prompts import Description, prompt_set
-from detector.weights.factory import build_model
+from detector.weights.factory import create_model
 from detector.weights.files import load_strictly
 from tools.pretrain import captions, corpus, export, objective, paint, products, samples, train, words
 from tools.pretrain.student import CONTEXT, Student
@@ -110,7 +110,7 @@ def student() -> Student:
 
 @pytest.fixture(scope="module")
 def shipped(student: Student) -> FiLo:
-    model = build_model(export.config())
+    model = create_model(export.config())
     load_strictly(model, export.convert(student.state_dict(), model), "student")
     return model
 

@@ -45,7 +45,7 @@ def configure(monkeypatch, **variables):
 
 def findings(*arguments):
     result = invoke("doctor", "--json", *arguments)
-    return result.exit_code, {found["what"]: found for found in json.loads(result.stdout)}
+    return result.exit_code, {finding["what"]: finding for finding in json.loads(result.stdout)}
 
 
 @pytest.fixture
@@ -110,8 +110,8 @@ def test_log_of_the_installed_command():
 
 @pytest.mark.usefixtures("no_pieces")
 def test_doctor_says_what_the_embedded_model_lacks():
-    code, found = findings()
-    assert (code, {name: one["state"] for name, one in found.items()}) == (
+    code, checks = findings()
+    assert (code, {name: one["state"] for name, one in checks.items()}) == (
         1,
         {"runtime": "missing", "model file": "missing"},
     )
@@ -120,16 +120,16 @@ def test_doctor_says_what_the_embedded_model_lacks():
 
 @pytest.mark.usefixtures("embedded")
 def test_doctor_finds_the_embedded_model_whole():
-    code, found = findings()
-    assert (code, {one["state"] for one in found.values()}) == (0, {"ok"})
+    code, checks = findings()
+    assert (code, {one["state"] for one in checks.values()}) == (0, {"ok"})
 
 
 def test_doctor_asks_the_endpoint_what_it_serves(monkeypatch):
     with serve(lambda _: chat("ok")) as server:
         configure(monkeypatch, base_url=server.url, model="m", api_key=KEY)
         Ladder(ladder_file(load(ModelSettings, "model"))).remember(server.url, "m", "json_object")
-        code, found = findings()
-        assert (code, found["endpoint"]["state"], found["structured output"]["detail"]) == (0, "ok", "json_object")
+        code, checks = findings()
+        assert (code, checks["endpoint"]["state"], checks["structured output"]["detail"]) == (0, "ok", "json_object")
         assert server.requests == []
         shown = invoke("doctor").output
     assert "serves m" in shown
@@ -140,9 +140,9 @@ def test_doctor_asks_the_endpoint_what_it_serves(monkeypatch):
 def test_doctor_does_not_call_missing_what_only_is_not_listed(monkeypatch, listing):
     with serve(lambda _: chat("ok"), models=("loaded-model",), listing=listing) as server:
         configure(monkeypatch, base_url=server.url, model="my-model")
-        code, found = findings()
-    assert (code, found["endpoint"]["state"]) == (0, "unclear")
-    detail = found["endpoint"]["detail"]
+        code, checks = findings()
+    assert (code, checks["endpoint"]["state"]) == (0, "unclear")
+    detail = checks["endpoint"]["detail"]
     if listing is None:
         assert "lists loaded-model, not my-model" in detail
         assert "did you mean loaded-model" in detail
@@ -159,16 +159,16 @@ def test_doctor_names_an_endpoint_that_is_not_there_or_refuses(monkeypatch):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         configure(monkeypatch, base_url=f"http://127.0.0.1:{free.getsockname()[1]}/v1")
-    code, found = findings()
-    assert (code, "no connection" in found["endpoint"]["detail"]) == (1, True)
+    code, checks = findings()
+    assert (code, "no connection" in checks["endpoint"]["detail"]) == (1, True)
 
 
 def test_doctor_wants_a_model_for_an_endpoint_and_offers_those_it_has(monkeypatch):
     with serve(lambda _: chat("ok"), models=("a", "b")) as server:
         configure(monkeypatch, base_url=server.url)
-        code, found = findings()
+        code, checks = findings()
     assert code == 1
-    assert "a, b" in found["endpoint"]["detail"]
+    assert "a, b" in checks["endpoint"]["detail"]
 
 
 def test_doctor_reads_the_recording(monkeypatch, exchanges, tmp_path):

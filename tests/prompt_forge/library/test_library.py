@@ -157,8 +157,8 @@ def test_words_that_the_bundled_model_cannot_read_are_named(store: Store) -> Non
     assert json.loads(prompt_forge(store, "show", "capsule", "--json").stdout)["unread_words"] == {
         "mini": {"b": ["zxqvy", "casing"]}
     }
-    found = json.loads(prompt_forge(store, "lint", "capsule", "--model", "mini", "--json").stdout)
-    assert [(one["entry"], one["message"]) for one in found if one["rule"] == "unread-words"] == [
+    findings = json.loads(prompt_forge(store, "lint", "capsule", "--model", "mini", "--json").stdout)
+    assert [(one["entry"], one["message"]) for one in findings if one["rule"] == "unread-words"] == [
         ("b", "mini cannot read 'zxqvy', 'casing': blanks to it")
     ]
     for model in ((), ("--model", "vitl")):

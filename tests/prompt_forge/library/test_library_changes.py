@@ -186,11 +186,11 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def test_dictionaries_are_found_by_their_shape(checkout: Path) -> None:
-    found = find(checkout)
-    assert [(one.name, one.size) for one in found] == [("details", 8), ("other", 2), ("nested.mvtec", 2)]
-    assert found[0].place.startswith("models/FiLo.py:")
-    assert choose(found, "other").phrases == {"capsule": ("squeezed side", "leak of powder")}
-    nut, capsule = to_descriptions(found[0])
+    dictionaries = find(checkout)
+    assert [(one.name, one.size) for one in dictionaries] == [("details", 8), ("other", 2), ("nested.mvtec", 2)]
+    assert dictionaries[0].place.startswith("models/FiLo.py:")
+    assert choose(dictionaries, "other").phrases == {"capsule": ("squeezed side", "leak of powder")}
+    nut, capsule = to_descriptions(dictionaries[0])
     assert (nut.category, nut.object_name) == ("metal_nut", "metal nut")
     assert nut.enabled_texts == ("bent corner", "deep scratch", "orange rust")
     assert capsule.anomalies[0].source == "import"

@@ -22,7 +22,7 @@ from prompt_forge.llm.local import (
     model_file,
     start_server,
 )
-from prompt_forge.llm.open import open_model, resources
+from prompt_forge.llm.open import create_model, resources
 from prompt_forge.llm.settings import ModelSettings
 from prompt_forge.llm.types import Message, Request, Sampling
 from prompt_forge.templating.templates import Templates
@@ -39,7 +39,7 @@ def test_embedded_model_answers_a_json_schema_the_same_way_twice():
     for _ in range(2):
         settings = load(ModelSettings, "model", {"cache": False})
         with resources(settings) as shared:
-            model = open_model(settings, shared, notify=notes.append)
+            model = create_model(settings, shared, notify=notes.append)
             answer = model.complete(
                 request(json_schema=schema, sampling=Sampling(temperature=0.7, seed=3, max_tokens=64))
             )
@@ -56,7 +56,7 @@ def test_an_answer_does_not_depend_on_what_was_asked_before():
     bottle, capsule = (first_requests(MODEL_NAME, recipe, known[name])[0] for name in ("bottle", "capsule"))
     settings = load(ModelSettings, "model", {"cache": False, "model": "local"})
     with resources(settings) as shared:
-        model = open_model(settings, shared)
+        model = create_model(settings, shared)
         first, _, again = (model.complete(request) for request in (bottle, capsule, bottle))
     assert (again.text, again.mean_logprob) == (first.text, first.mean_logprob)
 

@@ -11,7 +11,7 @@ from prompt_forge.errors import BudgetError, IncompleteError, RecordingError, Re
 from prompt_forge.llm.budget import Budget, Budgeted, Price, estimate
 from prompt_forge.llm.ladder import Ladder
 from prompt_forge.llm.log import ExchangeLog, Logged
-from prompt_forge.llm.open import ladder_file, open_model, resources
+from prompt_forge.llm.open import create_model, ladder_file, resources
 from prompt_forge.llm.openai_chat import OpenAIChat
 from prompt_forge.llm.rate import RateLimit
 from prompt_forge.llm.reask import ask
@@ -92,7 +92,7 @@ def test_open_model_over_http_keeps_the_key_to_itself(tmp_path):
     with serve(lambda _: next(replies)) as server:
         settings = settings.model_copy(update={"base_url": server.url, "retries": 0})
         with resources(settings) as shared:
-            model = open_model(settings, shared)
+            model = create_model(settings, shared)
             assert [model.complete(request()).cached for _ in range(2)] == [False, True]
             with pytest.raises(Exception, match="400") as caught:
                 model.complete(request(sample=1))
@@ -107,7 +107,7 @@ def test_open_model_over_http_keeps_the_key_to_itself(tmp_path):
 def test_settings_that_contradict(flags):
     settings = load(ModelSettings, "model", flags)
     with pytest.raises(SettingsError), resources(settings) as shared:
-        open_model(settings, shared)
+        create_model(settings, shared)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_open_model_replays_a_recording_and_passes_names_through(tmp_path):
     Logged(Scripted(["recorded"]), log).complete(request())
     settings = load(ModelSettings, "model", {"model": f"replay:{log.path}", "cache": False})
     with resources(settings) as shared:
-        model = open_model(settings, shared)
+        model = create_model(settings, shared)
         assert (model.endpoint, model.model) == ("replay:tape.jsonl", "m")
         assert model.complete(request()).text == "recorded"
     assert "recorded" in settings.log_file.read_text()
@@ -169,7 +169,7 @@ def test_refresh_also_tries_the_strictest_structure_again():
         Ladder(ladder_file(settings)).remember(server.url, "m", "text")
         with resources(settings) as shared:
             asked = request(json_schema={"type": "object"})
-            assert open_model(settings, shared).complete(asked).mode == "json_schema"
+            assert create_model(settings, shared).complete(asked).mode == "json_schema"
     assert Ladder(ladder_file(settings)).remembered(server.url, "m") == "json_schema"
 
 
@@ -177,6 +177,6 @@ def test_the_embedded_model_by_name_says_nothing():
     notes = []
     settings = load(ModelSettings, "model", {"model": "local"})
     with resources(settings) as shared:
-        assert open_model(settings, shared, notify=notes.append).endpoint == "embedded"
+        assert create_model(settings, shared, notify=notes.append).endpoint == "embedded"
     assert notes == []
     assert "my-secret" not in repr(Redactor([SecretStr("my-secret-key")]))

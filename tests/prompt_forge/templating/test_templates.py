@@ -67,9 +67,12 @@ def test_a_project_template_wins_and_the_hash_follows_the_text(tmp_path: Path) -
     folders = (Layer("built-in", tmp_path / "a"), Layer("project", tmp_path / "b"))
     below = read(write(tmp_path / "a"))
     write(tmp_path / "b", WHOLE.replace("wrong", "broken"))
-    found = Templates.find(folders).get("mine")
-    assert (found.layer, found.messages({"object_name": "nut"})[0].content) == ("project", "What is broken with nut?")
-    assert found.sha256 != below.sha256
+    template = Templates.find(folders).get("mine")
+    assert (template.layer, template.messages({"object_name": "nut"})[0].content) == (
+        "project",
+        "What is broken with nut?",
+    )
+    assert template.sha256 != below.sha256
 
 
 def test_the_layers_are_built_in_user_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
