@@ -99,7 +99,7 @@ DinoTextOption = Annotated[
 
 TileOption = Annotated[
     int | None,
-    typer.Option("--tile", min=32, help="Cut larger images into windows of this side, in pixels.", rich_help_panel=_IMAGES),
+    typer.Option("--tile", min=32, help="Cut larger images into square windows of this side.", rich_help_panel=_IMAGES),
 ]
 MaxSizeOption = Annotated[
     int | None,
