@@ -84,7 +84,7 @@ def test_photos_among_each_other_need_no_references_and_no_files(home, detector,
     assert all(each.verdict is None for each in detector.predict(photos, "gear", together=True))
 
 
-def test_the_constructor_takes_references_and_a_copy_leaves_them_out(home, detector, bank, photos):
+def test_the_constructor_takes_references_and_a_copy_leaves_them_out(detector, bank, photos):
     made = Detector(detector.model, store=detector.store, device="cpu", references=bank)
     assert made.score(photos, "gear").tolist() == detector.with_references(bank).score(photos, "gear").tolist()
     assert made.with_references(None).score(photos, "gear").tolist() == detector.score(photos, "gear").tolist()
@@ -108,7 +108,7 @@ def test_references_may_be_pictures_and_kept(home, detector, bank, photos, tmp_p
     assert detector.with_references(kept).score(photos, "gear").tolist() == pytest.approx(scores)
 
 
-def test_references_are_read_as_the_photos_are(home, detector, tmp_path):
+def test_references_are_read_as_the_photos_are(home, tmp_path):
     """Of 12 bits in 16, or made smaller: otherwise every good photo would look unlike the references."""
     for seed in range(5):
         grey = np.asarray(plain(seed).convert("L"), np.uint16) * 16
@@ -121,7 +121,7 @@ def test_references_are_read_as_the_photos_are(home, detector, tmp_path):
     assert scores[1] > 0.2 * scores[0], "a reference under test is not compared with itself"
 
 
-def test_notes_say_what_speaks_against_a_score(home, detector, bank):
+def test_notes_say_what_speaks_against_a_score(detector, bank):
     beside = detector.with_references(bank)
     results = list(beside.predict([plain(3), Image.new("RGB", (64, 64), "white")], "gear"))
     assert results[0].notes == ()
@@ -175,10 +175,10 @@ def test_wrong_use_is_one_line_and_at_once(home, detector, bank, photos):
         Detector(detector.model, store=detector.store, device="cpu", references=bank, tile=32)
     with pytest.raises(AskError, match="together with tile=32"):
         Detector(detector.model, store=detector.store, device="cpu", tile=32).predict(photos, "gear", together=True)
-    with pytest.raises(DetectorError, match="good/1.png"):
-        moved = Bank.from_images(detector, sorted((home / "good").iterdir()))
-        (home / "good" / "1.png").rename(home / "moved.png")
-        try:
-            detector.with_references(moved).predict(photos, "gear")
-        finally:
-            (home / "moved.png").rename(home / "good" / "1.png")
+    copies = [home / f"copy{seed}.png" for seed in range(2)]
+    for seed, path in enumerate(copies):
+        plain(seed).save(path)
+    gone = detector.with_references(Bank.from_images(detector, copies))
+    copies[1].unlink()
+    with pytest.raises(DetectorError, match=r"copy1\.png"):
+        gone.predict(photos, "gear")
