@@ -41,7 +41,7 @@ class Row(TypedDict):
     map: NotRequired[str]
     """Raw map, within `--out`, where one was asked for."""
     note: NotRequired[str]
-    """Why the score means little, where it does."""
+    """What to know of the score, such as a picture that shows nothing."""
 
 
 class Failure(NamedTuple):
@@ -73,10 +73,10 @@ class Detection(NamedTuple):
     phrases: Float[np.ndarray, "patches descriptions"] | None = None
     """Cosine of every patch with every description of the version, in its order, where it was asked for."""
     notes: tuple[str, ...] = ()
-    """Why the score means little, such as a picture that shows nothing; empty where nothing speaks against it."""
+    """What to know of the score, such as a picture that shows nothing."""
 
     def with_notes(self, *lines: str) -> "Detection":
-        """A copy with more reasons."""
+        """A copy with more notes."""
         return self._replace(notes=self.notes + lines)
 
     @property

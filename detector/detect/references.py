@@ -19,7 +19,7 @@ from detector.context.bank import Bank
 from detector.context.calibration import Scale, promise, threshold, top_mean
 from detector.context.fusion import fuse, on_grid, on_picture
 from detector.context.info import Reference
-from detector.context.tokens import ContextReader, photo_hash
+from detector.context.tokens import ContextReader, Levels, photo_hash
 from detector.detect.detection import Detection
 from detector.detect.naming import Namer
 from detector.localize.boxes import Localisation
@@ -34,6 +34,8 @@ FOREIGN_NOTE = (
     "lies far from all references even where nothing is wrong: another product, camera or light; its score means little"
 )
 """On a photo that looks like another product."""
+OWN_NOTE = "is a reference itself: compared with the others only"
+"""On a photo that is left out of its own comparison."""
 
 
 class ReferenceScorer:
@@ -103,13 +105,18 @@ class ReferenceScorer:
         """A detection by words, with the references taken into account.
 
         See `placed`. Its descriptions are put in order by `Namer` where the detection has its phrases.
-        A photo that is a reference is not compared with itself. A note says where it looks like another product.
+        A photo that is a reference is not compared with itself. Notes say so, and where it looks like another product.
         """
         tokens = self.reader.read([detection.image])[0]
-        distances, _ = self.bank.distances(tokens, photo_hash(detection.image))
-        if self.bank.is_foreign(distances):
-            detection = detection.with_notes(FOREIGN_NOTE)
-        return placed(detection, self._fused(self._words(detection.map), distances), self.grid, self.namer)
+        distances, notes = self.far(tokens, photo_hash(detection.image))
+        fused = self._fused(self._words(detection.map), distances)
+        return placed(detection.with_notes(*notes), fused, self.grid, self.namer)
+
+    def far(self, tokens: Levels, content: str) -> tuple[Float[np.ndarray, " patches"], list[str]]:
+        """Distances of a photo of this content hash, and what is to be said of them."""
+        distances, own = self.bank.distances(tokens, content)
+        foreign = self.bank.is_foreign(distances)
+        return distances, [OWN_NOTE] * own + [FOREIGN_NOTE] * foreign
 
     def threshold(
         self, false_alarms: float, maps: "Sequence[Float[np.ndarray, ' patches']] | None" = None

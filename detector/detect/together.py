@@ -24,7 +24,7 @@ from detector.context.tokens import ContextReader, Levels, photo_hash
 from detector.detect.detection import Detection, Failure
 from detector.detect.detector import Detector
 from detector.detect.naming import Namer
-from detector.detect.references import FOREIGN_NOTE, ReferenceScorer, placed
+from detector.detect.references import ReferenceScorer, placed
 from detector.errors import DetectorError
 from detector.scoring.predict import Prediction
 from detector.scoring.predictor import Ask, Predictor
@@ -158,8 +158,8 @@ class TogetherScorer:
         seen, far = self.seen[content], self.scale.deviations(self.distances[content])
         if self.references is not None:
             tokens = tuple(level.float().to(self.reader.device) for level in seen.tokens)
-            near, _ = self.references.bank.distances(tokens, content)
-            notes += [FOREIGN_NOTE] if self.references.bank.is_foreign(near) else []
+            near, more = self.references.far(tokens, content)
+            notes += more
             far = (far + self.references.bank.scale.deviations(near)) / 2
         return fuse(seen.words, far, self.words_scale, Scale(0, 1)), notes
 

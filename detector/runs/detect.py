@@ -12,7 +12,7 @@ from detector import console
 from detector.context.storage import SUFFIX, load_bank
 from detector.detect.detection import Detection, Failure, Row, with_boxes_that_count
 from detector.detect.detector import Detector
-from detector.detect.references import FOREIGN_NOTE, ReferenceScorer
+from detector.detect.references import FOREIGN_NOTE, OWN_NOTE, ReferenceScorer
 from detector.detect.results import Results, judged
 from detector.detect.together import TogetherScorer
 from detector.errors import DetectorError, cannot_write
@@ -188,7 +188,7 @@ def _collect(job: Job, journal: Journal | None) -> Collected:
 
 
 class _Doubts:
-    """Says what speaks against scores: of a photo at once, of photos of another product in one line at the end.
+    """Says what to know of scores: of a photo at once, of many photos alike in one line at the end.
 
     Args:
         known: notes that have been said of the whole run.
@@ -197,15 +197,23 @@ class _Doubts:
     def __init__(self, known: Sequence[str]) -> None:
         self.known = known
         self.foreign: list[str] = []
+        self.own: list[str] = []
 
     def add(self, detection: Detection) -> None:
         for note in detection.notes:
             if note == FOREIGN_NOTE:
                 self.foreign.append(detection.path)
+            elif note == OWN_NOTE:
+                self.own.append(detection.path)
             elif note not in self.known:
                 console.warn(f"{detection.path}: {note}")
 
     def rest(self, photos: int) -> None:
+        if self.own:
+            console.warn(
+                f"{len(self.own)} of {photos} photos are references themselves ({self.own[0]}): each is compared with "
+                "the other references only"
+            )
         if self.foreign:
             console.warn(
                 f"{len(self.foreign)} of {photos} photos lie far from all references even where nothing is wrong "

@@ -123,7 +123,7 @@ def test_references_are_read_as_the_photos_are(home, tmp_path):
 
 def test_notes_say_what_speaks_against_a_score(detector, bank):
     beside = detector.with_references(bank)
-    results = list(beside.predict([plain(3), Image.new("RGB", (64, 64), "white")], "gear"))
+    results = list(beside.predict([plain(30), Image.new("RGB", (64, 64), "white")], "gear"))
     assert results[0].notes == ()
     assert "note" not in results[0].to_dict()
     assert results[1].notes[0] == "nearly all white; its score means nothing"
