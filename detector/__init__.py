@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from descriptions.common.lazy import public
 
 if TYPE_CHECKING:
+    from detector.context.bank import Bank
     from detector.data.readers import open_data
     from detector.detect.detection import Detection, Failure
     from detector.detect.detector import Detector
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from detector.weights.registry import list_presets
 
 __all__ = [
+    "Bank",
     "Box",
     "Detection",
     "Detector",
@@ -43,6 +45,7 @@ __all__ = [
 __getattr__, __dir__ = public(
     __name__,
     {
+        "Bank": "detector.context.bank",
         "Box": "detector.localize.boxes",
         "Detection": "detector.detect.detection",
         "Detector": "detector.detect.detector",

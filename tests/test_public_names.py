@@ -15,7 +15,7 @@ from tests.support.console import ROOT
 PUBLIC = {
     "descriptions": {"Anomaly", "DescriptionFile", "ForgeError", "Store", "diff", "lint"},
     "detector": {
-        "Box", "Detection", "Detector", "DetectorError", "Failure", "Match", "ScoringSettings", "Threshold",
+        "Bank", "Box", "Detection", "Detector", "DetectorError", "Failure", "Match", "ScoringSettings", "Threshold",
         "TrainConfig", "evaluate", "list_presets", "open_data", "train",
     },
     "prompt_forge": {"generate"},

@@ -5,7 +5,7 @@ from typing import NoReturn
 import typer
 
 from descriptions.common.terminal import create_app, run
-from detector.cli import data, data_boxes, detect, doctor, export, import_checkpoint, references, train
+from detector.cli import data, data_boxes, data_fetch, detect, doctor, export, import_checkpoint, references, train
 from detector.cli import eval as eval_command
 from detector.cli.options import SettingsCommand
 
@@ -22,6 +22,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(references.app, name="references")
 app.command("eval", cls=SettingsCommand)(eval_command.evaluate)
 data.app.command()(data_boxes.boxes)
+data.app.command()(data_fetch.fetch)
 app.command(cls=SettingsCommand)(train.train)
 app.command("import-checkpoint")(import_checkpoint.import_checkpoint)
 

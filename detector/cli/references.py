@@ -61,15 +61,21 @@ def build(
 
 
 @app.command()
-def show(file: File, as_json: AsJson = False) -> None:
+def show(
+    file: File,
+    as_json: AsJson = False,
+    sheet: Annotated[Path | None, typer.Option(help="Picture to draw all photos into, such as sheet.png.")] = None,
+) -> None:
     """How many photos and patches, what they score against each other, and which false-alarm rates they can promise.
 
-    Example: `detector references show capsule.refs.safetensors`
+    Example: `detector references show capsule.refs.safetensors --sheet sheet.png`
     """
     from detector import console
     from detector.context.storage import load_bank
 
     bank = load_bank(file)
+    if sheet is not None:
+        _draw(bank, sheet)
     if as_json:
         console.print_json(_about(bank) | {"photos": _rows(bank)})
         return
@@ -162,6 +168,16 @@ def _keep(bank: "Bank", path: Path, *notes: str) -> None:
         console.warn(f"{odd.name} looks odd among the references; look at it")
     typer.echo(console.encodable(f"wrote {path}"))
     _say(bank)
+
+
+def _draw(bank: "Bank", sheet: Path) -> None:
+    from detector import console
+    from detector.context.tokens import read_photo
+    from detector.report.contact_sheet import write_sheet
+
+    if missing := write_sheet(sheet, bank, read_photo):
+        console.warn(f"{missing} of {len(bank.tokens)} photos are not where they were: grey on the sheet")
+    console.stderr().print(f"sheet: {console.safe(sheet)}", soft_wrap=True)
 
 
 def _about(bank: "Bank") -> dict[str, Any]:

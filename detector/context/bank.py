@@ -8,13 +8,15 @@ DetectorError
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from PIL import Image
 
 from detector.context import calibration
 from detector.context.calibration import Scale, top_mean
@@ -27,6 +29,7 @@ from detector.context.tokens import (
     Photo,
     context_fingerprint,
     own_versions,
+    read_photo,
     read_photos,
     rotated,
 )
@@ -41,6 +44,12 @@ development sets another product reaches 1.5 and more, the worst defect 0.96 (se
 
 class BankError(DetectorError):
     """References that are empty, or that belong to another model, size or category."""
+
+
+class HasModel(Protocol):
+    """What holds a model, such as a `Detector`."""
+
+    model: FiLo
 
 
 class Oddity(NamedTuple):
@@ -62,6 +71,7 @@ class Bank:
         spreads: of every token, its distance to the other references.
         maps: leave-one-out distances of every reference's patches.
         notes: photos that were refused or deserve a word, one line each.
+        pictures: by content hash, of photos that came as values and cannot be read from a file again.
     """
 
     def __init__(
@@ -71,14 +81,15 @@ class Bank:
         spreads: Sequence[Levels],
         maps: Float[np.ndarray, "references patches"],
         notes: Sequence[str] = (),
+        pictures: Mapping[str, Image.Image] = MappingProxyType({}),
     ) -> None:
         self.info, self.tokens, self.spreads, self.notes = info, list(tokens), list(spreads), tuple(notes)
-        self.maps = maps
+        self.maps, self.pictures = maps, pictures
 
     @classmethod
     def from_images(
         cls,
-        model: FiLo,
+        model: FiLo | HasModel,
         photos: Iterable[Any],
         *,
         category: str = "",
@@ -87,11 +98,12 @@ class Bank:
         max_patches: int | None = None,
         size: int | None = None,
         cache: FeatureCache | None = None,
+        load: Callable[[Any], Image.Image] = read_photo,
     ) -> "Bank":
         """Read good photos and calibrate them against each other.
 
         Args:
-            model: whose image tower reads them.
+            model: whose image tower reads them; a `Detector` will do.
             photos: paths, PIL images, arrays or tensors. Unusable ones, masks and repeats are left out, with a note.
             category: product, without a version.
             preset: what the model is called, for people.
@@ -99,32 +111,35 @@ class Bank:
             max_patches: tokens a level to keep, spread by greedy k-centre; None keeps all.
             size: side in pixels; the model's context size by default.
             cache: of features.
+            load: reads a photo; as the photos to be judged are read, so that both look alike.
 
         Raises:
-            BankError: no usable photo; or a number that makes no sense.
+            BankError: a single photo in place of a list; no usable photo; or a number that makes no sense.
         """
         if rotations < 1 or (max_patches is not None and max_patches < 1):
             raise BankError(
                 f"{rotations} rotations, {max_patches} patches at most", expected="1 or more", hint="4 or 8 rotations"
             )
+        model = _model_of(model)
         reader = ContextReader(model, cache, size)
-        kept, notes = read_photos(photos)
+        kept, notes = read_photos(_many(photos), load=load)
         info = BankInfo(
             model=context_fingerprint(model), size=reader.size, category=category, preset=preset, rotations=rotations,
             max_patches=max_patches,
         )  # fmt: skip
-        return _made(info, kept, notes, reader, [])
+        return _made(info, kept, notes, reader, None)
 
-    def add(self, model: FiLo, photos: Iterable[Any], cache: FeatureCache | None = None) -> "Bank":
+    def add(self, model: FiLo | HasModel, photos: Iterable[Any], cache: FeatureCache | None = None) -> "Bank":
         """A bank with more photos, calibrated anew.
 
         Raises:
-            BankError: another model, a bank reduced to a core set, or no usable photo.
+            BankError: a single photo, another model, a bank reduced to a core set, or no usable photo.
         """
+        model = _model_of(model)
         self.require(model)
         self._require_whole("add to")
-        kept, notes = read_photos(photos, [each.content for each in self.info.references])
-        return _made(self.info, kept, notes, ContextReader(model, cache, self.info.size), self.tokens)
+        kept, notes = read_photos(_many(photos), [each.content for each in self.info.references])
+        return _made(self.info, kept, notes, ContextReader(model, cache, self.info.size), self)
 
     def remove(self, names: Sequence[str]) -> "Bank":
         """A bank without some photos, named by path, file name or the start of their hash, calibrated anew.
@@ -139,7 +154,8 @@ class Bank:
             raise BankError(f"{len(stay)} reference left", expected="at least 2", hint="build a bank of other photos")
         info = self.info.model_copy(update={"references": tuple(self.info.references[index] for index in stay)})
         tokens = [self.tokens[index] for index in stay]
-        return Bank(info, tokens, *leave_one_out(tokens, [_own(each, info) for each in tokens]))
+        spreads, maps = leave_one_out(tokens, [_own(each, info) for each in tokens])
+        return Bank(info, tokens, spreads, maps, pictures=self.pictures)
 
     def _named(self, name: str) -> int:
         known = self.info.references
@@ -245,10 +261,13 @@ def _made(
     photos: Sequence[Photo],
     notes: list[str],
     reader: ContextReader,
-    before: Sequence[Levels],
+    before: Bank | None,
 ) -> Bank:
     """A bank of the references it had and of new photos."""
-    tokens, own, references = list(before), [_own(each, info) for each in before], [*info.references]
+    tokens = list(before.tokens) if before else []
+    own, references = [_own(each, info) for each in tokens], [*info.references]
+    pictures = dict(before.pictures) if before else {}
+    pictures |= {photo.content: photo.picture for photo in photos if not photo.from_file}
     for photo in photos:
         turned = reader.read(rotated(photo.picture, reader.size, info.rotations))
         if not all(bool(torch.isfinite(level).all()) for levels in turned for level in levels):
@@ -271,7 +290,19 @@ def _made(
     else:
         spreads, maps = leave_one_out(tokens, own, reader.device)
     info = info.model_copy(update={"references": tuple(references), "by_itself": single})
-    return Bank(info, tokens, spreads, maps, notes)
+    return Bank(info, tokens, spreads, maps, notes, pictures)
+
+
+def _model_of(model: FiLo | HasModel) -> FiLo:
+    return model if isinstance(model, FiLo) else model.model
+
+
+def _many(photos: Iterable[Any]) -> Iterable[Any]:
+    """Many photos, not one: a path would be taken for a list of letters, a picture for a list of rows."""
+    if isinstance(photos, str | Path | Image.Image) or getattr(photos, "ndim", 4) in (2, 3):
+        came = f"the single path {str(photos)!r}" if isinstance(photos, str | Path) else type(photos).__name__
+        raise BankError(f"photos is {came}", expected="a list of photos", hint="write [photo]")
+    return photos
 
 
 def _floats(levels: Levels, device: torch.device | str = "cpu") -> Levels:

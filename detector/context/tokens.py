@@ -5,7 +5,7 @@ DetectorError
 """
 
 import hashlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -122,6 +122,8 @@ class Photo(NamedTuple):
     picture: Image.Image
     content: str
     """See `photo_hash`."""
+    from_file: bool
+    """Whether `name` is a path that the photo can be read from again."""
 
 
 def photo_hash(picture: Image.Image) -> str:
@@ -129,12 +131,24 @@ def photo_hash(picture: Image.Image) -> str:
     return hashlib.sha256(f"{picture.mode} {picture.size} ".encode() + picture.tobytes()).hexdigest()
 
 
-def read_photos(photos: Iterable[Any], known: Collection[str] = ()) -> tuple[list[Photo], list[str]]:
+def read_photo(value: Any) -> Image.Image:
+    """A path, PIL image, array or tensor as upright RGB, its long side at most `MAX_SIZE`.
+
+    Raises:
+        ImageError: it cannot be used.
+    """
+    return to_image(value, MAX_SIZE)
+
+
+def read_photos(
+    photos: Iterable[Any], known: Collection[str] = (), load: Callable[[Any], Image.Image] = read_photo
+) -> tuple[list[Photo], list[str]]:
     """Photos that can be references, and one line on each that cannot or that deserves a word.
 
     Args:
         photos: paths, PIL images, arrays or tensors.
         known: content hashes of photos that are there already.
+        load: reads one of them.
     """
     kept: list[Photo] = []
     notes: list[str] = []
@@ -142,7 +156,7 @@ def read_photos(photos: Iterable[Any], known: Collection[str] = ()) -> tuple[lis
     for number, value in enumerate(photos, start=len(known) + 1):
         name = str(value) if isinstance(value, str | Path) else f"photo {number}"
         try:
-            picture = to_image(value, MAX_SIZE)
+            picture = load(value)
         except ForgeError as error:
             notes.append(f"{error}; left out" if name in str(error) else f"{name}: {error}; left out")
             continue
@@ -153,7 +167,7 @@ def read_photos(photos: Iterable[Any], known: Collection[str] = ()) -> tuple[lis
             notes.append(f"{name} is a reference already, pixel by pixel; left out")
         else:
             seen.add(content)
-            kept.append(Photo(name, picture, content))
+            kept.append(Photo(name, picture, content, isinstance(value, str | Path)))
     return kept, notes + _shapes(kept)
 
 

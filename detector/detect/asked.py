@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence, Sized
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from PIL import Image
 from pydantic import ValidationError
@@ -11,7 +11,9 @@ from descriptions.common.errors import wanted
 from descriptions.common.refs import slug
 from descriptions.format.schema import Anomaly, DescriptionFile
 from descriptions.store import Store
+from detector.context.bank import Bank
 from detector.errors import DetectorError
+from detector.model.filo import FiLo
 
 Words = str | DescriptionFile | Sequence[str]
 """A reference such as `capsule@2`, a description file, or phrases such as `["thin crack", "dent"]`."""
@@ -36,6 +38,30 @@ def require_photos(photos: Iterable[Any]) -> Iterable[Any]:
     if isinstance(photos, Sized) and len(photos) == 0:
         raise AskError("no photos", expected="at least one path, PIL image, array or tensor")
     return photos
+
+
+def require_bank(references: Any, model: FiLo, tile: int | None) -> None:
+    """References that photos of this detector can be compared with.
+
+    Raises:
+        AskError: no `Bank`, or photos that are cut into windows.
+        BankError: a bank of another model.
+    """
+    if not isinstance(references, Bank):
+        hint = "write Bank.from_images(detector, photos)"
+        raise AskError(f"references is a {type(references).__name__}", expected="a Bank of good photos", hint=hint)
+    require_whole("references", tile)
+    references.require(model)
+
+
+def require_whole(what: str, tile: int | None) -> None:
+    """Photos that are not cut into windows: those of other photos are compared with whole ones.
+
+    Raises:
+        AskError: they are.
+    """
+    if tile is not None:
+        raise AskError(f"{what} with tile={tile}", expected="one of them", hint="leave tile out")
 
 
 def described(store: Store, what: Words, object_name: str | None = None) -> DescriptionFile:
@@ -66,6 +92,15 @@ def described(store: Store, what: Words, object_name: str | None = None) -> Desc
         hint = "add the product, such as object_name='capsule'"
         raise AskError(f"phrases {what!r} without object_name", hint=hint)
     return _from_phrases(what, object_name)
+
+
+class ContextAsk(NamedTuple):
+    """What else a photo is compared with, and what is promised of it."""
+
+    together: bool = False
+    """Whether the photos are scored among each other."""
+    false_alarms: float | None = None
+    """Share of good photos that may be called anomalous, by a threshold from the references."""
 
 
 def _from_phrases(phrases: Sequence[str], object_name: str) -> DescriptionFile:

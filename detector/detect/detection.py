@@ -40,6 +40,8 @@ class Row(TypedDict):
     """Picture of the map, within `--out`."""
     map: NotRequired[str]
     """Raw map, within `--out`, where one was asked for."""
+    note: NotRequired[str]
+    """What to know of the score, such as a picture that shows nothing."""
 
 
 class Failure(NamedTuple):
@@ -70,6 +72,12 @@ class Detection(NamedTuple):
     """Of the detector; see `Detector.with_threshold`."""
     phrases: Float[np.ndarray, "patches descriptions"] | None = None
     """Cosine of every patch with every description of the version, in its order, where it was asked for."""
+    notes: tuple[str, ...] = ()
+    """What to know of the score, such as a picture that shows nothing."""
+
+    def with_notes(self, *lines: str) -> "Detection":
+        """A copy with more notes."""
+        return self._replace(notes=self.notes + lines)
 
     @property
     def verdict(self) -> Verdict | None:
@@ -127,7 +135,7 @@ class Detection(NamedTuple):
     def to_dict(self) -> Row:
         """Plain values, as one image of the JSON document of `detector detect`, with all boxes."""
         names = ("x0", "y0", "x1", "y1", "phrase", "score")
-        return Row(
+        row = Row(
             path=self.path,
             score=round(self.score, 6),
             verdict=self.verdict,
@@ -142,6 +150,7 @@ class Detection(NamedTuple):
             descriptions=[_described(each) for each in self.matches],
             heatmap=None,
         )
+        return Row(**row, note="; ".join(self.notes)) if self.notes else row
 
     def __repr__(self) -> str:
         """One line; a map and a picture say nothing as numbers."""

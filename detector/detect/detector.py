@@ -22,9 +22,11 @@ from descriptions.common.errors import ForgeError
 from descriptions.format.schema import DescriptionFile
 from descriptions.store import Store
 from detector import defaults
-from detector.detect.asked import Words, described, require_photos
+from detector.context.bank import Bank
+from detector.detect.asked import ContextAsk, Words, described, require_bank, require_photos
 from detector.detect.detection import Detection, Failure
-from detector.images.load import ImageError
+from detector.detect.references import ReferenceScorer
+from detector.images.load import ImageError, unremarkable
 from detector.localize.base import Localizer
 from detector.model.filo import FiLo
 from detector.scoring.predict import Prediction
@@ -39,6 +41,7 @@ class DetectorOptions(Options, total=False):
     store: Store | None
     workers: int
     threshold: Threshold | None
+    references: Bank | None
 
 
 class Detector:
@@ -49,11 +52,14 @@ class Detector:
         store: descriptions; the rule of `Store.open` by default.
         workers: threads that read images.
         threshold: score from which an image is anomalous; without one, images get no verdict.
+        references: good photos of one product, which photos are compared with beside the words.
         options: of `Predictor`: how to score, on which device, and how images are read.
 
     Raises:
         DeviceError: a device or precision that is not here.
         GroundingWeightsError: `grounding-dino` without a localizer.
+        BankError: references of another model.
+        AskError: references that are no `Bank`, or together with windows.
     """
 
     def __init__(
@@ -63,6 +69,7 @@ class Detector:
         store: Store | None = None,
         workers: int = defaults.WORKERS,
         threshold: Threshold | None = None,
+        references: Bank | None = None,
         **options: Unpack[Options],
     ) -> None:
         self.predictor = Predictor(model, **options)
@@ -73,6 +80,13 @@ class Detector:
         self.source: Path | None = None
         """File that the model was read from, where it is known."""
         self._prompts = lru_cache(maxsize=64)(self._create_prompts)
+        self._refer_to(references)
+
+    def _refer_to(self, references: Bank | None) -> None:
+        if references is not None:
+            require_bank(references, self.model, self.predictor.tile)
+        self.references = references
+        self._scorers = lru_cache(maxsize=4)(self._create_scorer)
 
     @property
     def threshold(self) -> Threshold | None:
@@ -139,34 +153,72 @@ class Detector:
         other._judged = None
         return other
 
+    def with_references(self, references: Bank | None) -> "Detector":
+        """A copy that compares photos with good ones, or no longer does; model and caches are shared.
+
+        Args:
+            references: `Bank.from_images(detector, good_photos)`; None for the words alone.
+
+        Raises:
+            BankError: references of another model.
+            AskError: references that are no `Bank`, or together with windows.
+        """
+        other = copy(self)
+        other._refer_to(references)
+        return other
+
     def score(
-        self, photos: Iterable[Any], what: Words, *, object_name: str | None = None
+        self, photos: Iterable[Any], what: Words, *, object_name: str | None = None, together: bool = False
     ) -> Float[np.ndarray, " photos"]:
         """Scores alone, in the order of the photos; higher is more abnormal. See `predict`."""
         unjudged = self.with_threshold(None)
-        scores = [each.score for each in unjudged.predict(photos, what, object_name=object_name)]
-        return np.array(scores, dtype=np.float64)
+        results = unjudged.predict(photos, what, object_name=object_name, together=together)
+        return np.array([each.score for each in results], dtype=np.float64)
 
-    def predict(self, photos: Iterable[Any], what: Words, *, object_name: str | None = None) -> Iterator[Detection]:
-        """Look at photos, one by one in order; memory does not grow with their number.
+    def predict(
+        self,
+        photos: Iterable[Any],
+        what: Words,
+        *,
+        object_name: str | None = None,
+        together: bool = False,
+        false_alarms: float | None = None,
+    ) -> Iterator[Detection]:
+        """Look at photos, one by one in order; memory does not grow with their number, but for `together`.
 
         Args:
             photos: paths, PIL images, arrays [h, w] or [h, w, 3], or tensors [3, h, w].
             what: a reference (`capsule`, `capsule@2`, `capsule@reviewed`), a description file, or phrases for once,
                 such as `["thin crack", "dent"]`.
             object_name: the words that the model reads for the product, with phrases only.
+            together: score the photos among each other as well; all are read before the first result.
+            false_alarms: judge by a threshold from the references that at most this share of good photos exceeds, in
+                place of the detector's own.
 
         Raises:
+            FalseAlarmError: fewer references than that share takes.
+            FewPhotosError: fewer than two different photos among each other.
+            BankError: references of another product.
             AskError: photos or words of another kind; at once, as are all errors but the next.
             ImageError: a photo that cannot be used, when its turn comes. `stream` goes on behind such photos.
             DescriptionError: a reference to what is not there.
             PromptTooLongError: a phrase that is too long for CLIP.
             ThresholdError: other words than those that the threshold of this detector has judged by.
         """
-        return map(_or_raise, self.stream(require_photos(photos), what, object_name=object_name))
+        results = self.stream(
+            require_photos(photos), what, object_name=object_name, together=together, false_alarms=false_alarms
+        )
+        return map(_or_raise, results)
 
     def stream(
-        self, photos: Iterable[Any], what: Words, *, object_name: str | None = None, detail: bool = False
+        self,
+        photos: Iterable[Any],
+        what: Words,
+        *,
+        object_name: str | None = None,
+        detail: bool = False,
+        together: bool = False,
+        false_alarms: float | None = None,
     ) -> Iterator[Detection | Failure]:
         """As `predict`, for any number of photos, with those that cannot be used as values.
 
@@ -175,11 +227,31 @@ class Detector:
             what: as of `predict`.
             object_name: as of `predict`.
             detail: also say how near every patch is to every description.
+            together: as of `predict`.
+            false_alarms: as of `predict`.
         """
         description = described(self.store, what, object_name)
         self._require_judged_words(description)
-        prompts = self.prompts(description)
-        return self._stream(photos, prompts, detail)
+        if self.references is None and not together and false_alarms is None:
+            return self._stream(photos, self.prompts(description), detail)
+        from detector.detect.in_context import stream_in_context
+
+        return stream_in_context(self, photos, description, ContextAsk(together, false_alarms))
+
+    def beside_references(self, description: DescriptionFile) -> ReferenceScorer | None:
+        """What compares photos with the references, made once for each content; None without references.
+
+        Raises:
+            BankError: references of another product.
+            ImageError: a reference that is not where it was.
+        """
+        scorer: ReferenceScorer | None = self._scorers(_hashed(description)) if self.references else None
+        return scorer
+
+    def _create_scorer(self, hashed: "_Hashed") -> ReferenceScorer:
+        assert self.references is not None
+        prompts = self.prompts(hashed.description)
+        return ReferenceScorer(self.predictor, prompts, self.references, hashed.description.category)
 
     def _stream(self, photos: Iterable[Any], prompts: PromptSet, detail: bool) -> Iterator[Detection | Failure]:
         for group in self._groups(photos):
@@ -205,8 +277,7 @@ class Detector:
 
     def prompts(self, description: DescriptionFile) -> PromptSet:
         """Token ids of a description version, made once for each content."""
-        ids = tuple(entry.id for entry in description.anomalies if entry.enabled)  # reported, but not hashed
-        prompts: PromptSet = self._prompts(_Hashed((description.content_hash, *ids), description))
+        prompts: PromptSet = self._prompts(_hashed(description))
         return prompts
 
     def _create_prompts(self, hashed: "_Hashed") -> PromptSet:
@@ -255,10 +326,17 @@ def _words(description: DescriptionFile) -> str:
     return f"{description.ref} ({', '.join([*map(repr, texts[:1]), *(['...'] if texts[1:] else [])])})"
 
 
+def _hashed(description: DescriptionFile) -> _Hashed:
+    ids = tuple(entry.id for entry in description.anomalies if entry.enabled)  # reported, but not hashed
+    return _Hashed((description.category, description.content_hash, *ids), description)
+
+
 def _detection(path: str, image: Image.Image, prediction: Prediction, threshold: Threshold | None) -> Detection:
     reasons = prediction.region, prediction.boxes, prediction.descriptions
     phrases = None if prediction.phrases is None else prediction.phrases.numpy()
-    return Detection(path, image, prediction.score, prediction.anomaly_map.numpy(), *reasons, threshold, phrases)
+    doubt = unremarkable(image)
+    notes = (f"{doubt}; its score means nothing",) if doubt else ()
+    return Detection(path, image, prediction.score, prediction.anomaly_map.numpy(), *reasons, threshold, phrases, notes)
 
 
 def _or_raise(result: Detection | Failure) -> Detection:

@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
+from PIL import Image
 
 from detector.context.bank import Bank
 from detector.context.calibration import Scale, promise, threshold, top_mean
 from detector.context.fusion import fuse, on_grid, on_picture
-from detector.context.tokens import ContextReader, photo_hash
+from detector.context.info import Reference
+from detector.context.tokens import ContextReader, Levels, photo_hash
 from detector.detect.detection import Detection
 from detector.detect.naming import Namer
 from detector.localize.boxes import Localisation
@@ -28,6 +30,12 @@ from detector.scoring.threshold import Threshold
 
 HALF = 6.0
 """Deviations from good that a map shows as 0.5; a good patch rarely reaches it."""
+FOREIGN_NOTE = (
+    "lies far from all references even where nothing is wrong: another product, camera or light; its score means little"
+)
+"""On a photo that looks like another product."""
+OWN_NOTE = "is a reference itself: compared with the others only"
+"""On a photo that is left out of its own comparison."""
 
 
 class ReferenceScorer:
@@ -54,19 +62,18 @@ class ReferenceScorer:
         rotations: int = 1,
     ) -> None:
         self.predictor, self.prompts = predictor, prompts
-        self.foreign: list[str] = []
-        """Photos scored so far whose ordinary patches lie far from all references."""
         if isinstance(photos, Bank):
             photos.require(predictor.model, category)
             self.bank = photos
         else:
             self.bank = Bank.from_images(
-                predictor.model, photos, category=category, rotations=rotations, cache=predictor.cache
-            )
+                predictor.model, photos, category=category, rotations=rotations, cache=predictor.cache,
+                load=predictor.load,
+            )  # fmt: skip
         self.reader = ContextReader(predictor.model, predictor.cache, self.bank.info.size)
         side = math.isqrt(self.bank.maps.shape[1])
         self.grid = (side, side)
-        pictures = [predictor.load(reference.name) for reference in self.bank.info.references]
+        pictures = [self.picture(reference) for reference in self.bank.info.references]
         predictions = [predictor.predict([picture], [Ask(prompts, detail=True)])[0][0] for picture in pictures]
         words = [self._words(each.anomaly_map.numpy()) for each in predictions]
         self.namer = Namer(prompts, [each.phrases.numpy() for each in predictions if each.phrases is not None])
@@ -76,6 +83,14 @@ class ReferenceScorer:
             for map_of_words, distances in zip(words, self.bank.maps, strict=True)
         ]
         """Score of every reference against the others."""
+
+    def picture(self, reference: Reference) -> Image.Image:
+        """A reference as it is scored.
+
+        Raises:
+            ImageError: it is not where it was.
+        """
+        return self.predictor.load(self.bank.pictures.get(reference.content, reference.name))
 
     def _words(self, anomaly_map: Float[np.ndarray, "height width"]) -> Float[np.ndarray, " patches"]:
         return on_grid(anomaly_map, self.grid)
@@ -90,26 +105,18 @@ class ReferenceScorer:
         """A detection by words, with the references taken into account.
 
         See `placed`. Its descriptions are put in order by `Namer` where the detection has its phrases.
-        A photo that is a reference is not compared with itself.
+        A photo that is a reference is not compared with itself. Notes say so, and where it looks like another product.
         """
         tokens = self.reader.read([detection.image])[0]
-        distances, _ = self.bank.distances(tokens, photo_hash(detection.image))
-        if self.bank.is_foreign(distances):
-            self.foreign.append(detection.path)
-        return placed(detection, self._fused(self._words(detection.map), distances), self.grid, self.namer)
+        distances, notes = self.far(tokens, photo_hash(detection.image))
+        fused = self._fused(self._words(detection.map), distances)
+        return placed(detection.with_notes(*notes), fused, self.grid, self.namer)
 
-    def foreign_note(self, photos: int) -> str:
-        """One line on photos that look like another product; empty where none does.
-
-        Args:
-            photos: scored in all.
-        """
-        if not self.foreign:
-            return ""
-        return (
-            f"{len(self.foreign)} of {photos} photos lie far from all references even where nothing is wrong "
-            f"({self.foreign[0]}): another product, camera or light; their scores mean little"
-        )
+    def far(self, tokens: Levels, content: str) -> tuple[Float[np.ndarray, " patches"], list[str]]:
+        """Distances of a photo of this content hash, and what is to be said of them."""
+        distances, own = self.bank.distances(tokens, content)
+        foreign = self.bank.is_foreign(distances)
+        return distances, [OWN_NOTE] * own + [FOREIGN_NOTE] * foreign
 
     def threshold(
         self, false_alarms: float, maps: "Sequence[Float[np.ndarray, ' patches']] | None" = None

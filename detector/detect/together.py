@@ -8,8 +8,8 @@ A good patch has near twins in many photos, a defect in few. Nothing is labelled
 the run's ordinary patches: every photo of the run has a part in every score.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -61,7 +61,7 @@ class TogetherScorer:
     Args:
         detector: reads words and tokens.
         description: version of the words.
-        files: photos; those that cannot be read are reported by `stream`.
+        photos: paths, PIL images, arrays or tensors; those that cannot be read are reported by `stream`.
         references: good photos that are taken into account as well.
 
     Raises:
@@ -72,25 +72,25 @@ class TogetherScorer:
         self,
         detector: Detector,
         description: DescriptionFile,
-        files: Sequence[str],
+        photos: Sequence[Any],
         references: ReferenceScorer | None = None,
     ) -> None:
         self.predictor: Predictor = detector.predictor
-        self.references = references
+        self.references, self._photos = references, photos
         size = references.bank.info.size if references else None
         self.reader = ContextReader(self.predictor.model, self.predictor.cache, size)
         side = self.reader.size // self.predictor.model.clip.visual.conv1.kernel_size[0]
         self.grid = (side, side)
         self.seen: dict[str, _Seen] = {}
-        self._results: dict[str, tuple[str, Detection] | Failure] = {}
+        self._results: list[tuple[str, Detection] | Failure] = []
         blank = Image.new("RGB", (1, 1))
-        for result in detector.stream(files, description, detail=True):
+        for result in detector.with_references(None).stream(photos, description, detail=True):
             if isinstance(result, Failure):
-                self._results[result.path] = result
+                self._results.append(result)
                 continue
             content = photo_hash(result.image)
             self._see(content, result.image, result.map)
-            self._results[result.path] = content, result._replace(image=blank)
+            self._results.append((content, result._replace(image=blank)))
         self.namer = references.namer if references else self._namer(detector.prompts(description))
         self.photos = len(self.seen)
         """Different photos of the run."""
@@ -101,7 +101,7 @@ class TogetherScorer:
 
     def _namer(self, prompts: PromptSet) -> Namer:
         """From all patches of the run, most of which are good."""
-        detections = (result[1] for result in self._results.values() if not isinstance(result, Failure))
+        detections = (result[1] for result in self._results if not isinstance(result, Failure))
         return Namer(prompts, [each.phrases for each in detections if each.phrases is not None])
 
     def _see(self, content: str, picture: Image.Image, anomaly_map: Float[np.ndarray, "height width"]) -> None:
@@ -112,7 +112,7 @@ class TogetherScorer:
     def _see_references(self, references: ReferenceScorer, prompts: PromptSet) -> None:
         for reference in references.bank.info.references:
             if reference.content not in self.seen:
-                picture = self.predictor.load(reference.name)
+                picture = references.picture(reference)
                 prediction: Prediction = self.predictor.predict([picture], [Ask(prompts)])[0][0]
                 self._see(reference.content, picture, prediction.anomaly_map.numpy())
 
@@ -132,46 +132,58 @@ class TogetherScorer:
         self.words_scale = self.references.words_scale if self.references else set_scale(words)
 
     @property
+    def few(self) -> str:
+        """What speaks against all scores of the run; empty where nothing does."""
+        if self.photos >= FEW_TOGETHER:
+            return ""
+        return f"only {self.photos} photos among each other: from {FEW_TOGETHER} on scores mean something"
+
+    @property
     def notes(self) -> list[str]:
         """What a person must know of these scores, one line each."""
-        few = (
-            f"only {self.photos} photos among each other: from {FEW_TOGETHER} on scores mean something; add photos, "
-            "or type --references GOOD"
-        )
-        limit = "photos among each other: a defect that most of them show at the same place looks good"
-        return [few, limit] if self.photos < FEW_TOGETHER else [limit]
+        few = [f"{self.few}; add photos, or type --references GOOD"] if self.few else []
+        return [*few, "photos among each other: a defect that most of them show at the same place looks good"]
 
-    def fused(self, content: str, path: str | None = None) -> Float[np.ndarray, " patches"]:
+    def fused(self, content: str) -> Float[np.ndarray, " patches"]:
         """Words and context of one photo, in deviations from ordinary patches.
 
         Args:
             content: hash of a photo of the run, or of a reference.
-            path: of a photo of the run, for the note on foreign ones.
         """
+        return self._fused(content)[0]
+
+    def _fused(self, content: str) -> tuple[Float[np.ndarray, " patches"], list[str]]:
+        """Also what speaks against the score."""
+        notes = [self.few] if self.few else []
         seen, far = self.seen[content], self.scale.deviations(self.distances[content])
         if self.references is not None:
             tokens = tuple(level.float().to(self.reader.device) for level in seen.tokens)
-            near, _ = self.references.bank.distances(tokens, content)
-            if path is not None and self.references.bank.is_foreign(near):
-                self.references.foreign.append(path)
+            near, more = self.references.far(tokens, content)
+            notes += more
             far = (far + self.references.bank.scale.deviations(near)) / 2
-        both: Float[np.ndarray, " patches"] = fuse(seen.words, far, self.words_scale, Scale(0, 1))
-        return both
+        return fuse(seen.words, far, self.words_scale, Scale(0, 1)), notes
 
-    def stream(self, files: Sequence[str]) -> Iterator[Detection | Failure]:
-        """Detections of photos of the run, with their context, in order; bad photos as values."""
-        for path in files:
-            result = self._results[path]
+    def stream(self, files: Collection[str] | None = None) -> Iterator[Detection | Failure]:
+        """Detections of photos of the run, with their context, in order; bad photos as values.
+
+        Args:
+            files: only photos of these paths; all by default.
+        """
+        for photo, result in zip(self._photos, self._results, strict=True):
+            if files is not None and str(photo) not in files:
+                continue
             if isinstance(result, Failure):
                 yield result
                 continue
             content, detection = result
             try:
-                picture = self.predictor.load(path)
+                picture = self.predictor.load(photo)
             except ForgeError as error:  # it went away meanwhile
-                yield Failure(path, str(error))
+                yield Failure(detection.path, str(error))
                 continue
-            yield placed(detection._replace(image=picture), self.fused(content, path), self.grid, self.namer)
+            fused, notes = self._fused(content)
+            detection = detection._replace(image=picture).with_notes(*notes)
+            yield placed(detection, fused, self.grid, self.namer)
 
     def threshold(self, false_alarms: float) -> Threshold:
         """The score that at most a share of good photos to come exceeds, from references that were among the photos.

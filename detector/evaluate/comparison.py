@@ -13,6 +13,7 @@ from detector.data import DataSet, Sample
 from detector.data.check import inverted_masks
 from detector.data.names import Names, load_described, reference
 from detector.data.seen import seen
+from detector.evaluate.context import ContextPlan, good_photos, measure
 from detector.evaluate.errors import EvaluationError
 from detector.evaluate.record_folder import check, claim, is_scored, origin, read_failure
 from detector.evaluate.scorer import Failure, Scorer, identity, score_all
@@ -20,6 +21,7 @@ from detector.evaluate.summary import CategoryResult, best_threshold, no_better_
 from detector.evaluate.variants import Variant, controls, describe, leak_free, leaks
 from detector.images.load import bits_note
 from detector.model.filo import FiLo
+from detector.scoring.predictor import Predictor
 from detector.scoring.vocabulary import unread_note
 
 T = TypeVar("T")
@@ -221,6 +223,30 @@ def versions(plan: Plan, category: str, model: FiLo) -> list[Variant]:
         EvaluationError: none.
     """
     return [variant for variant in _job(plan, category, model).variants if not variant.control]
+
+
+def in_context(
+    plan: Plan,
+    evaluation: Evaluation,
+    predictor: Predictor,
+    context: ContextPlan,
+    tick: Callable[[], object] = lambda: None,
+) -> Evaluation:
+    """A finished evaluation with the rows that compare with other photos.
+
+    Raises:
+        EvaluationError: fewer good training photos can be read than are asked for.
+    """
+    if not context:
+        return evaluation
+
+    def with_rows(result: CategoryResult) -> CategoryResult:
+        good = good_photos(plan.data, result.category)
+        words = versions(plan, result.category, predictor.model)
+        bootstrap = {"draws": plan.draws, "seed": plan.seed}
+        return result._replace(context=measure(context, result, good, words, predictor, **bootstrap, tick=tick))
+
+    return evaluation._replace(categories=tuple(map(with_rows, evaluation.categories)))
 
 
 def _load(plan: Plan, category: str, text: str) -> tuple[str, DescriptionFile | None]:

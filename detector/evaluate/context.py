@@ -9,22 +9,25 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
+from numpy.typing import NDArray
 
 from detector import console
 from detector.context.bank import Bank
 from detector.context.calibration import Scale, top_mean
 from detector.context.distances import mutual_distances
 from detector.context.fusion import fuse, on_grid, on_picture, set_scale
-from detector.context.tokens import ContextReader, Levels, photo_hash
+from detector.context.tokens import ContextReader, Levels, photo_hash, read_photos
 from detector.data import DataSet, Sample, read_mask
 from detector.detect.references import ReferenceScorer, squashed
+from detector.evaluate.bootstrap import interval
 from detector.evaluate.errors import EvaluationError
+from detector.evaluate.records import Counts, pack_counts
 from detector.evaluate.shown import fraction
+from detector.evaluate.summary import CategoryResult, VariantResult, differences, drawn_images, measure_scores
 from detector.evaluate.variants import Variant
-from detector.images.load import ImageError, image_size
-from detector.metrics import Histogram, count_pixels
-from detector.metrics.compute import METRICS, image_metrics, pixel_metrics_binned
-from detector.metrics.pixels import add
+from detector.images.load import image_size
+from detector.metrics import Metrics, count_pixels
+from detector.metrics.compute import METRICS
 from detector.scoring.predictor import Ask, Predictor
 
 REFERENCE_DRAWS = 5
@@ -64,14 +67,31 @@ class _Scored(NamedTuple):
     """Deviations from good."""
 
 
-def require_photos(plan: ContextPlan, data: DataSet) -> None:
+class _Drawn(NamedTuple):
+    """A row with one draw of references."""
+
+    metrics: Metrics
+    draws: dict[str, NDArray[np.float64]]
+    """Of the bootstrap."""
+
+
+Keep = Callable[[str, list[_Scored]], None]
+
+
+def require_photos(plan: ContextPlan, data: DataSet, tile: int | None = None) -> None:
     """Refuse what a data set cannot give, before anything is scored.
 
     Raises:
-        EvaluationError: fewer good training photos, or test photos, than are asked for.
+        EvaluationError: fewer good training photos, or test photos, than are asked for; or photos cut into windows.
     """
+    if plan and tile is not None:
+        option = "--references" if plan.references else "--together"
+        raise EvaluationError(
+            f"{option} with --tile {tile}", hint="leave out --tile",
+            expected="one of them: photos are compared whole, so that windows would serve the words only",
+        )  # fmt: skip
     for category in data.categories:
-        good = _good(data, category)
+        good = good_photos(data, category)
         if plan.references and max(plan.references) > len(good):
             raise EvaluationError(
                 f"--references {max(plan.references)}: {category} has {len(good) or 'no'} good training photos",
@@ -82,46 +102,84 @@ def require_photos(plan: ContextPlan, data: DataSet) -> None:
             raise EvaluationError(f"--together: {category} has one test photo", expected="at least 2")
 
 
+def steps(plan: ContextPlan, data: DataSet) -> int:
+    """How often `measure` ticks over all categories."""
+    photos = len(data.select(split="test"))
+    return photos * (1 + plan.draws * len(plan.references) + plan.together)
+
+
 def measure(
-    plan: ContextPlan, data: DataSet, category: str, versions: Sequence[Variant], predictor: Predictor
-) -> dict[str, dict[str, Any]]:
-    """Metrics of every row of one category: mean over the draws, and standard deviation between them.
+    plan: ContextPlan,
+    result: CategoryResult,
+    good: Sequence[Sample],
+    versions: Sequence[Variant],
+    predictor: Predictor,
+    *,
+    draws: int,
+    seed: int,
+    tick: Callable[[], object] = lambda: None,
+) -> tuple[VariantResult, ...]:
+    """Every row of one category: means over draws of references, and standard deviations between them.
 
     Args:
         plan: which rows.
-        data: with test photos, and with good training photos where references are asked for.
-        category: one of its products.
+        result: of the words; its images are compared, and its first version is what rows are compared with.
+        good: training photos that references are drawn from; those that cannot be read are left out.
         versions: of the words, no controls.
         predictor: its cache decides whether photos are looked at again.
-
-    Returns:
-        By the name of the row: `draws`, and per metric its mean (None where it does not exist) and `<metric>_spread`
-        (None for one draw).
+        draws: of the bootstrap.
+        seed: of the bootstrap.
+        tick: called once per photo and row, for progress.
     """
     reader = ContextReader(predictor.model, predictor.cache)
     patch = predictor.model.clip.visual.conv1.kernel_size[0]
     grid = (reader.size // patch, reader.size // patch)
-    photos = list(_read(data.select(category=category, split="test"), versions, predictor, reader, grid))
-    rows: dict[str, list[dict[str, float | None]]] = {}
+    photos = list(_read(result.images, versions, predictor, reader, grid, tick))
+    chosen = drawn_images(result.category, result.labels, draws, seed)
+    rows: dict[str, list[_Drawn]] = {}
 
     def keep(name: str, scored: list[_Scored]) -> None:
-        rows.setdefault(name, []).append(_metrics(photos, scored, grid, predictor.model.config.image_size))
+        scores = np.array([each.score for each in scored])
+        counts = _counts(photos, scored, grid, predictor.model.config.image_size)
+        rows.setdefault(name, []).append(_Drawn(*measure_scores(scores, result.labels, counts, chosen)))
 
-    good = [str(sample.image) for sample in _good(data, category)]
     for draw in range(plan.draws if plan.references else 0):
-        seed = (plan.seed, draw, *category.encode("utf-8", "surrogateescape"))
-        order = np.random.default_rng(seed).permutation(len(good))
+        order = np.random.default_rng((plan.seed, draw, *result.category.encode("utf-8", "surrogateescape")))
+        drawn = _readable([str(good[index].image) for index in order.permutation(len(good))], plan, predictor)
         for count in plan.references:
-            drawn = [good[index] for index in order[:count]]
-            bank = Bank.from_images(predictor.model, drawn, cache=predictor.cache)
-            _beside(bank, f"{count} reference{'s' * (count != 1)}", photos, versions, predictor, keep)
+            bank = Bank.from_images(predictor.model, drawn[:count], cache=predictor.cache, load=predictor.load)
+            _beside(bank, f"{count} reference{'s' * (count != 1)}", photos, versions, predictor, keep, tick)
     if plan.together and len(photos) > 1:
         _among_each_other(photos, versions, keep)
-    return {name: _over_draws(each) for name, each in rows.items()}
+        for _ in photos:
+            tick()
+    return tuple(_over_draws(name, each, result.variants) for name, each in rows.items())
 
 
-def _good(data: DataSet, category: str) -> list[Sample]:
+def good_photos(data: DataSet, category: str) -> list[Sample]:
+    """What references are drawn from."""
     return [sample for sample in data.select(category=category, split="train") if not sample.defective]
+
+
+def _readable(paths: Sequence[str], plan: ContextPlan, predictor: Predictor) -> list[str]:
+    """The first photos that can be references, as many as the largest row takes.
+
+    Raises:
+        EvaluationError: fewer.
+    """
+    most = max(plan.references)
+    readable: list[str] = []
+    seen: set[str] = set()
+    for path in paths:
+        kept, _ = read_photos([path], seen, predictor.load)
+        readable += [photo.name for photo in kept]
+        seen |= {photo.content for photo in kept}
+        if len(readable) == most:
+            return readable
+    raise EvaluationError(
+        f"--references {most}: only {len(readable)} different good training photos can be read",
+        hint="type detector data check to see why",
+    )
 
 
 def _read(
@@ -130,16 +188,15 @@ def _read(
     predictor: Predictor,
     reader: ContextReader,
     grid: tuple[int, int],
+    tick: Callable[[], object],
 ) -> Iterator[_Photo]:
     for sample in samples:
-        try:
-            picture = predictor.load(sample.image)
-        except ImageError:  # reported by the evaluation of the words
-            continue
+        picture = predictor.load(sample.image)
         (predictions,) = predictor.predict([picture], [Ask(version.prompts) for version in versions])
         tokens = tuple(level.half().cpu() for level in reader.read([picture])[0])
         words = tuple(on_grid(each.anomaly_map.numpy(), grid) for each in predictions)
         yield _Photo(sample, photo_hash(picture), tokens, words)
+        tick()
 
 
 def _beside(
@@ -148,11 +205,15 @@ def _beside(
     photos: Sequence[_Photo],
     versions: Sequence[Variant],
     predictor: Predictor,
-    keep: Callable[[str, list[_Scored]], None],
+    keep: Keep,
+    tick: Callable[[], object],
 ) -> None:
     """The rows of one draw of references."""
     device = ContextReader(predictor.model, size=bank.info.size).device
-    far = [bank.distances(tuple(at.float().to(device) for at in each.tokens), each.content)[0] for each in photos]
+    far = []
+    for photo in photos:
+        far.append(bank.distances(tuple(at.float().to(device) for at in photo.tokens), photo.content)[0])
+        tick()
     keep(name, [_Scored(bank.score(each), bank.scale.deviations(each)) for each in far])
     for index, version in enumerate(versions):
         scorer = ReferenceScorer(predictor, version.prompts, bank)
@@ -163,9 +224,7 @@ def _beside(
         keep(f"{version.name} + {name}", [_Scored(top_mean(each), each) for each in fused])
 
 
-def _among_each_other(
-    photos: Sequence[_Photo], versions: Sequence[Variant], keep: Callable[[str, list[_Scored]], None]
-) -> None:
+def _among_each_other(photos: Sequence[_Photo], versions: Sequence[Variant], keep: Keep) -> None:
     distances = mutual_distances([tuple(level.float() for level in photo.tokens) for photo in photos])
     stacked = np.stack([each.numpy() for each in distances])
     far = set_scale(stacked).deviations(stacked)
@@ -176,28 +235,44 @@ def _among_each_other(
         keep(f"{version.name} + together", [_Scored(top_mean(each), each) for each in fused])
 
 
-def _metrics(
+def _counts(
     photos: Sequence[_Photo], scored: Sequence[_Scored], grid: tuple[int, int], size: int
-) -> dict[str, float | None]:
-    """As for the words: pixels at the model's image size, all photos together."""
-    labels = np.array([photo.sample.defective for photo in photos], dtype=bool)
-    values = dict(image_metrics(np.array([each.score for each in scored]), labels).values)
-    pooled: Histogram | None = None
+) -> list[Counts | None]:
+    """As for the words: pixels at the model's image size."""
+    counts: list[Counts | None] = []
     for photo, each in zip(photos, scored, strict=True):
-        if photo.sample.has_pixel_labels:
-            mask = read_mask(photo.sample.mask, image_size(photo.sample.image), size)
-            counts = count_pixels(squashed(on_picture(each.far, grid, (size, size))), mask)
-            pooled = counts if pooled is None else add(pooled, counts)
-    return values | (dict(pixel_metrics_binned(pooled).values) if pooled is not None else {})
+        if not photo.sample.has_pixel_labels:
+            counts.append(None)
+            continue
+        mask = read_mask(photo.sample.mask, image_size(photo.sample.image), size)
+        counts.append(pack_counts(count_pixels(squashed(on_picture(each.far, grid, (size, size))), mask)))
+    return counts
 
 
-def _over_draws(draws: Sequence[dict[str, float | None]]) -> dict[str, Any]:
-    row: dict[str, Any] = {"draws": len(draws)}
+def _over_draws(name: str, drawn: Sequence[_Drawn], versions: Sequence[VariantResult]) -> VariantResult:
+    """Means over draws of references, in every draw of the bootstrap too."""
+    values, spread = {}, {}
     for metric in METRICS:
-        values = [value for draw in draws if (value := draw.get(metric)) is not None]
-        row[metric] = float(np.mean(values)) if values else None
-        row[f"{metric}_spread"] = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    return row
+        present = [value for each in drawn if (value := each.metrics.values[metric]) is not None]
+        values[metric] = float(np.mean(present)) if present else None
+        spread[metric] = float(np.std(present, ddof=1)) if len(present) > 1 else None
+    draws = {metric: np.mean([each.draws[metric] for each in drawn], axis=0) for metric in METRICS}
+    metrics, first = Metrics(values), versions[0]
+    words = next((each for each in versions if name.startswith(f"{each.name} + ")), first)
+    return VariantResult(
+        name,
+        control=False,
+        ref=None,
+        content_hash=words.content_hash,
+        metrics=metrics,
+        intervals={metric: interval(each) for metric, each in draws.items()},
+        differences=differences(first.metrics, metrics, first.draws, draws),
+        scores=(),
+        contributions=(),
+        draws=draws,
+        reference_draws=len(drawn),
+        spread=spread,
+    )
 
 
 def print_context(document: dict[str, Any]) -> None:

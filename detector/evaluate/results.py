@@ -31,17 +31,31 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 def to_document(evaluation: Evaluation) -> dict[str, Any]:
     """The JSON document scripts rely on: `categories` and `mean`, each with the variants under their names.
 
+    Rows with other photos stand under `context`, by category and name, where there are any.
+
     A metric is a fraction or null; beside `x` stand `x_interval`, and for all but the first variant `x_difference`
     and `x_difference_interval`. `x_error` bounds what binning can have changed. `data_hash` is equal where images and
     masks are.
     """
-    return {
+    document = {
         "categories": {each.category: _category(each) for each in evaluation.categories},
         "mean": _means(evaluation.categories),
         "bootstrap": evaluation.bootstrap,
         "failed": [failure._asdict() for failure in evaluation.failures],
         "warnings": list(evaluation.remarks),
     }
+    if any(each.context for each in evaluation.categories):
+        document["context"] = {
+            each.category: {row.name: _in_context(row) for row in each.context} for each in evaluation.categories
+        }
+    return document
+
+
+def rows_of(document: dict[str, Any], category: str) -> dict[str, Any]:
+    """All rows of a category of a document, by name: words, controls, and those with other photos."""
+    words: dict[str, Any] = document["categories"].get(category, {}).get("variants", {})
+    others: dict[str, Any] = document.get("context", {}).get(category, {})
+    return words | others
 
 
 def _category(result: CategoryResult) -> dict[str, Any]:
@@ -54,8 +68,20 @@ def _category(result: CategoryResult) -> dict[str, Any]:
     }
 
 
+def _in_context(row: VariantResult) -> dict[str, Any]:
+    spreads = {f"{name}_spread": row.spread.get(name) for name in METRICS}
+    return {"draws": row.reference_draws, "control": False, **_metrics(row), **spreads}
+
+
 def _variant(variant: VariantResult) -> dict[str, Any]:
-    row: dict[str, Any] = {"control": variant.control, "content_hash": variant.content_hash}
+    row: dict[str, Any] = {"control": variant.control, "content_hash": variant.content_hash, **_metrics(variant)}
+    row["notes"] = list(variant.metrics.notes)
+    row["contributions"] = [each._asdict() for each in variant.contributions]
+    return row
+
+
+def _metrics(variant: VariantResult) -> dict[str, Any]:
+    row: dict[str, Any] = {}
     for name in METRICS:
         row[name] = variant.metrics.values[name]
         row[f"{name}_interval"] = variant.intervals[name]
@@ -63,8 +89,6 @@ def _variant(variant: VariantResult) -> dict[str, Any]:
             row[f"{name}_difference"], row[f"{name}_difference_interval"] = variant.differences[name]
         if name in variant.metrics.error:
             row[f"{name}_error"] = variant.metrics.error[name]
-    row["notes"] = list(variant.metrics.notes)
-    row["contributions"] = [each._asdict() for each in variant.contributions]
     return row
 
 
@@ -74,11 +98,11 @@ def _means(categories: Sequence[CategoryResult]) -> dict[str, Any]:
     A draw of the mean is the mean of one draw of every category that has the metric; those of different categories
     are independent.
     """
-    names = [variant.name for variant in categories[0].variants] if categories else []
+    names = [variant.name for variant in categories[0].rows] if categories else []
     means: dict[str, Any] = {}
     first: dict[str, Any] = {}
     for name in names:
-        rows = [variant for each in categories for variant in each.variants if variant.name == name]
+        rows = [variant for each in categories for variant in each.rows if variant.name == name]
         if len(rows) != len(categories):
             continue
         values = mean_metrics([each.metrics for each in rows]).values
@@ -104,7 +128,7 @@ def _mean_draws(rows: Sequence[VariantResult], metric: str) -> NDArray[np.float6
 def to_frame(document: dict[str, Any]) -> pd.DataFrame:
     """One row a category and variant, one column a metric, interval end or difference."""
     rows = []
-    groups = [(category, result["variants"]) for category, result in document["categories"].items()]
+    groups = [(category, rows_of(document, category)) for category in document["categories"]]
     for category, variants in [*groups, ("mean", document["mean"])]:
         for name, variant in variants.items():
             row = {"category": category, "variant": name, "control": variant.get("control")}
@@ -184,9 +208,9 @@ def compare(
     """
     rows, notes = [], []
     others = set(other_data(first, second))
-    for category, result in first["categories"].items():
-        theirs = second["categories"].get(category, {}).get("variants", {})
-        shared = [name for name in result["variants"] if name in theirs]
+    for category in first["categories"]:
+        ours, theirs = rows_of(first, category), rows_of(second, category)
+        shared = [name for name in ours if name in theirs]
         paired = category not in others and _drawn_alike(first, second)
         if shared and category in others:
             notes.append(f"{category}: the runs saw other images or masks of it; that too makes a difference")
@@ -195,7 +219,7 @@ def compare(
         elif shared and not paired:
             notes.append(f"{category}: not paired, so the intervals are wider than for the same images and draws")
         for name in shared:
-            pairs = {metric: (result["variants"][name][metric], theirs[name][metric]) for metric in METRICS}
+            pairs = {metric: (ours[name][metric], theirs[name][metric]) for metric in METRICS}
             row: dict[str, Any] = {"category": category, "variant": name, "paired": paired}
             for metric, (was, now) in pairs.items():
                 if was is not None and now is not None:
@@ -231,7 +255,7 @@ def write_draws(out: Path, evaluation: Evaluation) -> None:
     arrays: dict[str, Any] = {}
     names: list[list[str]] = []
     for result in evaluation.categories:
-        for variant in result.variants:
+        for variant in result.rows:
             for metric, values in variant.draws.items():
                 arrays[str(len(names))] = values.astype(np.float32)
                 names.append([result.category, variant.name, metric])

@@ -1,7 +1,7 @@
 """From records to numbers: metrics with intervals, differences, and what each description is worth."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -20,7 +20,7 @@ from detector.evaluate.bootstrap import (
     over_pixels,
 )
 from detector.evaluate.record_folder import record_path
-from detector.evaluate.records import gather, read_counts, read_head, unpack_counts
+from detector.evaluate.records import Counts, gather, read_counts, read_head, unpack_counts
 from detector.evaluate.shown import between, fraction, is_certain
 from detector.evaluate.variants import Variant
 from detector.metrics import Histogram, Metrics, image_metrics, pixel_metrics_binned
@@ -58,6 +58,10 @@ class VariantResult(NamedTuple):
     contributions: tuple[Contribution, ...]
     draws: dict[str, NDArray[np.float64]]
     """Every metric in every draw of the bootstrap."""
+    reference_draws: int = 0
+    """Draws of references that all metrics, those of the bootstrap too, are the mean of; 0 for words alone."""
+    spread: dict[str, float | None] = {}  # noqa: RUF012 - never mutated; a NamedTuple has no default factory
+    """Standard deviation between those draws, by metric; None for one."""
 
 
 class CategoryResult(NamedTuple):
@@ -69,6 +73,18 @@ class CategoryResult(NamedTuple):
     variants: tuple[VariantResult, ...]
     data_hash: str
     """SHA-256 over these images and their masks."""
+    context: tuple[VariantResult, ...] = ()
+    """With other photos; see `evaluate.context`."""
+
+    @property
+    def rows(self) -> tuple[VariantResult, ...]:
+        """All that tables show."""
+        return self.variants + self.context
+
+    @property
+    def labels(self) -> NDArray[np.bool_]:
+        """[images], true for defective ones."""
+        return np.array([sample.defective for sample in self.images], dtype=bool)
 
 
 class _Drawn(NamedTuple):
@@ -104,7 +120,7 @@ def summarise(
     images, paths = tuple(sample for sample, _, _ in scored), [path for _, path, _ in scored]
     labels = np.array([sample.defective for sample in images], dtype=bool)
     table = np.array([head.scores for _, _, head in scored], dtype=np.float64).reshape(len(scored), len(columns))
-    resamples = draw_images(labels, draws, (seed, *category.encode("utf-8", "surrogateescape")))
+    resamples = drawn_images(category, labels, draws, seed)
     results: list[VariantResult] = []
     first: _Drawn | None = None
     for index, variant in enumerate(variants):
@@ -112,7 +128,7 @@ def summarise(
         metrics = _measure(table[:, index], labels, pooled)
         drawn = _Drawn(table[:, index], _draw(table[:, index], labels, paths, index, pooled, resamples))
         worth = _contributions(variant, columns, table, labels, paths, resamples, metrics, drawn)
-        differences = {} if first is None else _differences(results[0].metrics, metrics, first.draws, drawn.draws)
+        more = {} if first is None else differences(results[0].metrics, metrics, first.draws, drawn.draws)
         first = first or drawn
         results.append(
             VariantResult(
@@ -122,7 +138,7 @@ def summarise(
                 variant.content_hash,
                 metrics,
                 {name: interval(values) for name, values in drawn.draws.items()},
-                differences,
+                more,
                 tuple(map(float, table[:, index])),
                 worth,
                 drawn.draws,
@@ -130,6 +146,28 @@ def summarise(
         )
     contents = hashlib.sha256("".join(head.made_from for _, _, head in scored).encode()).hexdigest()
     return CategoryResult(category, images, tuple(results), contents)
+
+
+def drawn_images(category: str, labels: NDArray[np.bool_], draws: int, seed: int) -> Draws:
+    """The draws of the bootstrap that all rows of a category share."""
+    return draw_images(labels, draws, (seed, *category.encode("utf-8", "surrogateescape")))
+
+
+def measure_scores(
+    scores: NDArray[np.float64], labels: NDArray[np.bool_], counts: Sequence[Counts | None], draws: Draws
+) -> tuple[Metrics, dict[str, NDArray[np.float64]]]:
+    """Metrics of scores and maps that no record holds, and each metric in every draw of the bootstrap.
+
+    Args:
+        scores: [images].
+        labels: [images].
+        counts: pixels of every image; None where their labels are not known.
+        draws: of the bootstrap.
+    """
+    known = [unpack_counts(each) for each in counts if each is not None]
+    pooled = Histogram(*(np.sum(side, axis=0) for side in zip(*known, strict=True))) if known else None
+    images = _by_name(over_images(scores, labels, draws, IMAGE_METRICS), IMAGE_METRICS)
+    return _measure(scores, labels, pooled), images | _draw_pixels(counts, pooled, draws, PIXEL_METRICS)
 
 
 def no_better_than_chance(result: CategoryResult) -> str:
@@ -146,8 +184,7 @@ def no_better_than_chance(result: CategoryResult) -> str:
 
 def best_threshold(result: CategoryResult) -> float | None:
     """The image score from which the first version's F1 is best; None where F1 does not exist."""
-    labels = np.array([sample.defective for sample in result.images], dtype=bool)
-    threshold = Threshold.best_f1(result.variants[0].scores, labels)
+    threshold = Threshold.best_f1(result.variants[0].scores, result.labels)
     return None if threshold is None else threshold.value
 
 
@@ -170,16 +207,17 @@ def _draw(
 ) -> dict[str, NDArray[np.float64]]:
     """Every metric in every draw."""
     images = _by_name(over_images(scores, labels, draws, IMAGE_METRICS), IMAGE_METRICS)
-    return images | _draw_pixels(paths, column, pooled, draws, PIXEL_METRICS)
+    counts = (read_counts(path, column) for path in paths)
+    return images | _draw_pixels(counts, pooled, draws, PIXEL_METRICS)
 
 
 def _draw_pixels(
-    paths: Sequence[Path], column: int, pooled: Histogram | None, draws: Draws, names: Sequence[str]
+    counts: Iterable[Counts | None], pooled: Histogram | None, draws: Draws, names: Sequence[str]
 ) -> dict[str, NDArray[np.float64]]:
     if pooled is None:
         return {name: np.full(len(draws), np.nan) for name in names}
     groups = group_bins(pooled)
-    values = over_pixels((_grouped(path, column, groups) for path in paths), groups, draws, names)
+    values = over_pixels((_grouped(each, groups) for each in counts), groups, draws, names)
     assert values is not None
     return _by_name(values, names)
 
@@ -188,12 +226,11 @@ def _by_name(values: NDArray[np.float64], names: Sequence[str]) -> dict[str, NDA
     return {name: values[:, index] for index, name in enumerate(names)}
 
 
-def _grouped(path: Path, column: int, groups: Groups) -> Histogram | None:
-    counts = read_counts(path, column)
+def _grouped(counts: Counts | None, groups: Groups) -> Histogram | None:
     return None if counts is None else unpack_counts(counts, groups.of, len(groups.at))
 
 
-def _differences(
+def differences(
     first: Metrics, other: Metrics, first_draws: dict[str, NDArray[np.float64]], draws: dict[str, NDArray[np.float64]]
 ) -> dict[str, tuple[float, Interval | None]]:
     """Other minus first, paired: both come from the same draws."""
@@ -224,9 +261,9 @@ def _contributions(
         fewer = _measure(scores, labels, pooled)
         less = {
             **_by_name(over_images(scores, labels, draws, ("image_auroc",)), ("image_auroc",)),
-            **_draw_pixels(paths, column, pooled, draws, ("pixel_ap",)),
+            **_draw_pixels((read_counts(path, column) for path in paths), pooled, draws, ("pixel_ap",)),
         }
-        deltas = _differences(fewer, whole, less, {name: drawn.draws[name] for name in less})
+        deltas = differences(fewer, whole, less, {name: drawn.draws[name] for name in less})
         image, pixel = deltas.get("image_auroc", (None, None)), deltas.get("pixel_ap", (None, None))
         contributions.append(Contribution(left_out, texts[left_out], verdict(image, pixel), *image, *pixel))
     return tuple(contributions)

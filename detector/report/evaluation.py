@@ -137,7 +137,7 @@ def _section(result: CategoryResult, anchor: str, records: Path) -> Section:
         good=len(result.images) - defective,
         defective=defective,
         comparison=_comparison(result),
-        notes=list(dict.fromkeys(note for variant in result.variants for note in variant.metrics.notes)),
+        notes=[*dict.fromkeys(note for variant in result.variants for note in variant.metrics.notes), *_draws(result)],
         strip=_strip(result, anchor),
         legend=legend([variant.name for variant in result.variants]),
         plots=list(_plots(result, anchor, records)),
@@ -148,12 +148,12 @@ def _section(result: CategoryResult, anchor: str, records: Path) -> Section:
 
 def _comparison(result: CategoryResult) -> Comparison:
     values, differences = [], []
-    for variant in result.variants:
+    for variant in result.rows:
         whole = [_cell(variant.metrics.values[name], variant.intervals[name]) for name in METRICS]
         more = [_cell(*variant.differences.get(name, (None, None)), signed=True) for name in METRICS]
         values.append(TableRow(variant.name, variant.control, whole))
         differences.append(TableRow(variant.name, variant.control, more))
-    changes = [[each.differences.get(name, (None, None)) for name in METRICS] for each in result.variants]
+    changes = [[each.differences.get(name, (None, None)) for name in METRICS] for each in result.rows]
     return _compared(values, differences, changes)
 
 
@@ -181,6 +181,17 @@ def _compared(
 def _cell(value: float | None, interval: Interval | None, *, signed: bool = False) -> Cell:
     certain = signed and is_certain(value, interval)
     return Cell(value, fraction(value, signed=signed), between(interval, signed=signed), certain)
+
+
+def _draws(result: CategoryResult) -> Iterator[str]:
+    """What rows with references are the mean of."""
+    drawn = [row for row in result.context if row.reference_draws > 1]
+    if drawn:
+        spreads = ", ".join(f"{row.name} {fraction(row.spread.get('image_auroc'))}" for row in drawn)
+        yield (
+            f"Rows with references are means over {drawn[0].reference_draws} draws of them; standard deviation of "
+            f"image AUROC between the draws: {spreads}."
+        )
 
 
 def _strip(result: CategoryResult, anchor: str) -> Markup:

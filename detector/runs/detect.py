@@ -12,12 +12,12 @@ from detector import console
 from detector.context.storage import SUFFIX, load_bank
 from detector.detect.detection import Detection, Failure, Row, with_boxes_that_count
 from detector.detect.detector import Detector
-from detector.detect.references import ReferenceScorer
+from detector.detect.references import FOREIGN_NOTE, OWN_NOTE, ReferenceScorer
 from detector.detect.results import Results, judged
 from detector.detect.together import TogetherScorer
 from detector.errors import DetectorError, cannot_write
 from detector.images.find import find_images
-from detector.images.load import bits_note, unremarkable
+from detector.images.load import bits_note
 from detector.report.map_files import MAPS, MapFiles
 from detector.runs.detect_output import about, print_results, write_results
 from detector.runs.detect_pictures import draw
@@ -165,7 +165,7 @@ def _collect(job: Job, journal: Journal | None) -> Collected:
     """Score what the journal does not hold yet; Ctrl-C keeps what is done."""
     done = {path: (line["row"], line["map"]) for path, line in journal.lines.items()} if journal else {}
     failed: list[Failure] = []
-    stopped = False
+    stopped, said = False, _Doubts(() if job.together is None else (job.together.few,))
     missing = [path for path in job.files if path not in done]
     with console.progress(job.request.category, len(missing)) as advance:
         try:
@@ -173,8 +173,7 @@ def _collect(job: Job, journal: Journal | None) -> Collected:
                 if isinstance(detection, Failure):
                     failed.append(detection)
                 else:
-                    if doubt := unremarkable(detection.image):
-                        console.warn(f"{detection.path}: {doubt}; its score means nothing")
+                    said.add(detection)
                     row, summary = detection.to_dict(), summarise(detection.map, detection.boxes)
                     if journal is not None and job.map_files is not None:
                         job.map_files.keep(detection.path, detection.map)
@@ -183,16 +182,49 @@ def _collect(job: Job, journal: Journal | None) -> Collected:
                 advance()
         except KeyboardInterrupt:
             stopped = True
-    if job.references is not None and (note := job.references.foreign_note(len(missing))):
-        console.warn(note)
+    said.rest(len(missing))
     pairs = [done[path] for path in job.files if path in done]
     return Collected([row for row, _ in pairs], [summary for _, summary in pairs], failed, stopped)
+
+
+class _Doubts:
+    """Says what to know of scores: of a photo at once, of many photos alike in one line at the end.
+
+    Args:
+        known: notes that have been said of the whole run.
+    """
+
+    def __init__(self, known: Sequence[str]) -> None:
+        self.known = known
+        self.foreign: list[str] = []
+        self.own: list[str] = []
+
+    def add(self, detection: Detection) -> None:
+        for note in detection.notes:
+            if note == FOREIGN_NOTE:
+                self.foreign.append(detection.path)
+            elif note == OWN_NOTE:
+                self.own.append(detection.path)
+            elif note not in self.known:
+                console.warn(f"{detection.path}: {note}")
+
+    def rest(self, photos: int) -> None:
+        if self.own:
+            console.warn(
+                f"{len(self.own)} of {photos} photos are references themselves ({self.own[0]}): each is compared with "
+                "the other references only"
+            )
+        if self.foreign:
+            console.warn(
+                f"{len(self.foreign)} of {photos} photos lie far from all references even where nothing is wrong "
+                f"({self.foreign[0]}): another product, camera or light; their scores mean little"
+            )
 
 
 def _scored(job: Job, files: Sequence[str]) -> Iterator[Detection | Failure]:
     """Photos by words, beside references, or among each other."""
     if job.together is not None:
-        yield from job.together.stream(files)
+        yield from job.together.stream(set(files))
         return
     for result in job.detector.stream(files, job.description, detail=job.references is not None):
         if isinstance(result, Failure) or job.references is None:

@@ -11,8 +11,8 @@ from detector.data import open_data
 from detector.data.names import read_names
 from detector.data.seen import unpack
 from detector.defaults import TableForm
-from detector.evaluate.comparison import Comparison, Evaluation, Plan, threshold_origins, thresholds, versions
-from detector.evaluate.context import REFERENCE_DRAWS, ContextPlan, measure, print_context, require_photos
+from detector.evaluate.comparison import Comparison, Evaluation, Plan, in_context, threshold_origins, thresholds
+from detector.evaluate.context import REFERENCE_DRAWS, ContextPlan, print_context, require_photos, steps
 from detector.evaluate.errors import EvaluationError
 from detector.evaluate.results import (
     compare,
@@ -77,11 +77,7 @@ def run(request: Request, form: TableForm = "table") -> int:
     )  # fmt: skip
     context = ContextPlan(request.references, request.together, request.reference_draws, request.seed)
     part, parts = plan.shard
-    if context:
-        if parts > 1 or request.tile is not None:
-            other = "--shard" if parts > 1 else "--tile"
-            raise EvaluationError(f"--references or --together with {other}", expected="one of them")
-        require_photos(context, data)
+    require_photos(context, data, request.tile)
     total = sum(len(data.select(split="test", category=name)[part - 1 :: parts]) for name in data.categories)
     if not total:
         console.warn(f"--shard {request.shard} holds no image: there are fewer than {parts} of every category")
@@ -92,13 +88,10 @@ def run(request: Request, form: TableForm = "table") -> int:
     if evaluation.waiting:
         console.warn(f"{evaluation.waiting} images are left to other shards; no results yet")
         return 1 if evaluation.failures else 0
-    document = to_document(evaluation)
     if context:
-        model = scorer.predictor.model
-        document["context"] = {
-            each.category: measure(context, data, each.category, versions(plan, each.category, model), scorer.predictor)
-            for each in evaluation.categories
-        }
+        with console.progress("comparing with other photos", steps(context, data)) as tick:
+            evaluation = in_context(plan, evaluation, scorer.predictor, context, tick)
+    document = to_document(evaluation)
     write_results(request.out, document, evaluation)
     write_contributions(request.out, evaluation)
     write_evaluation(request.out / "report.html", evaluation, request.out / "images", _facts(request), document["mean"])

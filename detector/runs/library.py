@@ -16,7 +16,8 @@ from detector.data.names import read_names
 from detector.detect.detection import Failure
 from detector.detect.detector import Detector
 from detector.errors import DetectorError
-from detector.evaluate.comparison import Comparison, Evaluation, Plan
+from detector.evaluate.comparison import Comparison, Evaluation, Plan, in_context
+from detector.evaluate.context import REFERENCE_DRAWS, ContextPlan, require_photos
 from detector.evaluate.errors import EvaluationError
 from detector.evaluate.results import to_document, to_frame
 from detector.evaluate.scorer import Scorer
@@ -93,6 +94,9 @@ def evaluate(
     leak_free: bool = False,
     draws: int = 1000,
     seed: int = 0,
+    references: Sequence[int] = (),
+    together: bool = False,
+    reference_draws: int = REFERENCE_DRAWS,
     tick: Callable[[], object] = lambda: None,
 ) -> EvaluationResult:
     """Compare description versions, and controls, on labelled photos.
@@ -108,7 +112,10 @@ def evaluate(
         contributions: whether each version is also scored with each of its descriptions left out.
         leak_free: drop texts that are the name of a kind of defect in the data.
         draws: number of bootstrap draws.
-        seed: of the bootstrap and of the random control.
+        seed: of the bootstrap, of the random control and of the draws of references.
+        references: how many good training photos to compare with as well, each number rows of its own.
+        together: whether the test photos are compared among each other as well.
+        reference_draws: how often references are drawn.
         tick: called once per photo, for progress.
 
     Raises:
@@ -124,13 +131,15 @@ def evaluate(
     samples = open_data(Path(data), _listed("categories", categories))
     described = read_names(_pairs(names), samples.categories, detector.store)
     seen = trained_on(detector.source) if detector.source else frozenset()
+    context = ContextPlan(tuple(references), together, reference_draws, seed)
     with TemporaryDirectory(prefix="filo-forge-") as folder:
         plan = Plan(
             samples, detector.store, versions, Path(folder), leak_free, draws, seed, seen, names=described
         )  # fmt: skip
         comparison = Comparison(plan, Scorer(detector.predictor, contributions))
+        require_photos(context, samples, detector.predictor.tile)
         comparison.claim()
-        return EvaluationResult(comparison.run(tick))
+        return EvaluationResult(in_context(plan, comparison.run(tick), detector.predictor, context, tick))
 
 
 def train(

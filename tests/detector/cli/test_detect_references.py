@@ -55,7 +55,9 @@ def test_the_threshold_comes_from_the_references_and_says_what_it_promises(home)
 
 def test_a_reference_is_not_compared_with_itself(home, tmp_path):
     shutil.copy(home / "good" / "good0.png", tmp_path / "again.png")
-    found, _ = document(home, photos=str(tmp_path / "again.png"))
+    found, said = document(home, photos=str(tmp_path / "again.png"))
+    assert "1 of 1 photos are references themselves" in said
+    assert found["images"][0]["note"] == "is a reference itself: compared with the others only"
     assert found["images"][0]["score"] > 0, "at distance 0 to itself it would score below the mean of good photos"
 
 

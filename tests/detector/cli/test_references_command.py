@@ -4,11 +4,13 @@ import json
 
 import pytest
 import torch
+from PIL import Image
 from typer.testing import CliRunner
 
 from detector.cli.app import app
 from detector.context.bank import BankError
 from detector.context.storage import load_bank
+from detector.report.contact_sheet import GAP, LINE, ODD, PAPER, TILE
 from detector.weights.checkpoint import save_checkpoint
 from tests.support.clip import tiny_filo
 from tests.support.pictures import plate
@@ -77,6 +79,25 @@ def test_options_reach_the_bank_and_settings_name_the_model(run, tmp_path):
     assert (bank.info.rotations, bank.info.max_patches, bank.info.preset) == (4, 40, "tiny.safetensors")
     assert sum(len(each[0]) for each in bank.tokens) == 40
     assert "does not hold its photos whole" in str(run("add", "p.refs.safetensors", "good/0.png").exception)
+
+
+def test_a_sheet_shows_every_photo_and_frames_the_odd_one(run, tmp_path):
+    plate(77, scratched=True).save(tmp_path / "good" / "planted.png")
+    run(*BUILD)
+    done = run("show", "p.refs.safetensors", "--json", "--sheet", "sheets/s.png", model=False)
+    assert json.loads(done.stdout)["references"] == 10
+    assert "sheet: sheets/s.png" in done.stderr
+    with Image.open(tmp_path / "sheets" / "s.png") as opened:
+        sheet = opened.convert("RGB")
+    assert sheet.size == (6 * (TILE + GAP) + GAP, 2 * (TILE + 2 * LINE + GAP) + GAP)
+    assert sheet.getpixel((GAP - 2, GAP + TILE // 2)) == ODD, "the oddest stands first, in red"
+    assert sheet.getpixel((2 * GAP + TILE - 2, GAP + TILE // 2)) == PAPER
+    (tmp_path / "good" / "3.png").unlink()
+    done = run("show", "p.refs.safetensors", "--sheet", "s.jpg", model=False)
+    assert "1 of 10 photos are not where they were" in " ".join(done.stderr.split())
+    assert (done.exit_code, (tmp_path / "s.jpg").read_bytes()[:3]) == (0, b"\xff\xd8\xff")
+    done = run("show", "p.refs.safetensors", "--sheet", "s.refs", model=False)
+    assert "no format of pictures has the ending '.refs'; expected .png or .jpg" in str(done.exception)
 
 
 def test_bad_photos_are_named_and_the_rest_is_done(run, tmp_path):

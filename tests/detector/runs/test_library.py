@@ -51,6 +51,28 @@ def test_the_table_is_that_of_the_command(home, detector, tmp_path):
     assert "<table" in result._repr_html_()
 
 
+def test_other_photos_give_the_rows_of_the_command(home, detector, tmp_path):
+    make_dataset(tmp_path / "data", ("gear", "plate"), good=2, bad=1, train=2)
+    result = evaluate(
+        tmp_path / "data", ["@1"], detector, contributions=False, draws=5, references=[2], together=True,
+        reference_draws=2,
+    )  # fmt: skip
+    words = ["eval", "--data", tmp_path / "data", "--descriptions", "@1", "--draws", "5", "--no-contributions",
+             "--references", "2", "--together", "--reference-draws", "2", "--descriptions-dir", home / "library",
+             "--device", "cpu", "--no-cache", "--checkpoint", home / "tiny.safetensors"]  # fmt: skip
+    words += ["--out", tmp_path / "run"]
+    assert CliRunner().invoke(app, list(map(str, words)), catch_exceptions=False).exit_code == 0
+    document = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert json.loads(json.dumps(result.to_dict())) == document
+    names = ["2 references", "@1 + 2 references", "together", "@1 + together"]
+    assert list(document["context"]["plate"]) == names
+    assert set(names) < set(document["mean"])
+    means = [document["context"][each]["2 references"]["image_auroc"] for each in ("gear", "plate")]
+    assert document["mean"]["2 references"]["image_auroc"] == pytest.approx(sum(means) / 2)
+    with pytest.raises(EvaluationError, match="--references 3: gear has 2 good training photos"):
+        evaluate(tmp_path / "data", ["@1"], detector, references=[3])
+
+
 def test_an_evaluation_says_what_failed_and_what_to_doubt(detector, tmp_path):
     data = make_dataset(tmp_path / "data", ("gear",), good=3, bad=1)
     (data / "gear" / "test" / "good" / "001.png").write_bytes(b"junk")
