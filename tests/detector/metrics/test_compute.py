@@ -214,6 +214,9 @@ def test_the_stated_error_of_one_bin_is_that_of_its_best_and_worst_order():
     assert error["pixel_ap"] == pytest.approx(1 - 1 / 4)
     assert error["pixel_f1max"] == pytest.approx(1 - 2 / 5)
     assert error["aupro"] == pytest.approx(1 / 0.3)
+    scores[0, 1] = 0.9  # a good pixel that scores higher, whatever the order within the bin
+    error = pixel_metrics_binned(count_pixels(scores, mask, 4)).error
+    assert error["pixel_ap"] == pytest.approx(1 / 2 - 1 / 4)
 
 
 def test_maps_without_a_mask_each_are_refused():

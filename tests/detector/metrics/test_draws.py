@@ -87,10 +87,22 @@ def test_scores_without_weight_in_a_draw_change_nothing(seed, low, high):
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 3)), min_size=1, max_size=4))
 def test_legacy_aupro_of_a_few_levels_is_that_of_the_pixels(levels):
     """With few levels there may be no rate below the limit, one, or two equal ones: then the metric does not exist."""
-    negatives, positives = np.array(levels, float).T[:, None]
-    scores = np.arange(len(levels)) / 4
-    ((value,),) = metrics_of_draws(Weightings(scores, negatives, positives, positives), ("aupro_legacy",))
-    heat = np.concatenate([np.repeat(scores, negatives[0].astype(int)), np.repeat(scores, positives[0].astype(int))])
-    mask = np.arange(len(heat)) >= negatives.sum()
-    expected = pixel_metrics([heat[None]], [mask[None]]).values["aupro_legacy"] if len(heat) else None
+    assert_legacy_is_that_of_pixels(np.arange(len(levels)) / 4, *np.array(levels).T)
+
+
+def test_legacy_aupro_needs_two_thresholds():
+    """Of 200 thresholds, 0.005 apart, the last two have rates of 0.2 and 0.1, and all others of 1."""
+    scores = np.array([0, 0.9875, 0.9925, 0.9975, 1])
+    assert_legacy_is_that_of_pixels(scores, np.array([0, 8, 1, 1, 0]), np.array([1, 0, 0, 0, 1]), exists=True)
+    assert_legacy_is_that_of_pixels(scores, np.array([0, 1, 8, 1, 0]), np.array([1, 0, 0, 0, 1]), exists=False)
+
+
+def assert_legacy_is_that_of_pixels(scores, negatives, positives, *, exists=None):
+    """Compare one draw with the pixels that it stands for, all defective ones in one region."""
+    weights = Weightings(scores, *(side[None].astype(float) for side in (negatives, positives, positives)))
+    ((value,),) = metrics_of_draws(weights, ("aupro_legacy",))
+    flat = np.concatenate([np.repeat(scores, negatives), np.repeat(scores, positives)])
+    mask = np.arange(len(flat)) >= negatives.sum()
+    expected = pixel_metrics([flat[None]], [mask[None]]).values["aupro_legacy"] if len(flat) else None
     assert value == pytest.approx(np.nan if expected is None else expected, nan_ok=True, abs=1e-9)
+    assert exists is None or exists == (expected is not None)
