@@ -79,7 +79,7 @@ def train(
     from detector.settings import ModelChoice, read_settings
     from detector.train.config import training_config
     from detector.train.progress import shown
-    from detector.train.session import create_fabric
+    from detector.train.session import TrainingRun, create_fabric
     from detector.train.tensorboard import FOLDER, board
 
     device = read_settings(device=device).device  # what a model learns from is typed
@@ -109,6 +109,7 @@ def train(
             for each in listeners:
                 each(report)
 
-        path = finish(build, material, recipe_config, out, resume=resume, fabric=fabric, listener=listener)
+        run = TrainingRun(build, material, recipe_config, out, resume, fabric, listener)
+        path = finish(run)
     if fabric.is_global_zero:
         typer.echo(path)

@@ -13,7 +13,7 @@ from descriptions.format.schema import Anomaly, DescriptionFile
 from descriptions.lint import lint
 from prompt_forge.generation.catalog import Product
 from prompt_forge.generation.parse import Candidate
-from prompt_forge.templating.templates import Example
+from prompt_forge.templating.template import Example
 
 MIN_LOGPROB = -0.8
 """Answers a small model is less sure of than this (mean per token) are mostly nonsense."""

@@ -22,7 +22,8 @@ from descriptions.store import Store
 from prompt_forge.errors import AuthenticationError, BudgetError, LocalModelError, ModelError
 from prompt_forge.generation.assemble import DIGEST, Asker, assemble, provenance
 from prompt_forge.generation.catalog import Product
-from prompt_forge.generation.strategies import Outcome, first_requests, propose
+from prompt_forge.generation.strategies import first_requests, propose
+from prompt_forge.generation.tally import Outcome
 
 __all__ = ["Asker", "Result", "Run", "latest"]
 

@@ -15,7 +15,8 @@ from prompt_forge.llm.address import trimmed
 from prompt_forge.llm.budget import estimate
 from prompt_forge.llm.open import Resources, create_model, resources
 from prompt_forge.llm.settings import EMBEDDED, REPLAY, ModelSettings
-from prompt_forge.templating.templates import Template, Templates
+from prompt_forge.templating.template import Template
+from prompt_forge.templating.templates import Templates
 from prompt_forge.usage import Usage
 
 _BY_STRATEGY = {"structured": "structured", "family": "family-fewshot"}
