@@ -6,16 +6,16 @@ from typing import Annotated
 
 import typer
 
-from detector.cli.options import CategoriesOption, DescriptionsDirOption, DescriptionsOption, NamesOption
+from detector.cli import options
 
 
 def boxes(
     root: Annotated[Path, typer.Argument(help="Data set with masks.")],
     to: Annotated[Path, typer.Option("--to", help="JSON file to write, outside the data set.")],
-    category: CategoriesOption = None,
-    descriptions: DescriptionsOption = None,
-    descriptions_dir: DescriptionsDirOption = None,
-    names: NamesOption = None,
+    category: options.Categories = None,
+    descriptions: options.Descriptions = None,
+    descriptions_dir: options.DescriptionsDir = None,
+    names: options.Names = None,
 ) -> None:
     """Write boxes around masked defects, with the phrases of the descriptions, in COCO format.
 

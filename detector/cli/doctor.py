@@ -4,11 +4,11 @@ from typing import Annotated, Literal
 
 import typer
 
-from detector.cli.options import DescriptionsDirOption
+from detector.cli import options
 
 
 def doctor(
-    descriptions_dir: DescriptionsDirOption = None,
+    descriptions_dir: options.DescriptionsDir = None,
     form: Annotated[Literal["table", "json"], typer.Option("--format", help="What goes to stdout.")] = "table",
 ) -> None:
     """Say what is installed, which weights are where, what works now, and what to type for the rest.

@@ -9,19 +9,7 @@ import typer
 
 from descriptions.common.extras import require
 from detector import defaults
-from detector.cli.options import (
-    DATA_PANEL,
-    BitsOption,
-    CategoriesOption,
-    CheckpointOption,
-    DescriptionsDirOption,
-    DescriptionsOption,
-    DeviceOption,
-    MaxPixelsOption,
-    NamesOption,
-    PresetOption,
-    PretrainedOption,
-)
+from detector.cli import options
 
 if TYPE_CHECKING:
     from detector.model.filo import FiLo
@@ -37,32 +25,33 @@ class Part(StrEnum):
 
 
 def train(
-    data: Annotated[Path, typer.Option(help="Annotated data set, in any layout.", rich_help_panel=DATA_PANEL)],
+    data: Annotated[Path, typer.Option(help="Annotated data set, in any layout.", rich_help_panel=options.DATA_PANEL)],
     split: Annotated[
         Part,
         typer.Option(
-            help="Images to train on; in the MVTec layout the defects are in `test`.", rich_help_panel=DATA_PANEL
+            help="Images to train on; in the MVTec layout the defects are in `test`.",
+            rich_help_panel=options.DATA_PANEL,
         ),
     ],
     out: Annotated[Path, typer.Option(help="Receives checkpoints, metrics and run.json.")],
-    category: CategoriesOption = None,
-    descriptions: DescriptionsOption = None,
-    descriptions_dir: DescriptionsDirOption = None,
-    names: NamesOption = None,
+    category: options.Categories = None,
+    descriptions: options.Descriptions = None,
+    descriptions_dir: options.DescriptionsDir = None,
+    names: options.Names = None,
     eval_data: Annotated[
         Path | None,
-        typer.Option(help="What it will be judged on, and must not see.", rich_help_panel=DATA_PANEL),
+        typer.Option(help="What it will be judged on, and must not see.", rich_help_panel=options.DATA_PANEL),
     ] = None,
-    bits: BitsOption = None,
-    max_pixels: MaxPixelsOption = None,
-    preset: PresetOption = None,
-    checkpoint: CheckpointOption = None,
-    pretrained: PretrainedOption = None,
+    bits: options.Bits = None,
+    max_pixels: options.MaxPixels = None,
+    preset: options.Preset = None,
+    checkpoint: options.Checkpoint = None,
+    pretrained: options.Pretrained = None,
     recipe: Annotated[str, typer.Option(help="filo, or filo-released.")] = "filo",
     config: Annotated[Path | None, typer.Option(help="TOML with changes to the recipe.")] = None,
     change: Annotated[list[str] | None, typer.Option("--set", help="One change, as batch_size=4.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
-    device: DeviceOption = None,
+    device: options.Device = None,
     devices: Annotated[int, typer.Option(help="Processes, one a device.", min=1)] = 1,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write events to OUT/tensorboard.")] = False,
 ) -> None:

@@ -52,8 +52,7 @@ class Detector:
         options: of `Predictor`: how to score, on which device, and how images are read.
 
     Raises:
-        DeviceError: a device or precision that is not here.
-        GroundingWeightsError: `grounding-dino` without a localizer.
+        DetectorError: see `Predictor`.
     """
 
     def __init__(
