@@ -139,8 +139,8 @@ class Filter:
             return "says too little"
         if _JUNK.search(text):
             return "broken grammar"
-        if found := set(content) & self.foreign - self._own_words():
-            return f"copied from an example: {min(found)}"
+        if foreign := set(content) & self.foreign - self._own_words():
+            return f"copied from an example: {min(foreign)}"
         if candidate.family in self.own:
             if not _alike(content, words(candidate.family)):
                 return f"not about {candidate.family}"

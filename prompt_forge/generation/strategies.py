@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from descriptions.common.errors import SettingsError
 from descriptions.common.words import words
+from prompt_forge import defaults
 from prompt_forge.errors import IncompleteError, OfflineError, RecordingError, RejectedAnswerError
 from prompt_forge.generation.catalog import DEFAULT_FAMILIES, Product
 from prompt_forge.generation.filter import Filter, copied_example
@@ -48,11 +49,11 @@ class Recipe(BaseModel):
 
     template: Template
     """The words of the question, and through its `answer` the strategy."""
-    count: Annotated[int, Field(ge=1, le=100)] = 12
+    count: Annotated[int, Field(ge=1, le=100)] = defaults.COUNT
     """Entries wanted."""
-    temperature: float = 0.0
+    temperature: float = defaults.TEMPERATURE
     """Of the first draw."""
-    seed: int = 0
+    seed: int = defaults.SEED
     """Of the first draw; resamples count up from it."""
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     """Longest answer; None suits the count, or one phrase."""
