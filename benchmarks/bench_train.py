@@ -149,7 +149,7 @@ def unseen(name: str, options: argparse.Namespace) -> dict[str, Any]:
         "clip": fingerprint(untrained, ("clip.",))[:16],
         "seconds": time.process_time() - began,
         "loss_first_last": losses(out),
-        "unseen": compare(untrained, result.model, list(judged.samples), next(iter(judged.descriptions.values()))),
+        "unseen": compare(untrained, result.model, list(judged.samples), next(iter(judged.files.values()))),
         "run": summary(learnt, config),
     }
 

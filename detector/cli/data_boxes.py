@@ -40,7 +40,7 @@ def boxes(
         store=Store.open(descriptions_dir),
         names=names or (),
     )
-    document = coco(material.samples, material.descriptions)
+    document = coco(material.samples, material.files)
     try:
         atomic_write(to, (json.dumps(document, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace"))
     except OSError as error:

@@ -1,6 +1,7 @@
 """`detector train`: full FiLo training in two stages, resumable at any step."""
 
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -67,9 +68,8 @@ def train(
     from detector.runs.train import create_starting_model, finish
     from detector.settings import ModelChoice, read_settings
     from detector.train.config import training_config
-    from detector.train.progress import shown
     from detector.train.session import TrainingRun, create_fabric
-    from detector.train.tensorboard import FOLDER, board
+    from detector.train.tensorboard import FOLDER
 
     device = read_settings(device=device).device  # what a model learns from is typed
     model = ModelChoice(preset=preset, checkpoint=checkpoint, pretrained=pretrained)
@@ -88,17 +88,26 @@ def train(
     def build() -> "FiLo":
         return create_starting_model(model, recipe_config.variant)
 
+    fabric = create_fabric(recipe_config, device, devices)
+    with _listening(out / FOLDER if tensorboard else None) as listener:
+        path = finish(TrainingRun(build, material, recipe_config, out, resume, fabric, listener))
+    if fabric.is_global_zero:
+        typer.echo(path)
+
+
+@contextmanager
+def _listening(events: Path | None) -> Iterator["Callable[[Report], None]"]:
+    """Whoever is told about every step: the screen, and TensorBoard where it has a folder."""
+    from detector.train.progress import shown
+    from detector.train.tensorboard import board
+
     with ExitStack() as open_now:
         listeners = [open_now.enter_context(shown())]
-        if tensorboard:
-            listeners.append(open_now.enter_context(board(out / FOLDER)))
-        fabric = create_fabric(recipe_config, device, devices)
+        if events is not None:
+            listeners.append(open_now.enter_context(board(events)))
 
         def listener(report: "Report") -> None:
             for each in listeners:
                 each(report)
 
-        run = TrainingRun(build, material, recipe_config, out, resume, fabric, listener)
-        path = finish(run)
-    if fabric.is_global_zero:
-        typer.echo(path)
+        yield listener

@@ -255,7 +255,7 @@ def _words(description: DescriptionFile) -> str:
 
 
 def _detection(path: str, image: Image.Image, prediction: Prediction, threshold: Threshold | None) -> Detection:
-    reasons = prediction.region, prediction.boxes, prediction.descriptions
+    reasons = prediction.region, prediction.boxes, prediction.matches
     phrases = None if prediction.phrases is None else prediction.phrases.numpy()
     return Detection(path, image, prediction.score, prediction.anomaly_map.numpy(), *reasons, threshold, phrases)
 

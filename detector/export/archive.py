@@ -157,8 +157,8 @@ def _difference(graph: GraphModel, prompts: PromptSet, run: Run, pictures: Seque
     predictor = Predictor(graph.model, graph.settings, device="cpu", precision="fp32")
     expected = [one for (one,) in predictor.predict(pictures, [Ask(prompts)])]
     score, anomaly_map, similarity, _ = run(np.stack([np.asarray(picture) for picture in pictures]))
-    by_id = [{each.id: each.similarity for each in one.descriptions} for one in expected]
-    near = np.array([[values[entry.id] for entry in prompts.descriptions] for values in by_id])
+    by_id = [{each.id: each.similarity for each in one.matches} for one in expected]
+    near = np.array([[values[entry.id] for entry in prompts.anomalies] for values in by_id])
     pairs = (
         (score, np.array([one.score for one in expected])),
         (anomaly_map, np.stack([one.anomaly_map.numpy() for one in expected])),

@@ -122,7 +122,7 @@ def create_source(model: FiLo, material: Material, config: TrainConfig, device: 
     """Batches of `material` for `model`; features are kept where pictures never change."""
     split = held_out([(s.category, s.defective) for s in material.samples], config.validation_fraction, config.seed)
     tokens = model.config.context_tokens
-    prompts = {name: create_prompts(file, context_tokens=tokens) for name, file in material.descriptions.items()}
+    prompts = {name: create_prompts(file, context_tokens=tokens) for name, file in material.files.items()}
     memo = None if config.augments else FeatureMemo(model.encode_image)
     return FiLoSource(
         material.samples, split, prompts, config, model.config, memo=memo, device=device, reading=material.reading
@@ -164,7 +164,7 @@ def summary(material: Material, config: TrainConfig) -> dict[str, Any]:
     counts["defective"] = len(material.samples) - counts["good"]
     return {
         "split": material.split,
-        "categories": sorted(material.descriptions),
+        "categories": sorted(material.files),
         "images": counts,
         "descriptions": material.hashes,
         "config": config.model_dump(mode="json"),

@@ -101,9 +101,8 @@ def lint(
         if findings:
             print_table(columns, [[finding[column] for column in columns] for finding in findings])
         mendable = sum(finding["fixable"] for finding in findings)
-        print_line(
-            f"{errors} errors, {len(findings) - errors} warnings" + (f"; --fix mends {mendable}" * bool(mendable))
-        )
+        fixes = f"; --fix mends {mendable}" if mendable else ""
+        print_line(f"{errors} errors, {len(findings) - errors} warnings{fixes}")
     if errors or (strict and findings):
         raise typer.Exit(1)
 

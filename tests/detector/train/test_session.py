@@ -153,7 +153,7 @@ def test_zero_shot_protocol_is_kept_unless_asked_for_by_name(data, store):
     with pytest.raises(ProtocolError, match="gear_wheel would be trained on and evaluated"):
         gather(data, "test", store=store, eval_data=data / "Gear wheel")
     disjoint = gather(data, "test", categories=["cloth"], store=store, eval_data=data / "Gear wheel")
-    assert list(disjoint.descriptions) == ["cloth"]
+    assert list(disjoint.files) == ["cloth"]
     require_unseen(["cloth"], ["cloth"], named=["cloth"])
 
 
