@@ -66,10 +66,10 @@ def show(file: File, as_json: options.AsJson = False) -> None:
         console.print_json(_about(bank) | {"photos": _rows(bank)})
         return
     _say(bank)
-    shown = console.table("", "!photo", ">score against the others", "content")
+    table = console.table("", "!photo", ">score against the others", "content")
     for row in _rows(bank):
-        shown.add_row(console.safe(row["name"]), f"{row['score']:.1f}", row["content"][:12])
-    console.stdout().print(shown)
+        table.add_row(console.safe(row["name"]), f"{row['score']:.1f}", row["content"][:12])
+    console.stdout().print(table)
 
 
 @app.command()

@@ -204,7 +204,7 @@ def describe_export(
     text = "read for every picture" if isinstance(graph.text, ReadingText) else "the same for every picture"
     if reference is not None and not has_fixed_text(graph.model):
         text = f"frozen at that of {reference.name}: scores of other pictures differ from detect's"
-    said: dict[str, Any] = {
+    about: dict[str, Any] = {
         "made_by": f"filo-forge {importlib.metadata.version('filo-forge')}",
         "category": description.category,
         "object_name": description.object_name,
@@ -224,8 +224,8 @@ def describe_export(
         "licence": _OTHER_LICENCE if checkpoint else _LICENCES.get(model_name or DEFAULT, _OTHER_LICENCE),
     }
     if threshold is not None:
-        said["threshold"] = threshold
-    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in said.items()}
+        about["threshold"] = threshold
+    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in about.items()}
 
 
 def _program(graph: GraphModel) -> Any:

@@ -130,7 +130,7 @@ class Run:
 
     def _present(self, product: Product) -> DescriptionFile | None:
         """The newest version that answers the same questions, or None."""
-        asked = {
+        digests = {
             request.digest[:DIGEST]
             for model, recipe in self._askers
             for request in first_requests(model.model, recipe, product)
@@ -138,7 +138,7 @@ class Run:
         for number in reversed(self._store.versions(product.category)):
             existing = self._store.load(f"{product.category}@{number}")
             origin = existing.provenance
-            if origin and asked <= set(origin.requests) and _origin(origin) == _origin(provenance(self._askers)):
+            if origin and digests <= set(origin.requests) and _origin(origin) == _origin(provenance(self._askers)):
                 return existing
         return None
 

@@ -117,9 +117,9 @@ def propose(model: LanguageModel, recipe: Recipe, product: Product, tick: Tick) 
     outcome = strategy(model, recipe, product, tick)
     if not outcome.candidates:
         reasons = tuple(f"{text}: {reason}" if text else reason for text, reason in outcome.rejected)
-        shown = list(dict.fromkeys(reasons))
-        why = "; ".join(shown[:_REASONS]) or "empty answer"
-        why += f"; and {len(shown) - _REASONS} more" if len(shown) > _REASONS else ""
+        distinct = list(dict.fromkeys(reasons))
+        why = "; ".join(distinct[:_REASONS]) or "empty answer"
+        why += f"; and {len(distinct) - _REASONS} more" if len(distinct) > _REASONS else ""
         problem = f"{model.model} said nothing usable about {product.object_name} ({why})"
         raise RejectedAnswerError(problem, hint="try another --model, --template or --seed", problems=reasons)
     return outcome
@@ -225,5 +225,7 @@ def _worth(template: Template, question: Ask, candidate: Candidate) -> tuple[int
 
 def _foreign(template: Template, product: Product) -> frozenset[str]:
     """Nouns of the examples: their products and parts, less the neutral ones that any product has."""
-    shown = " ".join(f"{one.object_name} {one.part or ''}" for one in template.examples)
-    return frozenset(words(shown)) - {"surface", "edge", "rim", "seam", "face"} - set(words(product.object_name))
+    example_words = " ".join(f"{one.object_name} {one.part or ''}" for one in template.examples)
+    return (
+        frozenset(words(example_words)) - {"surface", "edge", "rim", "seam", "face"} - set(words(product.object_name))
+    )

@@ -146,8 +146,13 @@ class Template:
         cut = rotate % len(examples)
         turns: list[Message] = []
         for family, example in examples[cut:] + examples[:cut]:
-            asked = {**variables, "family": family, "object_name": example.object_name, "part": example.part}
-            turns.append(Message(role="user", content=self.turn("user", asked)))
+            example_variables = {
+                **variables,
+                "family": family,
+                "object_name": example.object_name,
+                "part": example.part,
+            }
+            turns.append(Message(role="user", content=self.turn("user", example_variables)))
             turns.append(Message(role="assistant", content=example.text))
         *system, question = self.messages(variables)
         return (*system, *turns, question)
