@@ -37,7 +37,7 @@ from detector.scoring.maps import mean_map
 from detector.scoring.prompts import create_prompts
 from detector.train.config import TrainConfig
 from detector.train.log import Report
-from detector.train.session import summary, train
+from detector.train.session import TrainingRun, summary, train
 from detector.weights.factory import create_model
 from detector.weights.registry import load_preset
 from tools.docs.library_scores import SETS
@@ -142,13 +142,14 @@ def unseen(name: str, options: argparse.Namespace) -> dict[str, Any]:
     judged = material(options.data, [name], options.judged)
     torch.manual_seed(config.seed)
     untrained, began, out = fresh(options.preset), time.process_time(), options.out / name
-    result = train(lambda: fresh(options.preset), learnt, config, out, resume=options.resume, listener=teller(began))
+    run = TrainingRun(lambda: fresh(options.preset), learnt, config, out, options.resume, listener=teller(began))
+    result = train(run)
     return {
         "preset": options.preset,
         "clip": fingerprint(untrained, ("clip.",))[:16],
         "seconds": time.process_time() - began,
         "loss_first_last": losses(out),
-        "unseen": compare(untrained, result.model, list(judged.samples), next(iter(judged.descriptions.values()))),
+        "unseen": compare(untrained, result.model, list(judged.samples), next(iter(judged.files.values()))),
         "run": summary(learnt, config),
     }
 

@@ -58,9 +58,9 @@ class Photos:
     def figures(self, scores: Sequence[float], maps: Sequence[NDArray[np.floating]]) -> list[float]:
         """Image AUROC, pixel AUROC, pixel AP."""
         side = round(len(maps[0]) ** 0.5)
-        heat = [on_picture(each, (side, side), (SIDE, SIDE)) for each in maps]
-        low, high = min(each.min() for each in heat), max(each.max() for each in heat)
-        pixel = pixel_metrics([(each - low) / (high - low) for each in heat], self.masks).values
+        anomaly_maps = [on_picture(each, (side, side), (SIDE, SIDE)) for each in maps]
+        low, high = min(each.min() for each in anomaly_maps), max(each.max() for each in anomaly_maps)
+        pixel = pixel_metrics([(each - low) / (high - low) for each in anomaly_maps], self.masks).values
         image = image_metrics(np.array(scores), self.labels).values["image_auroc"]
         return [float(value or 0) for value in (image, pixel["pixel_auroc"], pixel["pixel_ap"])]
 

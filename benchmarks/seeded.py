@@ -8,7 +8,7 @@ import torch
 from descriptions.format.schema import ABNORMAL_STATES, NORMAL_STATES
 from detector.model.config import ModelConfig, Variant
 from detector.model.filo import FiLo
-from detector.scoring.prompts import Description, PromptSet, prompt_set
+from detector.scoring.prompts import AnomalyText, PromptSet, prompt_set
 from detector.weights.factory import create_model
 
 PARTS = ("rim", "cap", "hub", "edge", "side")
@@ -17,7 +17,7 @@ DEFECTS = [f"{kind} the {part}" for kind in ("deep scratch on", "missing piece o
 
 def prompts() -> PromptSet:
     """7 normal states, and 15 abnormal ones for each of nine regions: 142 prompts."""
-    entries = [Description(f"d{number}", text) for number, text in enumerate(DEFECTS)]
+    entries = [AnomalyText(f"d{number}", text) for number, text in enumerate(DEFECTS)]
     return prompt_set("metal nut", NORMAL_STATES, entries, ABNORMAL_STATES)
 
 

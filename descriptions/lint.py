@@ -178,8 +178,8 @@ def _names_category(description: DescriptionFile, _: Context) -> Iterator[Proble
     names = {description.object_name.lower(), description.category.replace("_", " ")}
     pattern = re.compile("|".join(rf"\b{re.escape(name)}s?\b" for name in sorted(names)))
     for entry in _enabled(description):
-        if found := pattern.search(entry.text.lower()):
-            yield Problem(entry.id, f"repeats {found[0]!r}, which the template says already")
+        if repeated := pattern.search(entry.text.lower()):
+            yield Problem(entry.id, f"repeats {repeated[0]!r}, which the template says already")
 
 
 def _names_position(description: DescriptionFile, _: Context) -> Iterator[Problem]:

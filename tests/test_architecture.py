@@ -117,6 +117,7 @@ def test_the_walk_of_a_training_step(tmp_path: Path) -> None:
     from detector.data.material import gather
     from detector.runs.train import finish
     from detector.train.config import TrainConfig
+    from detector.train.session import TrainingRun
 
     entry = Anomaly(id="hole", text="dark round hole")
     store = Store(tmp_path / "library")
@@ -124,7 +125,7 @@ def test_the_walk_of_a_training_step(tmp_path: Path) -> None:
     material = gather(make_dataset(tmp_path / "data", ("gear",), good=4, bad=4), "test", store=store)
     config = TrainConfig(main_epochs=1, adapter_epochs=0, batch_size=2)
     with called() as names:
-        finish(tiny_filo, material, config, tmp_path / "run")
+        finish(TrainingRun(tiny_filo, material, config, tmp_path / "run"))
     in_order("A training step", names)
 
 

@@ -80,8 +80,8 @@ def wanted(message: str) -> str:
     """What was expected, out of pydantic's words: `Input should be a valid integer, unable to ...` is that integer."""
     if "valid path" in message:
         return "a path"
-    said = re.split(r", unable to|, got | after validation", message)[0]
-    return re.sub(r"^Input should be |^Tuple should have ", "", said)
+    expectation = re.split(r", unable to|, got | after validation", message)[0]
+    return re.sub(r"^Input should be |^Tuple should have ", "", expectation)
 
 
 def nearest(name: str, known: list[str]) -> str:

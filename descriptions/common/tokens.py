@@ -84,10 +84,14 @@ def readable_tokens(weights: Path) -> frozenset[int] | None:
             if ROWS in file.keys():  # noqa: SIM118 - not a dictionary
                 *present, _ = file.get_tensor(ROWS).tolist()
                 return frozenset(present)
-            said = json.loads((file.metadata() or {}).get("filo-forge", "{}"))
+            metadata = json.loads((file.metadata() or {}).get("filo-forge", "{}"))
     except (OSError, ValueError, SafetensorError) as error:
         raise InvalidFileError(f"{weights}: {error}", expected="a .safetensors file") from error
-    around = preset_weights(str(said.get("config", {}).get("backbone"))) if said.get("contents") == "trained" else None
+    around = (
+        preset_weights(str(metadata.get("config", {}).get("backbone")))
+        if metadata.get("contents") == "trained"
+        else None
+    )
     return readable_tokens(around) if around else None
 
 

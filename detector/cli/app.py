@@ -5,9 +5,19 @@ from typing import NoReturn
 import typer
 
 from descriptions.common.terminal import create_app, run
-from detector.cli import data, data_boxes, data_fetch, detect, doctor, export, import_checkpoint, references, train
+from detector.cli import (
+    data,
+    data_boxes,
+    data_fetch,
+    detect,
+    doctor,
+    export,
+    import_checkpoint,
+    options,
+    references,
+    train,
+)
 from detector.cli import eval as eval_command
-from detector.cli.options import SettingsCommand
 
 app: typer.Typer = create_app(
     typer,
@@ -15,15 +25,15 @@ app: typer.Typer = create_app(
     example="detector detect photos/ --category capsule",
     summary="Find defects on products never seen before, guided by description files.",
 )
-app.command(cls=SettingsCommand)(detect.detect)
+app.command(cls=options.SettingsCommand)(detect.detect)
 app.command()(doctor.doctor)
-app.command(cls=SettingsCommand)(export.export)
+app.command(cls=options.SettingsCommand)(export.export)
 app.add_typer(data.app, name="data")
 app.add_typer(references.app, name="references")
-app.command("eval", cls=SettingsCommand)(eval_command.evaluate)
+app.command("eval", cls=options.SettingsCommand)(eval_command.evaluate)
 data.app.command()(data_boxes.boxes)
 data.app.command()(data_fetch.fetch)
-app.command(cls=SettingsCommand)(train.train)
+app.command(cls=options.SettingsCommand)(train.train)
 app.command("import-checkpoint")(import_checkpoint.import_checkpoint)
 
 

@@ -6,20 +6,20 @@ from typing import Annotated, Any
 
 import typer
 
-from detector.cli.options import AsJson, BitsOption, CategoriesOption, MaxPixelsOption, SettingsCommand
+from detector.cli import options
 
 app = typer.Typer(no_args_is_help=True, help="Check, summarise or convert a data set; nothing is written into it.")
 
 Root = Annotated[Path, typer.Argument(help="Data set, one category of it, or a manifest.")]
 
 
-@app.command(cls=SettingsCommand)
+@app.command(cls=options.SettingsCommand)
 def check(
     root: Root,
-    category: CategoriesOption = None,
-    as_json: AsJson = False,
-    bits: BitsOption = None,
-    max_pixels: MaxPixelsOption = None,
+    category: options.Categories = None,
+    as_json: options.AsJson = False,
+    bits: options.Bits = None,
+    max_pixels: options.MaxPixels = None,
 ) -> None:
     """Open every file and name each bad one. Exit code 1 when anything would spoil a run."""
     from detector.console import encodable
@@ -44,7 +44,7 @@ def check(
 
 
 @app.command()
-def summary(root: Root, category: CategoriesOption = None, as_json: AsJson = False) -> None:
+def summary(root: Root, category: options.Categories = None, as_json: options.AsJson = False) -> None:
     """Count images, defects and masks by category."""
     from detector.data import open_data
 

@@ -6,16 +6,16 @@ from typing import Annotated
 
 import typer
 
-from detector.cli.options import CategoriesOption, DescriptionsDirOption, DescriptionsOption, NamesOption
+from detector.cli import options
 
 
 def boxes(
     root: Annotated[Path, typer.Argument(help="Data set with masks.")],
     to: Annotated[Path, typer.Option("--to", help="JSON file to write, outside the data set.")],
-    category: CategoriesOption = None,
-    descriptions: DescriptionsOption = None,
-    descriptions_dir: DescriptionsDirOption = None,
-    names: NamesOption = None,
+    category: options.Categories = None,
+    descriptions: options.Descriptions = None,
+    descriptions_dir: options.DescriptionsDir = None,
+    names: options.Names = None,
 ) -> None:
     """Write boxes around masked defects, with the phrases of the descriptions, in COCO format.
 
@@ -40,7 +40,7 @@ def boxes(
         store=Store.open(descriptions_dir),
         names=names or (),
     )
-    document = coco(material.samples, material.descriptions)
+    document = coco(material.samples, material.files)
     try:
         atomic_write(to, (json.dumps(document, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace"))
     except OSError as error:

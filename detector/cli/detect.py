@@ -5,27 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from detector.cli.options import (
-    BatchSizeOption,
-    BitsOption,
-    CheckpointOption,
-    DescriptionsDirOption,
-    DeviceOption,
-    DinoTextOption,
-    DinoWeightsOption,
-    FormOption,
-    GateOption,
-    LocalizerOption,
-    MaxPixelsOption,
-    MaxSizeOption,
-    PhotosArgument,
-    PrecisionOption,
-    PresetOption,
-    PretrainedOption,
-    RefOption,
-    TileOption,
-    WorkersOption,
-)
+from detector.cli import options
 
 _EXAMPLE = """Find defects in photos.
 
@@ -38,16 +18,16 @@ threshold comes from good photos alone. With --fail-on anomalous the exit code i
 
 
 def detect(
-    paths: PhotosArgument,
-    category: RefOption,
-    descriptions_dir: DescriptionsDirOption = None,
-    preset: PresetOption = None,
-    checkpoint: CheckpointOption = None,
-    pretrained: PretrainedOption = None,
-    localizer: LocalizerOption = None,
-    dino_weights: DinoWeightsOption = None,
-    dino_text: DinoTextOption = None,
-    gate: GateOption = None,
+    paths: options.Photos,
+    category: options.Ref,
+    descriptions_dir: options.DescriptionsDir = None,
+    preset: options.Preset = None,
+    checkpoint: options.Checkpoint = None,
+    pretrained: options.Pretrained = None,
+    localizer: options.Localizer = None,
+    dino_weights: options.DinoWeights = None,
+    dino_text: options.DinoText = None,
+    gate: options.Gate = None,
     threshold: Annotated[
         str | None,
         typer.Option(help="Score from which an image is anomalous: a number, from-eval:RUN, or auto (a guess)."),
@@ -72,15 +52,15 @@ def detect(
     maps: Annotated[
         Literal["npy", "tiff"] | None, typer.Option(help="Also save raw maps: float16 .npy, or 16-bit .tiff.")
     ] = None,
-    form: FormOption = "table",
-    tile: TileOption = None,
-    max_size: MaxSizeOption = None,
-    bits: BitsOption = None,
-    max_pixels: MaxPixelsOption = None,
-    device: DeviceOption = None,
-    precision: PrecisionOption = None,
-    batch_size: BatchSizeOption = None,
-    workers: WorkersOption = None,
+    form: options.Form = "table",
+    tile: options.Tile = None,
+    max_size: options.MaxSize = None,
+    bits: options.Bits = None,
+    max_pixels: options.MaxPixels = None,
+    device: options.Device = None,
+    precision: options.Precision = None,
+    batch_size: options.BatchSize = None,
+    workers: options.Workers = None,
     resume: Annotated[bool, typer.Option(help="Go on where a stopped run with the same --out ended.")] = False,
 ) -> None:
     """See `_EXAMPLE`, which is what --help shows."""

@@ -4,11 +4,11 @@ from typing import Annotated, Literal
 
 import typer
 
-from detector.cli.options import DescriptionsDirOption
+from detector.cli import options
 
 
 def doctor(
-    descriptions_dir: DescriptionsDirOption = None,
+    descriptions_dir: options.DescriptionsDir = None,
     form: Annotated[Literal["table", "json"], typer.Option("--format", help="What goes to stdout.")] = "table",
 ) -> None:
     """Say what is installed, which weights are where, what works now, and what to type for the rest.
@@ -25,10 +25,10 @@ def doctor(
         console.print_json({"checks": [each._asdict() for each in lines]})
     else:
         marks = {"ok": "[green]ok[/]", "missing": "[red]missing[/]", "optional": "[yellow]optional[/]"}
-        shown = console.table("", "what", "state", "found", "to type")
+        table = console.table("", "what", "state", "found", "to type")
         for each in lines:
-            shown.add_row(
+            table.add_row(
                 console.safe(each.subject), marks[each.state], console.safe(each.found), console.safe(each.hint)
             )
-        console.stdout().print(shown)
+        console.stdout().print(table)
     raise typer.Exit(1 if any(each.state == "missing" for each in lines) else 0)

@@ -5,26 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from detector.cli.options import (
-    DATA_PANEL,
-    BitsOption,
-    CategoriesOption,
-    CheckpointOption,
-    DescriptionsDirOption,
-    DeviceOption,
-    DinoTextOption,
-    DinoWeightsOption,
-    FormOption,
-    GateOption,
-    LocalizerOption,
-    MaxPixelsOption,
-    MaxSizeOption,
-    NamesOption,
-    PrecisionOption,
-    PresetOption,
-    PretrainedOption,
-    TileOption,
-)
+from detector.cli import options
 
 _HELP = """Compare description versions on a data set, with error bars.
 
@@ -39,24 +20,26 @@ shares the work between processes that write into one --out. `--compare RUN RUN`
 
 def evaluate(
     data: Annotated[
-        Path | None, typer.Option(help="Data set, or manifest.", show_default=False, rich_help_panel=DATA_PANEL)
+        Path | None, typer.Option(help="Data set, or manifest.", show_default=False, rich_help_panel=options.DATA_PANEL)
     ] = None,
-    category: CategoriesOption = None,
+    category: options.Categories = None,
     descriptions: Annotated[
         list[str] | None,
-        typer.Option(help="capsule@2, or @reviewed for every category; may be repeated.", rich_help_panel=DATA_PANEL),
+        typer.Option(
+            help="capsule@2, or @reviewed for every category; may be repeated.", rich_help_panel=options.DATA_PANEL
+        ),
     ] = None,
     more: Annotated[list[str] | None, typer.Argument(metavar="[REF]...", help="More versions.")] = None,
-    descriptions_dir: DescriptionsDirOption = None,
-    names: NamesOption = None,
-    preset: PresetOption = None,
-    checkpoint: CheckpointOption = None,
-    pretrained: PretrainedOption = None,
-    localizer: LocalizerOption = None,
-    dino_weights: DinoWeightsOption = None,
-    dino_text: DinoTextOption = None,
+    descriptions_dir: options.DescriptionsDir = None,
+    names: options.Names = None,
+    preset: options.Preset = None,
+    checkpoint: options.Checkpoint = None,
+    pretrained: options.Pretrained = None,
+    localizer: options.Localizer = None,
+    gate: options.Gate = None,
+    dino_weights: options.DinoWeights = None,
+    dino_text: options.DinoText = None,
     position: Annotated[bool, typer.Option(help="Name the found region in the text.")] = True,
-    gate: GateOption = None,
     adapter: Annotated[bool, typer.Option(help="Send the image feature through the adapter.")] = True,
     decoders: Annotated[Literal["all", "linear", "conv"], typer.Option(help="Maps that take part.")] = "all",
     contributions: Annotated[bool, typer.Option(help="Leave out each description in turn.")] = True,
@@ -76,13 +59,13 @@ def evaluate(
     cache: Annotated[bool, typer.Option(help="Keep image features on disk.")] = True,
     cache_dir: Annotated[Path | None, typer.Option(help="Where; the user's cache folder by default.")] = None,
     cache_gb: Annotated[float | None, typer.Option(min=0, help="How many GB of them.")] = None,
-    tile: TileOption = None,
-    max_size: MaxSizeOption = None,
-    bits: BitsOption = None,
-    max_pixels: MaxPixelsOption = None,
-    device: DeviceOption = None,
-    precision: PrecisionOption = None,
-    form: FormOption = "table",
+    device: options.Device = None,
+    precision: options.Precision = None,
+    tile: options.Tile = None,
+    max_size: options.MaxSize = None,
+    bits: options.Bits = None,
+    max_pixels: options.MaxPixels = None,
+    form: options.Form = "table",
     compare: Annotated[
         tuple[Path, Path] | None, typer.Option(help="Two finished runs, instead of an evaluation.", show_default=False)
     ] = None,

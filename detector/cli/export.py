@@ -5,27 +5,20 @@ from typing import Annotated, Literal
 
 import typer
 
-from detector.cli.options import (
-    CheckpointOption,
-    DescriptionsDirOption,
-    LocalizerOption,
-    PresetOption,
-    PretrainedOption,
-    RefOption,
-)
+from detector.cli import options
 
 
 def export(
     out: Annotated[Path, typer.Argument(help="File to write: .onnx or .pt2.", show_default=False)],
-    category: RefOption,
+    category: options.Ref,
     reference: Annotated[
         Path | None, typer.Option(help="A good image whose text is frozen in, instead of the text tower.")
     ] = None,
-    descriptions_dir: DescriptionsDirOption = None,
-    preset: PresetOption = None,
-    checkpoint: CheckpointOption = None,
-    pretrained: PretrainedOption = None,
-    localizer: LocalizerOption = None,
+    descriptions_dir: options.DescriptionsDir = None,
+    preset: options.Preset = None,
+    checkpoint: options.Checkpoint = None,
+    pretrained: options.Pretrained = None,
+    localizer: options.Localizer = None,
     threshold: Annotated[
         str | None, typer.Option(help="Kept in the file: a number, or from-eval:RUN.", show_default=False)
     ] = None,

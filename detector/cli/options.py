@@ -40,17 +40,13 @@ def _batch_size(text: str | None) -> str | None:
     return text
 
 
-PhotosArgument = Annotated[
-    list[str], typer.Argument(help="Files, folders, globs, or - for a list.", show_default=False)
-]
-RefOption = Annotated[
-    str, typer.Option("--category", help="capsule, capsule@2 or capsule@reviewed.", show_default=False)
-]
-CategoriesOption = Annotated[
+Photos = Annotated[list[str], typer.Argument(help="Files, folders, globs, or - for a list.", show_default=False)]
+Ref = Annotated[str, typer.Option("--category", help="capsule, capsule@2 or capsule@reviewed.", show_default=False)]
+Categories = Annotated[
     list[str] | None,
     typer.Option("--category", help="Only this category; may be repeated.", rich_help_panel=DATA_PANEL),
 ]
-DescriptionsOption = Annotated[
+Descriptions = Annotated[
     list[str] | None,
     typer.Option(
         "--descriptions",
@@ -58,10 +54,10 @@ DescriptionsOption = Annotated[
         rich_help_panel=DATA_PANEL,
     ),
 ]
-DescriptionsDirOption = Annotated[
+DescriptionsDir = Annotated[
     Path | None, typer.Option("--descriptions-dir", help="Folder of description files.", rich_help_panel=DATA_PANEL)
 ]
-NamesOption = Annotated[
+Names = Annotated[
     list[str] | None,
     typer.Option(
         "--map",
@@ -71,41 +67,41 @@ NamesOption = Annotated[
     ),
 ]
 
-PresetOption = Annotated[
+Preset = Annotated[
     str | None, typer.Option("--preset", help="mini (bundled, default) or vitl.", rich_help_panel=_MODEL)
 ]
-CheckpointOption = Annotated[
+Checkpoint = Annotated[
     Path | None, typer.Option("--checkpoint", help="A checkpoint instead of a preset.", rich_help_panel=_MODEL)
 ]
-PretrainedOption = Annotated[
+Pretrained = Annotated[
     str | None,
     typer.Option("--pretrained", help="CLIP weights: an open_clip tag or a file.", rich_help_panel=_MODEL),
 ]
-LocalizerOption = Annotated[
+Localizer = Annotated[
     LocalizerName | None,
     typer.Option("--localizer", help="Who says where the anomaly may be.", rich_help_panel=_MODEL),
 ]
-GateOption = Annotated[
+Gate = Annotated[
     GateName | None,
     typer.Option("--gate", help="What the map is outside the boxes of Grounding DINO.", rich_help_panel=_MODEL),
 ]
-DinoWeightsOption = Annotated[
+DinoWeights = Annotated[
     Path | None, typer.Option("--dino-weights", help="Grounding DINO checkpoint.", rich_help_panel=_MODEL)
 ]
-DinoTextOption = Annotated[
+DinoText = Annotated[
     str | None,
     typer.Option("--dino-text", help="Folder with BERT's vocab.txt, or a hub name.", rich_help_panel=_MODEL),
 ]
 
-TileOption = Annotated[
+Tile = Annotated[
     int | None,
     typer.Option("--tile", min=32, help="Cut larger images into square windows of this side.", rich_help_panel=_IMAGES),
 ]
-MaxSizeOption = Annotated[
+MaxSize = Annotated[
     int | None,
     typer.Option("--max-size", min=16, help="Shrink larger images to this long side.", rich_help_panel=_IMAGES),
 ]
-BitsOption = Annotated[
+Bits = Annotated[
     int | None,
     typer.Option(
         "--bits",
@@ -115,24 +111,20 @@ BitsOption = Annotated[
         rich_help_panel=_IMAGES,
     ),
 ]
-MaxPixelsOption = Annotated[
+MaxPixels = Annotated[
     int | None,
     typer.Option("--max-pixels", min=1, help="Refuse larger pictures before decoding them.", rich_help_panel=_IMAGES),
 ]
-WorkersOption = Annotated[
+Workers = Annotated[
     int | None, typer.Option("--workers", min=1, help="Threads that read images.", rich_help_panel=_IMAGES)
 ]
 
-DeviceOption = Annotated[
-    str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.", rich_help_panel=_WHERE)
-]
-PrecisionOption = Annotated[
-    str | None, typer.Option("--precision", help="auto, fp32, bf16 or fp16.", rich_help_panel=_WHERE)
-]
-BatchSizeOption = Annotated[
+Device = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.", rich_help_panel=_WHERE)]
+Precision = Annotated[str | None, typer.Option("--precision", help="auto, fp32, bf16 or fp16.", rich_help_panel=_WHERE)]
+BatchSize = Annotated[
     str | None,
     typer.Option("--batch-size", help="Images per step, or auto.", rich_help_panel=_WHERE, callback=_batch_size),
 ]
 
-FormOption = Annotated[TableForm, typer.Option("--format", help="What goes to stdout.")]
+Form = Annotated[TableForm, typer.Option("--format", help="What goes to stdout.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]

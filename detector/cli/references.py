@@ -5,15 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from detector.cli.options import (
-    AsJson,
-    CheckpointOption,
-    DeviceOption,
-    PhotosArgument,
-    PresetOption,
-    PretrainedOption,
-    SettingsCommand,
-)
+from detector.cli import options
 
 if TYPE_CHECKING:
     from detector.context.bank import Bank
@@ -25,17 +17,17 @@ app = typer.Typer(no_args_is_help=True, help="Keep good photos of a product to c
 File = Annotated[Path, typer.Argument(help="A .refs.safetensors file.", show_default=False)]
 
 
-@app.command(cls=SettingsCommand)
+@app.command(cls=options.SettingsCommand)
 def build(
-    photos: PhotosArgument,
+    photos: options.Photos,
     category: Annotated[str, typer.Option(help="Product, such as capsule.", show_default=False)],
     out: Annotated[Path, typer.Option(help="File to write: NAME.refs.safetensors.", show_default=False)],
     rotations: Annotated[int, typer.Option(min=1, help="Directions each photo is turned to, such as 4 or 8.")] = 1,
     max_patches: Annotated[int | None, typer.Option(min=1, help="Patches a level to keep; all by default.")] = None,
-    preset: PresetOption = None,
-    checkpoint: CheckpointOption = None,
-    pretrained: PretrainedOption = None,
-    device: DeviceOption = None,
+    preset: options.Preset = None,
+    checkpoint: options.Checkpoint = None,
+    pretrained: options.Pretrained = None,
+    device: options.Device = None,
 ) -> None:
     """Read good photos, calibrate them against each other, and write them as one file.
 
@@ -63,7 +55,7 @@ def build(
 @app.command()
 def show(
     file: File,
-    as_json: AsJson = False,
+    as_json: options.AsJson = False,
     sheet: Annotated[Path | None, typer.Option(help="Picture to draw all photos into, such as sheet.png.")] = None,
 ) -> None:
     """How many photos and patches, what they score against each other, and which false-alarm rates they can promise.
@@ -80,14 +72,14 @@ def show(
         console.print_json(_about(bank) | {"photos": _rows(bank)})
         return
     _say(bank)
-    shown = console.table("", "!photo", ">score against the others", "content")
+    table = console.table("", "!photo", ">score against the others", "content")
     for row in _rows(bank):
-        shown.add_row(console.safe(row["name"]), f"{row['score']:.1f}", row["content"][:12])
-    console.stdout().print(shown)
+        table.add_row(console.safe(row["name"]), f"{row['score']:.1f}", row["content"][:12])
+    console.stdout().print(table)
 
 
 @app.command()
-def check(file: File, as_json: AsJson = False) -> None:
+def check(file: File, as_json: options.AsJson = False) -> None:
     """Name references that look odd among the others: defective ones, or of another product. Exit code 1 if any does.
 
     Example: `detector references check capsule.refs.safetensors`
@@ -112,14 +104,14 @@ def check(file: File, as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
-@app.command(cls=SettingsCommand)
+@app.command(cls=options.SettingsCommand)
 def add(
     file: File,
-    photos: PhotosArgument,
-    preset: PresetOption = None,
-    checkpoint: CheckpointOption = None,
-    pretrained: PretrainedOption = None,
-    device: DeviceOption = None,
+    photos: options.Photos,
+    preset: options.Preset = None,
+    checkpoint: options.Checkpoint = None,
+    pretrained: options.Pretrained = None,
+    device: options.Device = None,
 ) -> None:
     """Add good photos to a file of references, which is calibrated anew.
 

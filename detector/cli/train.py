@@ -1,6 +1,7 @@
 """`detector train`: full FiLo training in two stages, resumable at any step."""
 
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,19 +10,7 @@ import typer
 
 from descriptions.common.extras import require
 from detector import defaults
-from detector.cli.options import (
-    DATA_PANEL,
-    BitsOption,
-    CategoriesOption,
-    CheckpointOption,
-    DescriptionsDirOption,
-    DescriptionsOption,
-    DeviceOption,
-    MaxPixelsOption,
-    NamesOption,
-    PresetOption,
-    PretrainedOption,
-)
+from detector.cli import options
 
 if TYPE_CHECKING:
     from detector.model.filo import FiLo
@@ -37,32 +26,33 @@ class Part(StrEnum):
 
 
 def train(
-    data: Annotated[Path, typer.Option(help="Annotated data set, in any layout.", rich_help_panel=DATA_PANEL)],
+    data: Annotated[Path, typer.Option(help="Annotated data set, in any layout.", rich_help_panel=options.DATA_PANEL)],
     split: Annotated[
         Part,
         typer.Option(
-            help="Images to train on; in the MVTec layout the defects are in `test`.", rich_help_panel=DATA_PANEL
+            help="Images to train on; in the MVTec layout the defects are in `test`.",
+            rich_help_panel=options.DATA_PANEL,
         ),
     ],
     out: Annotated[Path, typer.Option(help="Receives checkpoints, metrics and run.json.")],
-    category: CategoriesOption = None,
-    descriptions: DescriptionsOption = None,
-    descriptions_dir: DescriptionsDirOption = None,
-    names: NamesOption = None,
+    category: options.Categories = None,
+    descriptions: options.Descriptions = None,
+    descriptions_dir: options.DescriptionsDir = None,
+    names: options.Names = None,
     eval_data: Annotated[
         Path | None,
-        typer.Option(help="What it will be judged on, and must not see.", rich_help_panel=DATA_PANEL),
+        typer.Option(help="What it will be judged on, and must not see.", rich_help_panel=options.DATA_PANEL),
     ] = None,
-    bits: BitsOption = None,
-    max_pixels: MaxPixelsOption = None,
-    preset: PresetOption = None,
-    checkpoint: CheckpointOption = None,
-    pretrained: PretrainedOption = None,
+    bits: options.Bits = None,
+    max_pixels: options.MaxPixels = None,
+    preset: options.Preset = None,
+    checkpoint: options.Checkpoint = None,
+    pretrained: options.Pretrained = None,
     recipe: Annotated[str, typer.Option(help="filo, or filo-released.")] = "filo",
     config: Annotated[Path | None, typer.Option(help="TOML with changes to the recipe.")] = None,
     change: Annotated[list[str] | None, typer.Option("--set", help="One change, as batch_size=4.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
-    device: DeviceOption = None,
+    device: options.Device = None,
     devices: Annotated[int, typer.Option(help="Processes, one a device.", min=1)] = 1,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write events to OUT/tensorboard.")] = False,
 ) -> None:
@@ -78,9 +68,8 @@ def train(
     from detector.runs.train import create_starting_model, finish
     from detector.settings import ModelChoice, read_settings
     from detector.train.config import training_config
-    from detector.train.progress import shown
-    from detector.train.session import create_fabric
-    from detector.train.tensorboard import FOLDER, board
+    from detector.train.session import TrainingRun, create_fabric
+    from detector.train.tensorboard import FOLDER
 
     device = read_settings(device=device).device  # what a model learns from is typed
     model = ModelChoice(preset=preset, checkpoint=checkpoint, pretrained=pretrained)
@@ -99,16 +88,26 @@ def train(
     def build() -> "FiLo":
         return create_starting_model(model, recipe_config.variant)
 
+    fabric = create_fabric(recipe_config, device, devices)
+    with _listening(out / FOLDER if tensorboard else None) as listener:
+        path = finish(TrainingRun(build, material, recipe_config, out, resume, fabric, listener))
+    if fabric.is_global_zero:
+        typer.echo(path)
+
+
+@contextmanager
+def _listening(events: Path | None) -> Iterator["Callable[[Report], None]"]:
+    """Whoever is told about every step: the screen, and TensorBoard where it has a folder."""
+    from detector.train.progress import shown
+    from detector.train.tensorboard import board
+
     with ExitStack() as open_now:
         listeners = [open_now.enter_context(shown())]
-        if tensorboard:
-            listeners.append(open_now.enter_context(board(out / FOLDER)))
-        fabric = create_fabric(recipe_config, device, devices)
+        if events is not None:
+            listeners.append(open_now.enter_context(board(events)))
 
         def listener(report: "Report") -> None:
             for each in listeners:
                 each(report)
 
-        path = finish(build, material, recipe_config, out, resume=resume, fabric=fabric, listener=listener)
-    if fabric.is_global_zero:
-        typer.echo(path)
+        yield listener

@@ -91,8 +91,8 @@ def _check_sample(sample: Sample, side: int, reading: ReadOptions | None, shares
     except ImageError as error:
         yield Problem(str(sample.image), _bare(error, sample.image))
         return
-    if said := unremarkable(image):
-        yield Problem(str(sample.image), said, severe=min(image.size) < SMALLEST)
+    if doubt := unremarkable(image):
+        yield Problem(str(sample.image), doubt, severe=min(image.size) < SMALLEST)
     if sample.defective and sample.mask is None:
         yield Problem(str(sample.image), "no mask: counts in image metrics only", severe=False)
     if sample.mask is None:

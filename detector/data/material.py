@@ -20,7 +20,7 @@ class Material(NamedTuple):
     """What a run learns from."""
 
     samples: tuple[Sample, ...]
-    descriptions: dict[str, DescriptionFile]
+    files: dict[str, DescriptionFile]
     """By category of the data set."""
     split: SplitName
     reading: ReadOptions = ReadOptions()
@@ -29,7 +29,7 @@ class Material(NamedTuple):
     @property
     def hashes(self) -> dict[str, str]:
         """Content hash of every description version, by `category@version`."""
-        return {file.ref: file.content_hash for file in self.descriptions.values()}
+        return {file.ref: file.content_hash for file in self.files.values()}
 
 
 def gather(

@@ -71,8 +71,8 @@ def reference(category: str, names: Names, version: str = "") -> Ref:
     Raises:
         BadReferenceError: not a reference.
     """
-    said = parse_ref(names.get(category, slug(category)))
-    return parse_ref(said.category + version) if version else said
+    ref = parse_ref(names.get(category, slug(category)))
+    return parse_ref(ref.category + version) if version else ref
 
 
 def load_described(store: Store, category: str, names: Names, ref: Ref | None = None) -> DescriptionFile:

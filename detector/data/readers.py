@@ -140,7 +140,9 @@ def _seen(root: Path) -> str:
         inner = ", ".join(f"{each.name}/ ({_count(each)})" for each in subfolders(folder)[:_MOST_SHOWN])
         parts.append(f"{folder.name}/ ({_count(folder)})" if not inner else f"{folder.name}/ with {inner}")
     more = len(subfolders(root)) - _MOST_SHOWN
-    return ", ".join(parts + [f"{more} more folders"] * (more > 0)) or "nothing"
+    if more > 0:
+        parts.append(f"{more} more folders")
+    return ", ".join(parts) or "nothing"
 
 
 def _count(folder: Path) -> str:

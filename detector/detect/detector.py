@@ -56,8 +56,7 @@ class Detector:
         options: of `Predictor`: how to score, on which device, and how images are read.
 
     Raises:
-        DeviceError: a device or precision that is not here.
-        GroundingWeightsError: `grounding-dino` without a localizer.
+        DetectorError: see `Predictor`.
         BankError: references of another model.
         AskError: references that are no `Bank`, or together with windows.
     """
@@ -332,7 +331,7 @@ def _hashed(description: DescriptionFile) -> _Hashed:
 
 
 def _detection(path: str, image: Image.Image, prediction: Prediction, threshold: Threshold | None) -> Detection:
-    reasons = prediction.region, prediction.boxes, prediction.descriptions
+    reasons = prediction.region, prediction.boxes, prediction.matches
     phrases = None if prediction.phrases is None else prediction.phrases.numpy()
     doubt = unremarkable(image)
     notes = (f"{doubt}; its score means nothing",) if doubt else ()

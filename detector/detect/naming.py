@@ -22,7 +22,7 @@ class Namer:
 
     def __init__(self, prompts: PromptSet, good: Sequence[Float[np.ndarray, "patches phrases"]]) -> None:
         self.prompts = prompts
-        self.scale = phrase_scale(np.stack(good)) if prompts.descriptions and good else None
+        self.scale = phrase_scale(np.stack(good)) if prompts.anomalies and good else None
 
     def named(
         self, detection: Detection, fused: Float[np.ndarray, " patches"], grid: tuple[int, int]
@@ -39,6 +39,6 @@ class Namer:
         side = round(len(detection.phrases) ** 0.5)
         region = top_patches(on_grid(fused.reshape(grid), (side, side)))
         return tuple(
-            Match(*self.prompts.descriptions[each.phrase], each.similarity, each.deviations)
+            Match(*self.prompts.anomalies[each.phrase], each.similarity, each.deviations)
             for each in name_defect(detection.phrases, region, self.scale)
         )

@@ -79,16 +79,16 @@ def picture(
     sheet = Image.new("RGB", size, PAPER)
     right, top = width + 2 * MARGIN, STRIP + MARGIN
     outlined = marked and bool((field > level).any())
-    shown = boxes if marked else ()
+    visible = boxes if marked else ()
     edge = contour(field > level) if outlined else np.zeros(field.shape, bool)
-    sheet.paste(_mark(panel, edge, shown), (MARGIN, top))
+    sheet.paste(_mark(panel, edge, visible), (MARGIN, top))
     sheet.paste(over, (right, top))
     draw = ImageDraw.Draw(sheet)
     _write(draw, (MARGIN, 6), title, 18, sheet.width - 2 * MARGIN)
     _write(draw, (MARGIN, 32), subtitle, 14, sheet.width - 2 * MARGIN)
     _scale(sheet, (right + width + MARGIN, top), height, limits)
     _write(
-        draw, (MARGIN, top + height + 4), _legend(level, basis, marked, outlined, shown), 12, sheet.width - 2 * MARGIN
+        draw, (MARGIN, top + height + 4), _legend(level, basis, marked, outlined, visible), 12, sheet.width - 2 * MARGIN
     )
     return sheet
 

@@ -33,7 +33,7 @@ class Plan:
 
     data: DataSet
     store: Store
-    descriptions: tuple[str, ...]
+    refs: tuple[str, ...]
     """References; `@label` or `@2` stands for that version of every category. Empty: what each bare name means."""
     out: Path
     leak_free: bool = False
@@ -183,11 +183,11 @@ def _summarise(plan: Plan, scorer: Scorer, jobs: Sequence[_Job]) -> Evaluation:
 def _job(plan: Plan, category: str, model: FiLo) -> _Job:
     """Variants of one category: its description versions, then the controls of the first."""
     product = reference(category, plan.names).category
-    files = [_load(plan, category, text) for text in plan.descriptions or ("",)]
+    files = [_load(plan, category, text) for text in plan.refs or ("",)]
     versions = {name: file for name, file in files if file is not None}  # a reference given twice counts once
     if not versions:
         raise EvaluationError(
-            f"no description version for {category!r} among {', '.join(plan.descriptions)}",
+            f"no description version for {category!r} among {', '.join(plan.refs)}",
             hint=nearest(product, plan.store.readable()) or f"type --descriptions {product}",
         )
     defects, warnings = plan.data.defects(category), []

@@ -44,7 +44,7 @@ class Scorer:
         """What each column of a record is: a variant's name, and the id of the description left out of it, if any."""
         named: list[tuple[str, str | None]] = [(variant.name, None) for variant in variants]
         if self.contributions:
-            named += [(v.name, entry.id) for v in variants if _can_lose_one(v) for entry in v.prompts.descriptions]
+            named += [(v.name, entry.id) for v in variants if _can_lose_one(v) for entry in v.prompts.anomalies]
         return named
 
     def score(self, sample: Sample, variants: Sequence[Variant]) -> Record:
@@ -130,4 +130,4 @@ def identity(scorer: Scorer, samples: Sequence[Sample], variants: Sequence[Varia
 
 def _can_lose_one(variant: Variant) -> bool:
     """Whether something is left to compare with when a description goes."""
-    return not variant.control and bool(variant.prompts.descriptions) and len(variant.prompts.abnormal) > 1
+    return not variant.control and bool(variant.prompts.anomalies) and len(variant.prompts.abnormal) > 1

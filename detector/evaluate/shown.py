@@ -40,11 +40,11 @@ def is_certain(value: float | None, bounds: Interval | None) -> bool:
 
 def change(value: float | None, bounds: Interval | None) -> str:
     """A difference above the two ends of its interval, with a star where it is certain."""
-    shown = fraction(value, signed=True)
+    text = fraction(value, signed=True)
     if value is None or bounds is None:
-        return shown
+        return text
     ends = between(bounds, signed=True).replace(" ", "\n")  # below each other: six columns must fit into 80
-    return f"{shown}{'*' if is_certain(value, bounds) else ''}\n{ends}"
+    return f"{text}{'*' if is_certain(value, bounds) else ''}\n{ends}"
 
 
 def in_words(first: str, other: str, changes: Sequence[tuple[float | None, Interval | None]]) -> str:
@@ -66,5 +66,5 @@ def in_words(first: str, other: str, changes: Sequence[tuple[float | None, Inter
 
 def metric_name(name: str) -> str:
     """A metric as people write it."""
-    shown = {"auroc": "AUROC", "ap": "AP", "f1max": "F1-max", "aupro": "AUPRO"}
-    return " ".join(shown.get(word, word) for word in name.split("_"))
+    titles = {"auroc": "AUROC", "ap": "AP", "f1max": "F1-max", "aupro": "AUPRO"}
+    return " ".join(titles.get(word, word) for word in name.split("_"))

@@ -252,7 +252,7 @@ def _contributions(
     whole: Metrics,
     drawn: _Drawn,
 ) -> tuple[Contribution, ...]:
-    texts = dict(variant.prompts.descriptions)
+    texts = dict(variant.prompts.anomalies)
     contributions = []
     for column, (name, left_out) in enumerate(columns):
         if name != variant.name or left_out is None:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from descriptions.common.refs import slug
 from descriptions.format.schema import ABNORMAL_STATES, NORMAL_STATES, DescriptionFile
-from detector.scoring.prompts import Description, PromptSet, create_prompts, prompt_set
+from detector.scoring.prompts import AnomalyText, PromptSet, create_prompts, prompt_set
 
 CONTROLS = ("generic", "winclip", "random")
 """generic: every product's words instead of the descriptions; winclip: states alone; random: meaningless words."""
@@ -85,5 +85,5 @@ def leak_free(description: DescriptionFile, defects: Sequence[str]) -> Descripti
     return description.revised(anomalies=tuple(entries))
 
 
-def _numbered(texts: Sequence[str]) -> list[Description]:
-    return [Description(f"w{index}", text) for index, text in enumerate(texts)]
+def _numbered(texts: Sequence[str]) -> list[AnomalyText]:
+    return [AnomalyText(f"w{index}", text) for index, text in enumerate(texts)]

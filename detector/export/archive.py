@@ -157,8 +157,8 @@ def _difference(graph: GraphModel, prompts: PromptSet, run: Run, pictures: Seque
     predictor = Predictor(graph.model, graph.settings, device="cpu", precision="fp32")
     expected = [one for (one,) in predictor.predict(pictures, [Ask(prompts)])]
     score, anomaly_map, similarity, _ = run(np.stack([np.asarray(picture) for picture in pictures]))
-    by_id = [{each.id: each.similarity for each in one.descriptions} for one in expected]
-    near = np.array([[values[entry.id] for entry in prompts.descriptions] for values in by_id])
+    by_id = [{each.id: each.similarity for each in one.matches} for one in expected]
+    near = np.array([[values[entry.id] for entry in prompts.anomalies] for values in by_id])
     pairs = (
         (score, np.array([one.score for one in expected])),
         (anomaly_map, np.stack([one.anomaly_map.numpy() for one in expected])),
@@ -204,7 +204,7 @@ def describe_export(
     text = "read for every picture" if isinstance(graph.text, ReadingText) else "the same for every picture"
     if reference is not None and not has_fixed_text(graph.model):
         text = f"frozen at that of {reference.name}: scores of other pictures differ from detect's"
-    said: dict[str, Any] = {
+    about: dict[str, Any] = {
         "made_by": f"filo-forge {importlib.metadata.version('filo-forge')}",
         "category": description.category,
         "object_name": description.object_name,
@@ -224,8 +224,8 @@ def describe_export(
         "licence": _OTHER_LICENCE if checkpoint else _LICENCES.get(model_name or DEFAULT, _OTHER_LICENCE),
     }
     if threshold is not None:
-        said["threshold"] = threshold
-    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in said.items()}
+        about["threshold"] = threshold
+    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in about.items()}
 
 
 def _program(graph: GraphModel) -> Any:

@@ -113,7 +113,7 @@ class GraphModel(nn.Module):
         super().__init__()
         self.model, self.settings, self.text = model, settings, text
         self.pixels = Pixels(model.config)
-        self.descriptions = len(prompts.descriptions)
+        self.count = len(prompts.anomalies)
 
     def forward(self, image: UInt8[Tensor, "batch height width 3"]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """As `detector.scoring.predict.predict`, for pictures of one size; the fields of `GraphOutput`.
@@ -144,7 +144,7 @@ class GraphModel(nn.Module):
 
     def _similarity(self, encoded: Encoded, states: Tensor, anomaly_map: Tensor) -> Float[Tensor, "batch descriptions"]:
         """Cosine of every description with the patch under the highest point of the map."""
-        size, count = self.model.config.image_size, self.descriptions
+        size, count = self.model.config.image_size, self.count
         highest = anomaly_map.flatten(1).argmax(1)
         states = states[:, :count]
         near = torch.zeros_like(states[..., 0])

@@ -17,6 +17,10 @@ class Adapter(nn.Module):
             nn.Linear(hidden, embed, bias=False),
             nn.SiLU(),
         )
+        self.switch_off()
+
+    def switch_off(self) -> None:
+        """Make it the identity: what the bottleneck adds is zero, to the bit."""
         last = self.fc[2]
         if isinstance(last, nn.Linear):
             nn.init.zeros_(last.weight)

@@ -108,14 +108,14 @@ def _print_table(rows: Sequence[Row], threshold: Threshold | None) -> None:
     verdict = "verdict (guessed)" if threshold and threshold.guessed else "verdict"
     compared = any("deviations" in entry for row in rows for entry in row["descriptions"])
     nearest = "nearest description (deviations from good)" if compared else "nearest description (similarity)"
-    shown = console.table("", "image", ">score", verdict, "region", nearest)
+    table = console.table("", "image", ">score", verdict, "region", nearest)
     shared = _shared_folder([Path(row["path"]).parent for row in rows])
     names = [os.path.relpath(row["path"], shared) for row in rows]
-    shown.columns[0].overflow = "fold"
-    shown.columns[0].min_width = min(max(map(len, names), default=0), MAX_NAME)
+    table.columns[0].overflow = "fold"
+    table.columns[0].min_width = min(max(map(len, names), default=0), MAX_NAME)
     for name, row in zip(names, rows, strict=True):
         top = row["descriptions"][0] if row["descriptions"] else None
-        shown.add_row(
+        table.add_row(
             console.safe(name),
             f"{row['score']:.3f}",
             row["verdict"] or "-",
@@ -123,5 +123,5 @@ def _print_table(rows: Sequence[Row], threshold: Threshold | None) -> None:
             console.safe(f"{top['text']} ({nearness(top)})") if top else "-",
         )
     if shared:
-        shown.title = console.safe(shared)
-    console.stdout().print(shown)
+        table.title = console.safe(shared)
+    console.stdout().print(table)

@@ -55,8 +55,8 @@ def _package(name: str) -> Check:
     try:
         return Check(name, "ok", importlib.metadata.version(name))
     except importlib.metadata.PackageNotFoundError:
-        wanted = f"filo-forge[{extra}]" if extra else name
-        return Check(name, "optional" if extra else "missing", "not installed", f"pip install '{wanted}'")
+        requirement = f"filo-forge[{extra}]" if extra else name
+        return Check(name, "optional" if extra else "missing", "not installed", f"pip install '{requirement}'")
 
 
 def _processors() -> Iterator[Check]:
@@ -90,8 +90,8 @@ def _settings() -> Check:
         saved = saved_settings()
     except SettingsError as error:
         return Check("settings", "missing", str(error), f"fix {FILE}, or the variable")
-    said = ", ".join(f"{name} = {value}" for name, value in saved.items())
-    return Check("settings", "ok", said or f"built-in; [detector] of {FILE} would change them")
+    settings = ", ".join(f"{name} = {value}" for name, value in saved.items())
+    return Check("settings", "ok", settings or f"built-in; [detector] of {FILE} would change them")
 
 
 def _library(descriptions_dir: Path | None) -> Check:

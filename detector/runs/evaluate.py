@@ -192,8 +192,7 @@ def create_scorer(request: Request) -> Scorer:
     model = load_chosen_model(request)
     options = predictor_options(request, request.scoring, model, request.cache_dir and request.cache_dir / BOXES)
     if not request.adapter:
-        for weight in model.adapter.parameters():
-            weight.data.zero_()  # it then adds nothing
+        model.adapter.switch_off()
     cache = FeatureCache(request.cache_dir or default_folder(), request.cache_limit) if request.cache else None
     options |= {"cache": cache, "decoders": request.decoders}
     predictor = Predictor(model, **options)

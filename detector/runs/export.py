@@ -67,9 +67,9 @@ def _threshold(request: ExportRequest, description: DescriptionFile, settings: S
         return None
     if request.threshold == "auto":
         raise ExportError("--threshold auto needs photos", expected="a number, or from-eval:RUN")
-    asked = request.model_dump(mode="json", include={"preset", "checkpoint"}) | {"settings": settings.model_dump()}
-    asked |= {"device": "cpu", "precision": "fp32", "tile": None, "max_size": defaults.MAX_SIZE}
-    if doubt := other_origin(request.threshold, description, asked):
+    options = request.model_dump(mode="json", include={"preset", "checkpoint"}) | {"settings": settings.model_dump()}
+    options |= {"device": "cpu", "precision": "fp32", "tile": None, "max_size": defaults.MAX_SIZE}
+    if doubt := other_origin(request.threshold, description, options):
         console.warn(doubt)
     threshold = read_threshold(request.threshold, request.category)
     return threshold.value if threshold else None

@@ -193,7 +193,7 @@ def train(
     from detector.runs.train import create_starting_model, finish
     from detector.settings import ModelChoice
     from detector.train.config import TrainConfig
-    from detector.train.session import create_fabric
+    from detector.train.session import TrainingRun, create_fabric
 
     config = config or TrainConfig()
     material = gather(
@@ -210,7 +210,7 @@ def train(
         checkpoint=Path(checkpoint) if checkpoint else None,
         pretrained=str(pretrained) if pretrained else None,
     )
-    return finish(
+    run = TrainingRun(
         lambda: create_starting_model(choice, config.variant),
         material,
         config,
@@ -219,6 +219,7 @@ def train(
         fabric=create_fabric(config, device, devices),
         listener=listener,
     )
+    return finish(run)
 
 
 def _listed(name: str, texts: Sequence[str]) -> Sequence[str]:

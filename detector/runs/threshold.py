@@ -82,13 +82,18 @@ def other_origin(text: str | None, description: DescriptionFile, request: Mappin
     """
     text = text or ""
     run = Path(text.removeprefix(FROM_EVAL))
-    asked = (read_run(run) or {}).get("settings") if text.startswith(FROM_EVAL) else None
-    if not isinstance(asked, dict) or not {"hashes", "scoring"} <= asked.keys():
+    settings = (read_run(run) or {}).get("settings") if text.startswith(FROM_EVAL) else None
+    if not isinstance(settings, dict) or not {"hashes", "scoring"} <= settings.keys():
         return ""
     here = {"descriptions": description.ref, "model": _model(request), **request["settings"], **_how(request)}
-    there = {**here, "model": _model(asked), **asked["scoring"], **{n: asked[n] for n in _how(request) if n in asked}}
-    names = {slug(folder): parse_ref(ref).category for folder, ref in parse_names(asked.get("names", ())).items()}
-    described = {names.get(slug(name), slug(name)): each for name, each in asked["hashes"].items()}
+    there = {
+        **here,
+        "model": _model(settings),
+        **settings["scoring"],
+        **{n: settings[n] for n in _how(request) if n in settings},
+    }
+    names = {slug(folder): parse_ref(ref).category for folder, ref in parse_names(settings.get("names", ())).items()}
+    described = {names.get(slug(name), slug(name)): each for name, each in settings["hashes"].items()}
     hashes: dict[str, str] = described.get(description.category, {})
     version, content = next(iter(hashes.items()), ("", description.content_hash))  # thresholds are of the first one
     if content != description.content_hash:

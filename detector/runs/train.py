@@ -1,20 +1,14 @@
 """What `detector train` does: material and recipe in, checkpoints and their record out."""
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from lightning_fabric import Fabric
-
-from detector.data.material import Material
 from detector.data.seen import digests, pack
 from detector.model.filo import FiLo
 from detector.runs.record import recorded
 from detector.settings import ModelChoice
-from detector.train.config import TrainConfig
 from detector.train.errors import TrainError
-from detector.train.log import Report
-from detector.train.session import prepare, run_prepared, summary
+from detector.train.session import TrainingRun, prepare, run_prepared, summary
 from detector.weights.checkpoint import TRAINED, load_checkpoint, save_checkpoint
 from detector.weights.factory import create_model
 from detector.weights.registry import PRETRAINED, load_preset, preset_config
@@ -23,16 +17,7 @@ BEST_MODEL = "model-best.safetensors"
 """Whole checkpoint at the lowest held-out loss of the main stage, where validation ran."""
 
 
-def finish(
-    build: Callable[[], FiLo],
-    material: Material,
-    config: TrainConfig,
-    out: Path,
-    *,
-    resume: bool = False,
-    fabric: Fabric | None = None,
-    listener: Callable[[Report], None] = lambda _: None,
-) -> Path:
+def finish(run: TrainingRun) -> Path:
     """Train, keep `run.json`, and write the checkpoints of the last and of the best step.
 
     Returns:
@@ -41,11 +26,12 @@ def finish(
     Raises:
         TrainError: see `train`.
     """
-    content = {"out": str(out), "resume": resume, **summary(material, config)}
-    ready = prepare(build, material, config, out, fabric=fabric, listener=listener)
-    state = ready.trainer.start(resume=resume)  # a refusal leaves the record of the run that is there alone
+    material, config, out = run.material, run.config, run.out
+    content = {"out": str(out), "resume": run.resume, **summary(material, config)}
+    ready = prepare(run)
+    state = ready.trainer.start(resume=run.resume)  # a refusal leaves the record of the run that is there alone
     with recorded(out, content, command="train"):
-        result = run_prepared(ready, resume=resume, state=state)
+        result = run_prepared(ready, resume=run.resume, state=state)
         path = out / TRAINED
         save = partial(
             save_checkpoint,

@@ -90,7 +90,7 @@ class Prediction(NamedTuple):
     region: Region | None
     """Region named in the text; None when the text was averaged over all nine."""
     boxes: tuple[Box, ...]
-    descriptions: tuple[Match, ...]
+    matches: tuple[Match, ...]
     """All enabled descriptions, nearest first."""
     phrases: Float[Tensor, "patches descriptions"] | None = None
     """Cosine of every patch with every description, in the order of the prompts, where it was asked for."""
@@ -213,7 +213,7 @@ def _similarities(
     prompts: PromptSet,
 ) -> tuple[Match, ...]:
     """Cosine of every description with the patch under the highest point of the map."""
-    count = len(prompts.descriptions)
+    count = len(prompts.anomalies)
     height, width = anomaly_map.shape[-2:]
     row, column = divmod(int(anomaly_map[index].argmax()), width)
     near = torch.zeros(count, device=anomaly_map.device)
@@ -221,7 +221,7 @@ def _similarities(
         side = round(level.shape[1] ** 0.5)
         patch = level[index, min(row * side // height, side - 1) * side + min(column * side // width, side - 1)]
         near += text.states[index][:count].to(near) @ patch.to(near) / len(encoded.patches)
-    listed = [Match(*each, value) for each, value in zip(prompts.descriptions, near.tolist(), strict=True)]
+    listed = [Match(*each, value) for each, value in zip(prompts.anomalies, near.tolist(), strict=True)]
     return tuple(sorted(listed, key=lambda each: -each.similarity))
 
 
@@ -229,7 +229,7 @@ def _phrases(
     encoded: Encoded, text: TextFeatures, index: int, prompts: PromptSet
 ) -> Float[Tensor, "patches descriptions"]:
     """Cosine of every patch with every description, averaged over the decoders, on the CPU."""
-    states = text.states[index][: len(prompts.descriptions)].float()
+    states = text.states[index][: len(prompts.anomalies)].float()
     levels = [level[index].float() @ states.T.to(level.device) for level in encoded.patches]
     return torch.stack(levels).mean(0).cpu()
 

@@ -195,7 +195,7 @@ class Predictor:
     def _locate(self, pictures: Sequence[Image.Image], prompts: PromptSet) -> list[Localisation] | None:
         if self.settings.localizer != "grounding-dino" or self.localizer is None:
             return None
-        return self.localizer.locate(pictures, [entry.text for entry in prompts.descriptions])
+        return self.localizer.locate(pictures, [entry.text for entry in prompts.anomalies])
 
     def _leave_one_out(
         self, encoded: Encoded, reader: TextReader, prompts: PromptSet, together: Sequence[Prediction]
@@ -204,7 +204,7 @@ class Predictor:
         places = [Localisation(one.boxes, one.region) for one in together]
         at = [positions(place, self.settings) for place in places]
         predictions = []
-        for index in range(len(prompts.descriptions)):
+        for index in range(len(prompts.anomalies)):
             fewer = [without(prompts, index)] * len(places)
             text = reader.features(fewer, at)
             predictions.append(decide(self.model, encoded, fewer, text, places, self.settings))

@@ -18,8 +18,8 @@ class PromptTooLongError(DetectorError):
     """A prompt that CLIP would have to cut."""
 
 
-class Description(NamedTuple):
-    """An abnormal state that came from a description."""
+class AnomalyText(NamedTuple):
+    """An entry of a description file, as the model reads it."""
 
     id: str
     text: str
@@ -31,7 +31,7 @@ class PromptSet(PromptIds):
 
     object_name: str
     """The words CLIP reads for the product."""
-    descriptions: tuple[Description, ...]
+    anomalies: tuple[AnomalyText, ...]
     """What the first abnormal states stand for, in order; the states after them are generic."""
 
 
@@ -41,7 +41,7 @@ def create_prompts(description: DescriptionFile, *, context_tokens: int = 12) ->
     Raises:
         PromptTooLongError: a prompt does not fit into CLIP's 77 tokens.
     """
-    enabled = tuple(Description(entry.id, entry.text) for entry in description.anomalies if entry.enabled)
+    enabled = tuple(AnomalyText(entry.id, entry.text) for entry in description.anomalies if entry.enabled)
     return prompt_set(
         description.object_name, description.normal, enabled, description.abnormal, context_tokens=context_tokens
     )
@@ -50,7 +50,7 @@ def create_prompts(description: DescriptionFile, *, context_tokens: int = 12) ->
 def prompt_set(
     object_name: str,
     normal: Sequence[str],
-    descriptions: Sequence[Description],
+    anomalies: Sequence[AnomalyText],
     generic: Sequence[str],
     *,
     context_tokens: int = 12,
@@ -60,7 +60,7 @@ def prompt_set(
     Args:
         object_name: what stands for `{}` in the states.
         normal: normal states.
-        descriptions: read as "abnormal <object> with <text>".
+        anomalies: read as "abnormal <object> with <text>".
         generic: abnormal states used beside the descriptions.
         context_tokens: learned tokens that stand before the words.
 
@@ -68,7 +68,7 @@ def prompt_set(
         PromptTooLongError: a prompt does not fit into CLIP's 77 tokens.
         DetectorError: no abnormal state at all.
     """
-    states = [f"abnormal {object_name} with {entry.text}" for entry in descriptions]
+    states = [f"abnormal {object_name} with {entry.text}" for entry in anomalies]
     states += [state.format(object_name) for state in generic]
     if not states or not normal:
         raise DetectorError(
@@ -83,7 +83,7 @@ def prompt_set(
         normal=tuple(encode(f"{state.format(object_name)}.") for state in normal),
         abnormal=tuple(tuple(encode(f"{state} at {position}.") for position in REGIONS) for state in states),
         object_name=object_name,
-        descriptions=tuple(descriptions),
+        anomalies=tuple(anomalies),
     )
 
 
@@ -93,7 +93,7 @@ def without(prompts: PromptSet, index: int) -> PromptSet:
         normal=prompts.normal,
         abnormal=prompts.abnormal[:index] + prompts.abnormal[index + 1 :],
         object_name=prompts.object_name,
-        descriptions=prompts.descriptions[:index] + prompts.descriptions[index + 1 :],
+        anomalies=prompts.anomalies[:index] + prompts.anomalies[index + 1 :],
     )
 
 

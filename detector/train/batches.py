@@ -81,14 +81,14 @@ class FiLoSource:
     def _collect(self, indices: Sequence[int], items: Sequence[_Item]) -> Batch:
         masks = torch.stack([item.mask for item in items])
         regions = [_region(mask) for mask in masks] if self.config.position == "mask" else None
-        shown = [item.pixels for item in items if item.pixels is not None]
+        pixels = [item.pixels for item in items if item.pixels is not None]
         return Batch(
-            pixels=torch.stack(shown).to(self.device) if shown else None,
+            pixels=torch.stack(pixels).to(self.device) if pixels else None,
             masks=masks.to(self.device),
             labels=torch.tensor([int(item.defective) for item in items], device=self.device),
             prompts=[self.prompts[self.samples[index].category] for index in indices],
             positions=regions,
-            features=None if shown else self._features(indices),
+            features=None if pixels else self._features(indices),
         )
 
     def _features(self, indices: Sequence[int]) -> ImageFeatures | None:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -48,25 +49,33 @@ class Result(NamedTuple):
     trainer: Trainer
 
 
-def train(
-    build: Callable[[], FiLo],
-    material: Material,
-    config: TrainConfig,
-    out: Path,
-    *,
-    resume: bool = False,
-    fabric: Fabric | None = None,
-    listener: Callable[[Report], None] = lambda _: None,
-) -> Result:
-    """Train both stages; the weights are left to the caller.
+@dataclass(frozen=True)
+class TrainingRun:
+    """What to train, on what, how, and where to."""
 
-    Args: see `prepare`.
-        resume: continue the run in `out`.
+    build: Callable[[], FiLo]
+    """Makes the model; called after seeding, so that fresh decoders are the same in a resumed run."""
+    material: Material
+    """Images and descriptions."""
+    config: TrainConfig
+    """The preset, possibly changed."""
+    out: Path
+    """Receives states and metrics."""
+    resume: bool = False
+    """Continue the run in `out`."""
+    fabric: Fabric | None = None
+    """Devices and precision; by default one process on the CPU or GPU at hand."""
+    listener: Callable[[Report], None] = lambda _: None
+    """Told about every step."""
+
+
+def train(run: TrainingRun) -> Result:
+    """Train both stages; the weights are left to the caller.
 
     Raises:
         TrainError: see `detector.train.errors`.
     """
-    return run_prepared(prepare(build, material, config, out, fabric=fabric, listener=listener), resume=resume)
+    return run_prepared(prepare(run), resume=run.resume)
 
 
 def run_prepared(ready: Result, *, resume: bool, state: State | None = None) -> Result:
@@ -84,42 +93,27 @@ def run_prepared(ready: Result, *, resume: bool, state: State | None = None) -> 
     return ready._replace(model=ready.model.cpu().eval())
 
 
-def prepare(
-    build: Callable[[], FiLo],
-    material: Material,
-    config: TrainConfig,
-    out: Path,
-    *,
-    fabric: Fabric | None = None,
-    listener: Callable[[Report], None] = lambda _: None,
-) -> Result:
+def prepare(run: TrainingRun) -> Result:
     """Model and trainer of a run that has not begun; nothing is written.
-
-    Args:
-        build: makes the model; called after seeding, so that fresh decoders are the same in a resumed run.
-        material: images and descriptions.
-        config: the preset, possibly changed.
-        out: receives states and metrics.
-        fabric: devices and precision; by default one process on the CPU or GPU at hand.
-        listener: told about every step.
 
     Raises:
         TrainError: see `detector.train.errors`.
     """
+    material, config = run.material, run.config
     require_trainable(material.samples, main=config.main_epochs > 0, adapter=config.adapter_epochs > 0)
-    fabric = fabric or create_fabric(config)
+    fabric = run.fabric or create_fabric(config)
     fabric.launch()
     torch.manual_seed(config.seed)
-    model = build().train()
+    model = run.build().train()
     model.to(fabric.device)
     trainer = Trainer(
         config,
-        out,
+        run.out,
         create_source(model, material, config, fabric.device),
         filo_stages(model, config),
         fingerprint=fingerprint(config, model, material, fabric.world_size),
         fabric=fabric,
-        listener=listener,
+        listener=run.listener,
     )
     return Result(model, trainer)
 
@@ -128,7 +122,7 @@ def create_source(model: FiLo, material: Material, config: TrainConfig, device: 
     """Batches of `material` for `model`; features are kept where pictures never change."""
     split = held_out([(s.category, s.defective) for s in material.samples], config.validation_fraction, config.seed)
     tokens = model.config.context_tokens
-    prompts = {name: create_prompts(file, context_tokens=tokens) for name, file in material.descriptions.items()}
+    prompts = {name: create_prompts(file, context_tokens=tokens) for name, file in material.files.items()}
     memo = None if config.augments else FeatureMemo(model.encode_image)
     return FiLoSource(
         material.samples, split, prompts, config, model.config, memo=memo, device=device, reading=material.reading
@@ -170,7 +164,7 @@ def summary(material: Material, config: TrainConfig) -> dict[str, Any]:
     counts["defective"] = len(material.samples) - counts["good"]
     return {
         "split": material.split,
-        "categories": sorted(material.descriptions),
+        "categories": sorted(material.files),
         "images": counts,
         "descriptions": material.hashes,
         "config": config.model_dump(mode="json"),

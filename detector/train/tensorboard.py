@@ -22,11 +22,11 @@ def board(folder: Path) -> Iterator[Callable[[Report], None]]:
     writer = _writer(folder)
 
     def listener(report: Report) -> None:
-        shown = {"loss": report.loss, "rate": report.rate, "images_per_second": report.images_per_second}
-        shown |= report.terms | {"memory_mb": report.memory_mb}
+        scalars = {"loss": report.loss, "rate": report.rate, "images_per_second": report.images_per_second}
+        scalars |= report.terms | {"memory_mb": report.memory_mb}
         if report.validation_loss is not None:
-            shown["held_out_loss"] = report.validation_loss
-        for name, value in shown.items():
+            scalars["held_out_loss"] = report.validation_loss
+        for name, value in scalars.items():
             writer.add_scalar(f"{report.stage}/{name}", value, report.step)
 
     try:

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from prompt_forge.cli.options import AsJson
+
 if TYPE_CHECKING:
     from prompt_forge.llm.health import Finding
 
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
 def doctor(
     model: Annotated[str | None, typer.Option(help="Model to look for, as `generate` takes it.")] = None,
     base_url: Annotated[str | None, typer.Option(help="Endpoint to look at, as `generate` takes it.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON array on stdout.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Check the embedded model and the configured endpoint; exits with 1 when something is missing.
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from prompt_forge import defaults
 from prompt_forge.cli.options import AsJson, DescriptionsDir
 from prompt_forge.console import print_json, print_line, say
 
@@ -13,7 +14,9 @@ if TYPE_CHECKING:
     from descriptions.store import Store
     from prompt_forge.generation.catalog import Product
     from prompt_forge.generation.generate import Asker, Result
+    from prompt_forge.generation.prepare import GenerateSettings, Wanted
     from prompt_forge.generation.progress import Voice
+    from prompt_forge.llm.settings import ModelSettings
 
 _DROPPED = 12
 """Entries left out of one product that are named on the screen."""
@@ -40,14 +43,24 @@ def generate(
     ] = None,
     template: Annotated[str | None, typer.Option(help="See `templates list`.", rich_help_panel=_ASKING)] = None,
     strategy: Annotated[str | None, typer.Option(help="auto, structured or family.", rich_help_panel=_ASKING)] = None,
-    count: Annotated[int | None, typer.Option(help="Entries per product [12].", rich_help_panel=_ASKING)] = None,
-    seed: Annotated[int | None, typer.Option(help="Same seed, same file [0].", rich_help_panel=_ASKING)] = None,
-    temperature: Annotated[float | None, typer.Option(help="Of sampling [0].", rich_help_panel=_ASKING)] = None,
+    count: Annotated[
+        int | None, typer.Option(help=f"Entries per product [{defaults.COUNT}].", rich_help_panel=_ASKING)
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help=f"Same seed, same file [{defaults.SEED}].", rich_help_panel=_ASKING)
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option(help=f"Of sampling [{defaults.TEMPERATURE:g}].", rich_help_panel=_ASKING)
+    ] = None,
     max_tokens: Annotated[
         int | None, typer.Option(min=1, help="Longest answer, thoughts included.", rich_help_panel=_ASKING)
     ] = None,
-    timeout: Annotated[float | None, typer.Option(help="Seconds for one try [120].", rich_help_panel=_RUN)] = None,
-    concurrency: Annotated[int | None, typer.Option(help="Products at once [4].", rich_help_panel=_RUN)] = None,
+    timeout: Annotated[
+        float | None, typer.Option(help=f"Seconds for one try [{defaults.TIMEOUT:g}].", rich_help_panel=_RUN)
+    ] = None,
+    concurrency: Annotated[
+        int | None, typer.Option(help=f"Products at once [{defaults.CONCURRENCY}].", rich_help_panel=_RUN)
+    ] = None,
     rpm: Annotated[float | None, typer.Option(help="Requests per minute.", rich_help_panel=_RUN)] = None,
     max_tokens_total: Annotated[int | None, typer.Option(help="Tokens to spend.", rich_help_panel=_RUN)] = None,
     max_cost: Annotated[float | None, typer.Option(help="Money to spend.", rich_help_panel=_RUN)] = None,
@@ -68,63 +81,67 @@ def generate(
     Example: `prompt-forge generate --category gear --parts "tooth,hub" --model gpt-4.1 --base-url https://HOST/v1`
     """
     from descriptions.common.settings import load
-    from descriptions.store import Store
-    from prompt_forge.generation.generate import latest
-    from prompt_forge.generation.prepare import (
-        GenerateSettings,
-        Wanted,
-        check_products,
-        open_askers,
-        pick_products,
-        remarks,
-    )
-    from prompt_forge.generation.progress import Voice
-    from prompt_forge.library.revise import remind
+    from prompt_forge.generation.prepare import GenerateSettings, Wanted
     from prompt_forge.llm.settings import ModelSettings
 
-    voice = Voice()
+    models, urls = list(model or []), list(base_url or [])
+    asking = {
+        "template": template, "strategy": strategy, "count": count, "seed": seed, "temperature": temperature,
+        "concurrency": concurrency,
+    }  # fmt: skip
+    whom = {
+        "model": models[0] if models else None, "base_url": urls[0] if urls else None, "max_tokens": max_tokens,
+        "timeout": timeout, "requests_per_minute": rpm, "max_tokens_total": max_tokens_total, "max_cost": max_cost,
+        "offline": offline or None, "refresh": refresh or None, "cache": False if no_cache else None,
+    }  # fmt: skip
+    task = _Task(
+        Wanted(category or (), every, from_file, object_name, _listed(parts), _listed(families)),
+        load(GenerateSettings, "generate", asking), load(ModelSettings, "model", whom), models, urls,
+        descriptions_dir, dry_run=dry_run, force=force or refresh, as_json=as_json,
+    )  # fmt: skip
+    _finish(_carry_out(task))
 
-    wanted = Wanted(category or (), every, from_file, object_name, _listed(parts), _listed(families))
-    products = pick_products(wanted)
+
+class _Task(NamedTuple):
+    """What was typed, with the settings that stand for the rest."""
+
+    wanted: "Wanted"
+    settings: "GenerateSettings"
+    model: "ModelSettings"
+    models: list[str]
+    urls: list[str]
+    descriptions_dir: Path | None
+    dry_run: bool
+    force: bool
+    as_json: bool
+
+
+def _carry_out(task: _Task) -> "list[Result]":
+    """Ask, save and show; a dry run only shows what would be asked and has no results."""
+    from descriptions.store import Store
+    from prompt_forge.generation.generate import latest
+    from prompt_forge.generation.prepare import check_products, open_askers, pick_products, remarks
+    from prompt_forge.generation.progress import Voice
+    from prompt_forge.library.revise import remind
+
+    voice, products = Voice(), pick_products(task.wanted)
     for line in remarks(products):
         say(line)
-    asking = {
-        "template": template,
-        "strategy": strategy,
-        "count": count,
-        "seed": seed,
-        "temperature": temperature,
-        "concurrency": concurrency,
-    }
-    settings = load(GenerateSettings, "generate", asking)
-    models, urls = list(model or []), list(base_url or [])
-    whom = {
-        "model": models[0] if models else None,
-        "base_url": urls[0] if urls else None,
-        "max_tokens": max_tokens,
-        "timeout": timeout,
-        "requests_per_minute": rpm,
-        "max_tokens_total": max_tokens_total,
-        "max_cost": max_cost,
-        "offline": offline or None,
-        "refresh": refresh or None,
-        "cache": False if no_cache else None,
-    }
-    with open_askers(settings, load(ModelSettings, "model", whom), models, voice, urls) as askers:
+    with open_askers(task.settings, task.model, task.models, voice, task.urls) as askers:
         for line in check_products(askers, products):
             say(line)
-        store = Store.open(descriptions_dir, writable=True)
-        if dry_run:
+        store = Store.open(task.descriptions_dir, writable=True)
+        if task.dry_run:
             saved = [product.after(latest(store, product.category)) for product in products]
-            _show_prompts(askers, saved, as_json=as_json)
-            return
+            _show_prompts(askers, saved, as_json=task.as_json)
+            return []
         results = _run(
-            askers, products, store, settings.concurrency, force=force or refresh, as_json=as_json, voice=voice
+            askers, products, store, task.settings.concurrency, force=task.force, as_json=task.as_json, voice=voice
         )
     for result in results:
         if result.status == "written":
-            remind(descriptions_dir, store.load(result.ref or ""), say)
-    _finish(results)
+            remind(task.descriptions_dir, store.load(result.ref or ""), say)
+    return results
 
 
 def _listed(text: str) -> list[str]:

@@ -101,9 +101,8 @@ def lint(
         if findings:
             print_table(columns, [[finding[column] for column in columns] for finding in findings])
         fixable = sum(finding["fixable"] for finding in findings)
-        print_line(
-            f"{errors} errors, {len(findings) - errors} warnings" + (f"; --fix repairs {fixable}" * bool(fixable))
-        )
+        fixes = f"; --fix repairs {fixable}" if fixable else ""
+        print_line(f"{errors} errors, {len(findings) - errors} warnings{fixes}")
     if errors or (strict and findings):
         raise typer.Exit(1)
 

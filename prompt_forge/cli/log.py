@@ -5,10 +5,12 @@ from typing import Annotated, Any
 
 import typer
 
+from prompt_forge.cli.options import AsJson
+
 
 def log(
     last: Annotated[int, typer.Option(min=1, help="How many exchanges, newest last.")] = 10,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON array on stdout.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show the last exchanges with language models; keys are never in there.
 

@@ -33,19 +33,19 @@ def prune(
     worth = read_contributions(run, original).by_id
     bad = [verdict for verdict, asked in (("hurts", hurts), ("no evidence", no_evidence)) if asked]
     out = [e for e in original.anomalies if e.enabled and not e.locked and e.id in worth and worth[e.id].verdict in bad]
-    saved, said = original, f"would disable {len(out)}" if out else "nothing to disable"
+    saved, message = original, f"would disable {len(out)}" if out else "nothing to disable"
     if out and not dry_run:
         gone = {entry.id for entry in out}
         entries = tuple(e.model_copy(update={"enabled": False}) if e.id in gone else e for e in original.anomalies)
         saved = store.load(f"{original.category}@latest")
-        said = f"unchanged {saved.ref}, which has them disabled already"
+        message = f"unchanged {saved.ref}, which has them disabled already"
         if saved.anomalies != entries or saved.content_hash != original.revised(anomalies=entries).content_hash:
             saved = save_beside(store, descriptions_dir, successor(original, anomalies=entries))
-            said = f"saved {saved.ref}"
+            message = f"saved {saved.ref}"
         remind(descriptions_dir, saved, say)
     if as_json:
         print_json({"ref": saved.ref, "disabled": [{"id": entry.id, "text": entry.text} for entry in out]})
         return
     for entry in out:
         print_line(f"- {entry.id}: {entry.text} ({worth[entry.id].verdict})")
-    print_line(said)
+    print_line(message)

@@ -21,7 +21,8 @@ from prompt_forge.generation.catalog import Product
 from prompt_forge.generation.filter import copied_example
 from prompt_forge.generation.merge import Merged, merge
 from prompt_forge.generation.parse import Candidate
-from prompt_forge.generation.strategies import Outcome, Recipe
+from prompt_forge.generation.strategies import Recipe
+from prompt_forge.generation.tally import Outcome
 from prompt_forge.llm.types import LanguageModel
 
 DIGEST = 16

@@ -139,9 +139,9 @@ def choose(
     """
     base = known.get(category) or plain(category)
     hints = {"object_name": object_name and clean(object_name), "parts": _words(parts), "families": _words(families)}
-    said = {name: value for name, value in hints.items() if value}
+    details = {name: value for name, value in hints.items() if value}
     try:
-        return Product.model_validate({**base.model_dump(), **said}).saying(base._said.union(said))
+        return Product.model_validate({**base.model_dump(), **details}).saying(base._said.union(details))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise SettingsError(f"{category}: {first['loc'][0]}: {first['msg']}") from error

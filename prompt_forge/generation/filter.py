@@ -13,7 +13,7 @@ from descriptions.format.schema import Anomaly, DescriptionFile
 from descriptions.lint import lint
 from prompt_forge.generation.catalog import Product
 from prompt_forge.generation.parse import Candidate
-from prompt_forge.templating.templates import Example
+from prompt_forge.templating.template import Example
 
 MIN_LOGPROB = -0.8
 """Answers a small model is less sure of than this (mean per token) are mostly nonsense."""
@@ -139,8 +139,8 @@ class Filter:
             return "says too little"
         if _JUNK.search(text):
             return "broken grammar"
-        if found := set(content) & self.foreign - self._own_words():
-            return f"copied from an example: {min(found)}"
+        if foreign := set(content) & self.foreign - self._own_words():
+            return f"copied from an example: {min(foreign)}"
         if candidate.family in self.own:
             if not _alike(content, words(candidate.family)):
                 return f"not about {candidate.family}"

@@ -22,7 +22,8 @@ from descriptions.store import Store
 from prompt_forge.errors import AuthenticationError, BudgetError, LocalModelError, ModelError
 from prompt_forge.generation.assemble import DIGEST, Asker, assemble, provenance
 from prompt_forge.generation.catalog import Product
-from prompt_forge.generation.strategies import Outcome, first_requests, propose
+from prompt_forge.generation.strategies import first_requests, propose
+from prompt_forge.generation.tally import Outcome
 
 __all__ = ["Asker", "Result", "Run", "latest"]
 
@@ -129,7 +130,7 @@ class Run:
 
     def _present(self, product: Product) -> DescriptionFile | None:
         """The newest version that answers the same questions, or None."""
-        asked = {
+        digests = {
             request.digest[:DIGEST]
             for model, recipe in self._askers
             for request in first_requests(model.model, recipe, product)
@@ -137,7 +138,7 @@ class Run:
         for number in reversed(self._store.versions(product.category)):
             existing = self._store.load(f"{product.category}@{number}")
             origin = existing.provenance
-            if origin and asked <= set(origin.requests) and _origin(origin) == _origin(provenance(self._askers)):
+            if origin and digests <= set(origin.requests) and _origin(origin) == _origin(provenance(self._askers)):
                 return existing
         return None
 

@@ -42,6 +42,6 @@ def told_support(description: DescriptionFile, entry: Anomaly) -> str:
     """How many models of an ensemble proposed an entry, such as `2 of 3 models`; empty outside an ensemble."""
     if entry.support is None:
         return ""
-    asked = len(description.provenance.model.split(" + ")) if description.provenance else 0
-    of = f" of {asked}" if asked >= entry.support else ""  # an entry may come from a larger ensemble of before
-    return f"{entry.support}{of} model{'s' * (max(asked, entry.support) > 1)}"
+    models = len(description.provenance.model.split(" + ")) if description.provenance else 0
+    of = f" of {models}" if models >= entry.support else ""  # an entry may come from a larger ensemble of before
+    return f"{entry.support}{of} model{'s' * (max(models, entry.support) > 1)}"

@@ -8,6 +8,7 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from descriptions.common.errors import SettingsError, nearest
+from prompt_forge import defaults
 from prompt_forge.generation.catalog import SAVED, Product, choose, load_catalog, plain, read_products
 from prompt_forge.generation.generate import Asker
 from prompt_forge.generation.strategies import Recipe, Strategy, first_requests, unsolved
@@ -15,7 +16,8 @@ from prompt_forge.llm.address import trimmed
 from prompt_forge.llm.budget import estimate
 from prompt_forge.llm.open import Resources, create_model, resources
 from prompt_forge.llm.settings import EMBEDDED, REPLAY, ModelSettings
-from prompt_forge.templating.templates import Template, Templates
+from prompt_forge.templating.template import Template
+from prompt_forge.templating.templates import Templates
 from prompt_forge.usage import Usage
 
 _BY_STRATEGY = {"structured": "structured", "family": "family-fewshot"}
@@ -30,13 +32,13 @@ class GenerateSettings(BaseModel):
     """Template id; by default the one that suits the model."""
     strategy: Strategy = "auto"
     """`structured`: one JSON answer; `family`: phrase by phrase; `auto`: by the template, or by the model."""
-    count: Annotated[int, Field(ge=1, le=100)] = 12
+    count: Annotated[int, Field(ge=1, le=100)] = defaults.COUNT
     """Entries wanted for each product."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0)] = defaults.SEED
     """Same seed, same model, same machine, same file."""
-    temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
+    temperature: Annotated[float, Field(ge=0, le=2)] = defaults.TEMPERATURE
     """0 takes the most likely words."""
-    concurrency: Annotated[int, Field(ge=1, le=64)] = 4
+    concurrency: Annotated[int, Field(ge=1, le=64)] = defaults.CONCURRENCY
     """Products asked for at the same time; the embedded model takes one at a time."""
 
 

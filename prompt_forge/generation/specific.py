@@ -37,8 +37,8 @@ def names_part(text: str, parts: Iterable[str]) -> bool:
     >>> names_part("worn teeth and threads", ["thread"])
     True
     """
-    said = {stem(word) for word in words(text)}
-    return any(stem(word) in said for part in parts for word in words(part))
+    stems = {stem(word) for word in words(text)}
+    return any(stem(word) in stems for part in parts for word in words(part))
 
 
 def specificity(text: str, parts: Iterable[str]) -> int:

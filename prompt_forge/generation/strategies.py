@@ -4,22 +4,23 @@ The template decides (its `answer`), so a custom template selects its own strate
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from descriptions.common.errors import SettingsError
-from descriptions.common.words import is_near, words
+from descriptions.common.words import words
+from prompt_forge import defaults
 from prompt_forge.errors import IncompleteError, OfflineError, RecordingError, RejectedAnswerError
 from prompt_forge.generation.catalog import DEFAULT_FAMILIES, Product
 from prompt_forge.generation.filter import Filter, copied_example
 from prompt_forge.generation.parse import Candidate, answer_schema, one_phrase, read_json, read_lines
 from prompt_forge.generation.specific import specificity
+from prompt_forge.generation.tally import Outcome, Tally
 from prompt_forge.llm.reask import ask
-from prompt_forge.llm.types import Completion, LanguageModel, Mode, Request, Sampling
-from prompt_forge.templating.templates import Template
-from prompt_forge.usage import Usage
+from prompt_forge.llm.types import LanguageModel, Request, Sampling
+from prompt_forge.templating.template import Template
 
 Strategy = Literal["auto", "structured", "family"]
 Tick = Callable[[str], None]
@@ -48,90 +49,14 @@ class Recipe(BaseModel):
 
     template: Template
     """The words of the question, and through its `answer` the strategy."""
-    count: Annotated[int, Field(ge=1, le=100)] = 12
+    count: Annotated[int, Field(ge=1, le=100)] = defaults.COUNT
     """Entries wanted."""
-    temperature: float = 0.0
+    temperature: float = defaults.TEMPERATURE
     """Of the first draw."""
-    seed: int = 0
+    seed: int = defaults.SEED
     """Of the first draw; resamples count up from it."""
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     """Longest answer; None suits the count, or one phrase."""
-
-
-class Outcome(NamedTuple):
-    """What one model proposed for one product."""
-
-    candidates: tuple[Candidate, ...]
-    """Accepted, in the order they came."""
-    rejected: tuple[tuple[str, str], ...]
-    """Text and reason of the others."""
-    requests: tuple[str, ...]
-    """Digests of everything that was asked."""
-    usage: Usage
-    """Tokens of all answers, cached ones included."""
-    calls: int
-    """Answers that were not in the cache."""
-    mode: Mode
-    """Structured-output mode of the last answer."""
-    left_out: tuple[str, ...] = ()
-    """What the server refuses of the requests."""
-
-
-class _Tally:
-    """Collects completions and verdicts while a strategy runs."""
-
-    def __init__(self, rules: Filter, spare: int = 0) -> None:
-        self.rules, self.spare = rules, spare
-        self.accepted: list[Candidate] = []
-        self.rejected: list[tuple[str, str]] = []
-        self.requests: list[str] = []
-        self.usage, self.calls = Usage(), 0
-        self.mode: Mode = "text"
-        self.left_out: dict[str, None] = {}
-
-    def count(self, request: Request, completion: Completion) -> None:
-        """Note an answer that was paid for or found in the cache."""
-        self.requests.append(completion.request_digest or request.digest)
-        self.usage += completion.usage
-        self.calls += not completion.cached
-        self.mode = completion.mode
-        self.left_out.update(dict.fromkeys(completion.left_out))
-
-    def cut_short(self, request: Request, error: IncompleteError) -> None:
-        """Note an answer that was paid for and is no answer."""
-        self.requests.append(request.digest)
-        self.usage += error.usage
-        self.calls += 1
-        self.rejected.append(("", error.problem))
-
-    def judge(self, candidate: Candidate) -> bool:
-        """Accept or reject one candidate."""
-        usable = self.usable(candidate)
-        if usable:
-            self.accepted.append(usable)
-        return usable is not None
-
-    def usable(self, candidate: Candidate) -> Candidate | None:
-        """The candidate as it may be accepted, or None for one that is rejected, which is noted."""
-        trimmed, problem = self.rules.apply(candidate)
-        near = (entry.text for entry in self.accepted if is_near(trimmed.text, [entry.text]))
-        if not problem and (twin := next(near, None)):
-            problem = f"near-duplicate of {twin!r}"
-        if problem:
-            self.rejected.append((trimmed.text, problem))
-        return None if problem else trimmed
-
-    def choose(self, best: Candidate, others: Iterable[Candidate]) -> None:
-        """Accept `best`, and note why the `others` are left out."""
-        self.accepted.append(best)
-        left = dict.fromkeys(other.text for other in others if other.text != best.text)
-        self.rejected.extend((text, f"another answer is more specific: {best.text!r}") for text in left)
-
-    def outcome(self, count: int) -> Outcome:
-        """The sum of it."""
-        over = [(entry.text, f"more than the {count} wanted") for entry in self.accepted[count:]]
-        accepted, refused, asked = tuple(self.accepted[:count]), (*self.rejected, *over), tuple(self.requests)
-        return Outcome(accepted, refused, asked, self.usage, self.calls, self.mode, tuple(self.left_out))
 
 
 class Ask(NamedTuple):
@@ -192,9 +117,9 @@ def propose(model: LanguageModel, recipe: Recipe, product: Product, tick: Tick) 
     outcome = strategy(model, recipe, product, tick)
     if not outcome.candidates:
         reasons = tuple(f"{text}: {reason}" if text else reason for text, reason in outcome.rejected)
-        shown = list(dict.fromkeys(reasons))
-        why = "; ".join(shown[:_REASONS]) or "empty answer"
-        why += f"; and {len(shown) - _REASONS} more" if len(shown) > _REASONS else ""
+        distinct = list(dict.fromkeys(reasons))
+        why = "; ".join(distinct[:_REASONS]) or "empty answer"
+        why += f"; and {len(distinct) - _REASONS} more" if len(distinct) > _REASONS else ""
         problem = f"{model.model} said nothing usable about {product.object_name} ({why})"
         raise RejectedAnswerError(problem, hint="try another --model, --template or --seed", problems=reasons)
     return outcome
@@ -224,7 +149,7 @@ def _whole(model: LanguageModel, recipe: Recipe, product: Product, tick: Tick) -
     tick("all")
     request = _whole_request(model.model, recipe, product)
     answer = ask(model, request, read_json if recipe.template.front.answer == "json" else read_lines)
-    tally = _Tally(Filter(product))
+    tally = Tally(Filter(product))
     for completion in answer.completions:
         tally.count(request, completion)
     tally.rejected.extend(answer.value.dropped)
@@ -249,7 +174,7 @@ def _phrase_request(model: str, recipe: Recipe, product: Product, question: Ask,
 
 def _phrases(model: LanguageModel, recipe: Recipe, product: Product, tick: Tick) -> Outcome:
     rules = Filter(product, strict=True, foreign=_foreign(recipe.template, product), own=unsolved(recipe, product))
-    tally = _Tally(rules, spare=recipe.count)
+    tally = Tally(rules, spare=recipe.count)
     for question in asks(recipe, product):
         if len(tally.accepted) >= recipe.count:
             break
@@ -259,7 +184,7 @@ def _phrases(model: LanguageModel, recipe: Recipe, product: Product, tick: Tick)
     return tally.outcome(recipe.count)
 
 
-def _draws(model: LanguageModel, recipe: Recipe, product: Product, question: Ask, tally: _Tally) -> list[Candidate]:
+def _draws(model: LanguageModel, recipe: Recipe, product: Product, question: Ask, tally: Tally) -> list[Candidate]:
     """The usable ones of the greedy answer and of warmer ones, drawn until one is specific in words of its own."""
     usable: list[Candidate] = []
     for draw in range(1 + RESAMPLES):
@@ -300,5 +225,7 @@ def _worth(template: Template, question: Ask, candidate: Candidate) -> tuple[int
 
 def _foreign(template: Template, product: Product) -> frozenset[str]:
     """Nouns of the examples: their products and parts, less the neutral ones that any product has."""
-    shown = " ".join(f"{one.object_name} {one.part or ''}" for one in template.examples)
-    return frozenset(words(shown)) - {"surface", "edge", "rim", "seam", "face"} - set(words(product.object_name))
+    example_words = " ".join(f"{one.object_name} {one.part or ''}" for one in template.examples)
+    return (
+        frozenset(words(example_words)) - {"surface", "edge", "rim", "seam", "face"} - set(words(product.object_name))
+    )

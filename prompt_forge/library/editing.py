@@ -118,8 +118,8 @@ def _read_entry(path: Path, entry: Anomaly) -> Anomaly:
         return Anomaly.model_validate(entry.model_dump() | values | {"text": typed.get("text") or ""})
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        said = first["msg"].removeprefix("Value error, ")
-        raise InvalidFileError(f"{path.name}: {first['loc'][0]}: {said}") from None
+        message = first["msg"].removeprefix("Value error, ")
+        raise InvalidFileError(f"{path.name}: {first['loc'][0]}: {message}") from None
 
 
 @contextmanager

@@ -63,8 +63,8 @@ def address(base_url: str) -> str:
     """
     base_url = trimmed(base_url)
     if inner := re.search(r"\s", base_url):
-        said = _NAMES.get(inner[0], "a blank")
-        problem = f"base URL {Redactor()(base_url)!r} holds {said}"
+        sign = _NAMES.get(inner[0], "a blank")
+        problem = f"base URL {Redactor()(base_url)!r} holds {sign}"
         raise SettingsError(problem, expected="an address like http://127.0.0.1:8080/v1")
     try:
         parts = urlsplit(base_url)

@@ -44,8 +44,8 @@ def body_of(response: Any, endpoint: str) -> dict[str, Any]:
     try:
         body = _writable(json.loads(text, strict=False))
     except (ValueError, RecursionError) as error:
-        said = "an empty body" if not text.strip() else quoted(text[:80])
-        problem = f"{endpoint} sent something that is no JSON ({type(error).__name__}): {said}"
+        quote = "an empty body" if not text.strip() else quoted(text[:80])
+        problem = f"{endpoint} sent something that is no JSON ({type(error).__name__}): {quote}"
         raise EndpointError(problem, hint=ADDRESS_HINT) from None
     if isinstance(body, list) and len(body) == 1:
         body = body[0]
@@ -100,8 +100,8 @@ def _error_in(body: dict[str, Any]) -> object:
     if isinstance(choices, list) and choices:
         first = choices[0] if isinstance(choices[0], dict) else {}
         message = first.get("message")
-        said = message.get("content") if isinstance(message, dict) else message or first.get("text")
-        broke = not said or first.get("finish_reason") == "error"
+        content = message.get("content") if isinstance(message, dict) else message or first.get("text")
+        broke = not content or first.get("finish_reason") == "error"
         return (first.get("error") or body.get("error")) if broke else None
     for name in ("error", "errors", "detail"):
         if body.get(name):
@@ -133,11 +133,11 @@ def _status(details: dict[str, Any], words: str) -> int:
         value = str(details[name] or "")
         if value.isdigit() and 400 <= int(value) < 600:
             return int(value)
-    said = " ".join(str(details[name] or "") for name in ("code", "status", "type"))
-    said = said.strip() or words
-    if _PASSING_WORDS.search(said):
+    parts = " ".join(str(details[name] or "") for name in ("code", "status", "type"))
+    parts = parts.strip() or words
+    if _PASSING_WORDS.search(parts):
         return 429
-    return 503 if _BUSY_WORDS.search(said) else 0
+    return 503 if _BUSY_WORDS.search(parts) else 0
 
 
 def _title(data: bytes) -> str:

@@ -32,8 +32,8 @@ def explain(error: OpenAIError, *, endpoint: str, model: str, timeout: float, re
         hint = "is the server busy? raise --timeout, or lower --concurrency"
         return EndpointError(f"no answer from {endpoint} within {timeout:g} s", hint=hint)
     if isinstance(error, APIConnectionError):
-        said = _said(str(error.__cause__ or error), redact)
-        return EndpointError(f"no connection to {endpoint} ({said})", hint="is the server running? check --base-url")
+        reason = _said(str(error.__cause__ or error), redact)
+        return EndpointError(f"no connection to {endpoint} ({reason})", hint="is the server running? check --base-url")
     if isinstance(error, APIStatusError):
         return _explain_status(error, endpoint, model, redact)
     return EndpointError(f"{endpoint} sent something that is no answer ({_said(str(error), redact)})")
@@ -47,17 +47,17 @@ def unknown_model(endpoint: str, model: str, served: list[str]) -> EndpointError
 
 
 def _explain_status(error: APIStatusError, endpoint: str, model: str, redact: Redactor) -> EndpointError:
-    status, said = error.status_code, _said(_message(error), redact)
+    status, reason = error.status_code, _said(_message(error), redact)
     if status in (401, 403):
         hint = "set OPENAI_API_KEY to a valid key for this endpoint"
-        return AuthenticationError(f"{endpoint} refused the key (HTTP {status}: {said})", hint=hint, status=status)
+        return AuthenticationError(f"{endpoint} refused the key (HTTP {status}: {reason})", hint=hint, status=status)
     if too_long(error):
         hint = "lower --max-tokens, use a shorter --template, or a model with a longer context"
-        problem = f"the prompt does not fit the context of {model} ({said})"
+        problem = f"the prompt does not fit the context of {model} ({reason})"
         return ContextTooLongError(problem, hint=hint, status=status)
     inside = error.response.status_code
     where = f"HTTP {status}" if inside == status else f"HTTP {status} inside HTTP {inside}"
-    problem = f"{endpoint} answered {where if status >= 400 else 'an error inside HTTP 200'}: {said}"
+    problem = f"{endpoint} answered {where if status >= 400 else 'an error inside HTTP 200'}: {reason}"
     return EndpointError(problem, hint=_hint(error), status=status)
 
 

@@ -73,7 +73,7 @@ def _recording(settings: ModelSettings) -> Finding:
 
 def _endpoint(settings: ModelSettings) -> Finding:
     url = settings.base_url or OPENAI_URL
-    endpoint, said = address(url), remark(url)
+    endpoint, doubt = address(url), remark(url)
     try:
         served = _served(settings, url)
     except EndpointError as error:
@@ -89,7 +89,7 @@ def _endpoint(settings: ModelSettings) -> Finding:
         return _unclear(f"{endpoint} is there and lists {_not_listed(settings.model, served)}")
     if with_version(url) and _lists(settings, with_version(url)):
         return _unclear(f"{endpoint} has no /v1 at its end; type --base-url {with_version(url)}")
-    return Finding(ENDPOINT, "ok", f"{endpoint} serves {settings.model}" + (f" ({said})" if said else ""))
+    return Finding(ENDPOINT, "ok", f"{endpoint} serves {settings.model}" + (f" ({doubt})" if doubt else ""))
 
 
 def _unclear(detail: str) -> Finding:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from descriptions.common.files import atomic_write
+from prompt_forge import defaults
 from prompt_forge.errors import LocalModelError
 from prompt_forge.llm.ladder import Ladder
 from prompt_forge.llm.types import Completion, Request
@@ -98,7 +99,7 @@ class EmbeddedModel:
         *,
         threads: int = 1,
         context: int = 2048,
-        timeout: float = 120.0,
+        timeout: float = defaults.TIMEOUT,
         ladder: Ladder | None = None,
         stamp: Path | None = None,
     ) -> None:

@@ -124,8 +124,8 @@ def _remote(settings: ModelSettings, name: str, shared: Resources, notify: Calla
     from prompt_forge.llm.parameters import Refused
     from prompt_forge.llm.retry import RetryPolicy
 
-    if said := remark(settings.base_url or OPENAI_URL):
-        notify(said)
+    if doubt := remark(settings.base_url or OPENAI_URL):
+        notify(doubt)
     refused = Refused(shared.refused)
     chat = OpenAIChat(
         settings.base_url or OPENAI_URL,

@@ -65,8 +65,8 @@ class _Message:
     def __init__(self, choice: dict[str, Any], body: dict[str, Any], request: Request) -> None:
         message = choice.get("message") or choice.get("delta")
         message = message if isinstance(message, dict) else {"content": message or choice.get("text")}
-        said, thought, refused = _parts(message.get("content"))
-        self.text = said.strip()
+        text, thought, refused = _parts(message.get("content"))
+        self.text = text.strip()
         self.thoughts = "".join(_flat(message.get(name)) for name in ("reasoning", "reasoning_content", "thinking"))
         self.thoughts = thought or self.thoughts
         self.refusal = refused or _words(message.get("refusal"))

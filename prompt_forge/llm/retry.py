@@ -49,9 +49,9 @@ class RetryPolicy:
         return call()
 
     def _wait(self, error: OpenAIError, attempt: int) -> float:
-        asked = retry_after(error)
-        if asked is not None:
-            return asked
+        delay = retry_after(error)
+        if delay is not None:
+            return delay
         return min(self.base_seconds * 2.0**attempt, self.longest_seconds) * random.uniform(0.75, 1.0)
 
 

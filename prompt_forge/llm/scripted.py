@@ -36,6 +36,6 @@ class Scripted:
             raise RecordingError(f"request {len(self.requests)} came", expected=f"{len(self.requests) - 1} at most")
         if isinstance(answer, ModelError):
             raise answer
-        asked = sum(len(message.content.split()) for message in request.messages)
-        usage = Usage(prompt_tokens=asked, completion_tokens=len(answer.split()))
+        tokens = sum(len(message.content.split()) for message in request.messages)
+        usage = Usage(prompt_tokens=tokens, completion_tokens=len(answer.split()))
         return Completion(text=answer, model=self.model, usage=usage, request_digest=request.digest)

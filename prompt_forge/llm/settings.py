@@ -6,6 +6,7 @@ from typing import Any
 from platformdirs import user_cache_path, user_log_path
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
+from prompt_forge import defaults
 from prompt_forge.llm.address import trimmed
 
 EMBEDDED = "local"
@@ -29,7 +30,7 @@ class ModelSettings(BaseModel):
     max_tokens: int | None = Field(default=None, ge=1)
     """Longest answer in tokens, thoughts included; None: 200 and 60 more for each entry, or 32 for a phrase. A model
     that uses it up on thoughts is asked once more with a larger one."""
-    timeout: float = Field(default=120.0, gt=0)
+    timeout: float = Field(default=defaults.TIMEOUT, gt=0)
     """Seconds for one try."""
     retries: int = Field(default=3, ge=0)
     """Tries after the first, for failures that may pass."""

@@ -6,7 +6,7 @@ import torch
 
 from detector.model.config import ModelConfig
 from detector.model.filo import FiLo
-from detector.scoring.prompts import Description, PromptSet, prompt_set
+from detector.scoring.prompts import AnomalyText, PromptSet, prompt_set
 from detector.weights.factory import create_model
 
 TINY: dict[str, Any] = {
@@ -39,7 +39,7 @@ def tiny_filo(seed: int = 0, **changes: Any) -> FiLo:
 
 def tiny_prompts(object_name: str = "gear", texts: tuple[str, ...] = ("broken tooth", "rust stains")) -> PromptSet:
     """Two descriptions, two normal and two generic states."""
-    descriptions = [Description(f"d{number}", text) for number, text in enumerate(texts)]
+    descriptions = [AnomalyText(f"d{number}", text) for number, text in enumerate(texts)]
     return prompt_set(object_name, ("{}", "flawless {}"), descriptions, ("damaged {}", "{} with flaw"))
 
 

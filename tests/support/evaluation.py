@@ -27,7 +27,7 @@ def make_data(folder):
 
 
 def plan(data, store, out, **changes):
-    fields = {"data": data, "store": store, "descriptions": ("gear@1", "gear@2"), "out": out, "draws": 20}
+    fields = {"data": data, "store": store, "refs": ("gear@1", "gear@2"), "out": out, "draws": 20}
     return Plan(**(fields | changes))
 
 

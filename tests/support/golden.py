@@ -13,7 +13,7 @@ from torch import Tensor
 from detector.localize.regions import REGIONS
 from detector.model.config import ModelConfig
 from detector.model.filo import FiLo
-from detector.scoring.prompts import Description, PromptSet, prompt_set
+from detector.scoring.prompts import AnomalyText, PromptSet, prompt_set
 from detector.weights.factory import create_model
 from detector.weights.files import load_strictly
 
@@ -103,7 +103,7 @@ class Golden:
         return prompt_set(
             name,
             self.manifest["status_normal"],
-            [Description(f"d{i}", text) for i, text in enumerate(self.manifest["descriptions"][last])],
+            [AnomalyText(f"d{i}", text) for i, text in enumerate(self.manifest["descriptions"][last])],
             self.manifest["status_abnormal_generic"],
             context_tokens=self.sizes["n_ctx"],
         )

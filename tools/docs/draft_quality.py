@@ -36,7 +36,8 @@ from prompt_forge.generation.specific import look_words, names_part, specificity
 from prompt_forge.generation.strategies import Recipe
 from prompt_forge.llm.open import create_model, resources
 from prompt_forge.llm.settings import EMBEDDED, ModelSettings
-from prompt_forge.templating.templates import Example, Templates
+from prompt_forge.templating.template import Example
+from prompt_forge.templating.templates import Templates
 from tools.docs.tables import table
 
 TARGET = Path(__file__).resolve().parents[2] / "docs" / "generate.md"

@@ -111,7 +111,7 @@ def test_versions_with_equal_texts_keep_their_own_ids(detector: Detector, store)
     description = store.load("gear")
     other = description.revised(anomalies=(Anomaly(id="bite", text="broken tooth"),))
     assert other.content_hash == description.content_hash
-    assert [detector.prompts(file).descriptions[0].id for file in (description, other)] == ["tooth", "bite"]
+    assert [detector.prompts(file).anomalies[0].id for file in (description, other)] == ["tooth", "bite"]
 
 
 def test_the_map_of_a_large_image_is_made_at_the_size_it_is_handed_out_in(model, store, monkeypatch):

@@ -17,7 +17,7 @@ PROMPTS = tiny_prompts()
 
 
 def detection(phrases):
-    said = tuple(Match(*entry, 0.5) for entry in PROMPTS.descriptions)
+    said = tuple(Match(*entry, 0.5) for entry in PROMPTS.anomalies)
     return Detection("a.png", Image.new("RGB", (8, 8)), 1.0, np.zeros((8, 8)), None, (), said, None, phrases)
 
 
@@ -29,7 +29,7 @@ def test_a_phrase_near_every_patch_does_not_name_the_defect():
     fused = np.zeros(64)
     fused[[18, 19, 26, 27]] = 9  # patch 5 of 4 x 4, on a grid twice as fine
     first, second = Namer(PROMPTS, good).named(detection(phrases), fused, (8, 8))
-    assert first.id == PROMPTS.descriptions[1].id
+    assert first.id == PROMPTS.anomalies[1].id
     assert first.similarity == pytest.approx(0.2)
     assert second.similarity > first.similarity
     assert first.deviations == pytest.approx(10, rel=0.3)

@@ -71,7 +71,7 @@ def test_leaving_one_out_equals_a_file_without_it(model, data, store, tmp_path):
     full = evaluate(plan(data, store, tmp_path / "full"), plain)
     short = Store(tmp_path / "short")
     short.save(description("gear", "dark round hole"))
-    fewer = evaluate(plan(data, short, tmp_path / "fewer", descriptions=("gear",)), plain)
+    fewer = evaluate(plan(data, short, tmp_path / "fewer", refs=("gear",)), plain)
     first = full.categories[0].variants[0]
     worth = first.contributions[0]
     assert worth.id == "a0"
@@ -91,14 +91,14 @@ def test_the_cache_changes_no_number_and_spares_the_image_tower(whole, model, da
 
 
 def test_a_reference_given_twice_counts_once(scorer, data, store, tmp_path):
-    evaluation = evaluate(plan(data, store, tmp_path, descriptions=("gear@1", "gear@v1")), scorer)
+    evaluation = evaluate(plan(data, store, tmp_path, refs=("gear@1", "gear@v1")), scorer)
     first = evaluation.categories[0].variants[0]
     assert [variant.name for variant in evaluation.categories[0].variants] == ["gear@1", "generic", "winclip", "random"]
     assert [each.id for each in first.contributions] == ["a0", "a1"]
 
 
 def test_words_for_another_product_are_named(scorer, data, store, tmp_path):
-    evaluation = evaluate(plan(data, store, tmp_path, descriptions=("gear@1", "plate@1")), scorer)
+    evaluation = evaluate(plan(data, store, tmp_path, refs=("gear@1", "plate@1")), scorer)
     assert [line for line in evaluation.warnings if "another product" in line] == [
         "plate@1: words for another product; there are some for gear"
     ]
@@ -153,11 +153,11 @@ def test_ablations_change_scores(model, data, store, tmp_path):
 
 def test_several_categories_share_the_names_of_their_versions(scorer, store, tmp_path):
     data = open_data(make_dataset(tmp_path / "data", ("gear", "plate"), good=2, bad=1))
-    evaluation = evaluate(plan(data, store, tmp_path / "out", descriptions=("@1", "@latest")), scorer)
+    evaluation = evaluate(plan(data, store, tmp_path / "out", refs=("@1", "@latest")), scorer)
     assert [category.category for category in evaluation.categories] == ["gear", "plate"]
     assert [variant.name for variant in evaluation.categories[1].variants][:2] == ["@1", "@latest"]
     with pytest.raises(EvaluationError, match="no description version for 'plate'"):
-        evaluate(plan(data, store, tmp_path / "other", descriptions=("gear@1",)), scorer)
+        evaluate(plan(data, store, tmp_path / "other", refs=("gear@1",)), scorer)
 
 
 def test_leaks_are_named_and_left_out(scorer, store, data, tmp_path):
@@ -173,8 +173,8 @@ def test_leaks_are_named_and_left_out(scorer, store, data, tmp_path):
 def test_leak_free_controls_stand_against_what_is_left(scorer, store, data, tmp_path):
     left = Store(tmp_path / "left")
     left.save(description("gear", "long thin scratch"))
-    reduced = evaluate(plan(data, store, tmp_path / "a", descriptions=("gear@2",), leak_free=True), scorer)
-    short = evaluate(plan(data, left, tmp_path / "b", descriptions=("gear@1",)), scorer)
+    reduced = evaluate(plan(data, store, tmp_path / "a", refs=("gear@2",), leak_free=True), scorer)
+    short = evaluate(plan(data, left, tmp_path / "b", refs=("gear@1",)), scorer)
     scores = [{v.name: v.scores for v in evaluation.categories[0].variants} for evaluation in (reduced, short)]
     assert scores[0]["random"] == scores[1]["random"]
 

@@ -61,7 +61,7 @@ def test_shards_merge_to_the_same_numbers(whole, scorer, data, store, tmp_path):
 def test_another_evaluation_is_not_continued(whole, scorer, data, store):
     out, _ = whole
     with pytest.raises(EvaluationError, match="another --out"):
-        evaluate(plan(data, store, out, descriptions=("gear@2",)), scorer)
+        evaluate(plan(data, store, out, refs=("gear@2",)), scorer)
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(scorer, store, data, tmp_path):
@@ -81,12 +81,12 @@ def test_a_bad_image_is_named_and_the_rest_is_done(scorer, store, tmp_path):
 
 def test_a_refused_evaluation_leaves_the_run_as_it_was(scorer, data, store, tmp_path):
     both = open_data(data.root)
-    evaluate(plan(both, store, tmp_path, descriptions=("@1",)), scorer)
+    evaluate(plan(both, store, tmp_path, refs=("@1",)), scorer)
     (tmp_path / "images" / "gear").rename(tmp_path / "images" / "away")
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
     assert read_run(tmp_path)["thresholds"].keys() == {"gear", "plate"}
     with pytest.raises(EvaluationError, match="another --out"):
-        evaluate(plan(both, store, tmp_path, descriptions=("@2",)), scorer)
+        evaluate(plan(both, store, tmp_path, refs=("@2",)), scorer)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.*")} == before
 
 

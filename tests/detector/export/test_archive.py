@@ -63,10 +63,10 @@ def test_the_traced_module_is_detect_in_every_setting(settings, variant):
         with torch.no_grad():
             score, anomaly_map, similarity, region = graph(rows_of(pictures))
         for index, (one,) in enumerate(predictor.predict(pictures, [Ask(PROMPTS)])):
-            near = {each.id: each.similarity for each in one.descriptions}
+            near = {each.id: each.similarity for each in one.matches}
             assert float(score[index]) == pytest.approx(one.score, abs=1e-4)
             torch.testing.assert_close(anomaly_map[index], one.anomaly_map, rtol=0, atol=1e-3)
-            assert similarity[index].tolist() == pytest.approx([near[e.id] for e in PROMPTS.descriptions], abs=1e-4)
+            assert similarity[index].tolist() == pytest.approx([near[e.id] for e in PROMPTS.anomalies], abs=1e-4)
             assert (REGIONS[region[index]] if region[index] >= 0 else None) == one.region
 
 

@@ -29,7 +29,7 @@ def test_prompts_of_a_description_file():
     assert len(prompts.normal) == len(NORMAL_STATES)
     assert spoken(prompts.abnormal[0][0]) == "abnormal metal nut with deep scratch at top left ."
     assert spoken(prompts.abnormal[2][8]) == "broken metal nut at bottom right ."
-    assert [entry.text for entry in prompts.descriptions] == ["deep scratch", "bent rim"]
+    assert [entry.text for entry in prompts.anomalies] == ["deep scratch", "bent rim"]
     assert [len(row) for row in prompts.abnormal] == [len(REGIONS)] * 3
 
 
@@ -37,7 +37,7 @@ def test_disabled_entries_are_not_read():
     file = described("deep scratch").model_copy(
         update={"anomalies": (Anomaly(id="off", text="dull", enabled=False), Anomaly(id="on", text="bent"))}
     )
-    assert [entry.id for entry in create_prompts(file).descriptions] == ["on"]
+    assert [entry.id for entry in create_prompts(file).anomalies] == ["on"]
 
 
 def test_selected_regions_go_state_by_state():

@@ -43,7 +43,7 @@ def test_a_batch_equals_its_images(model, encoded: Encoded, localizer: str):
         assert alone.score == pytest.approx(one.score, abs=1e-5)
         torch.testing.assert_close(alone.anomaly_map, one.anomaly_map, rtol=0, atol=1e-5)
         assert alone.region == one.region
-        assert [each.id for each in alone.descriptions] == [each.id for each in one.descriptions]
+        assert [each.id for each in alone.matches] == [each.id for each in one.matches]
 
 
 def test_self_names_the_region_of_its_first_map(model, encoded: Encoded):
@@ -128,14 +128,14 @@ def test_peak():
 
 def test_descriptions_are_all_listed_nearest_first(model, encoded: Encoded):
     for one in predict(model, encoded, PROMPTS):
-        values = [each.similarity for each in one.descriptions]
+        values = [each.similarity for each in one.matches]
         assert values == sorted(values, reverse=True)
-        assert {each.id for each in one.descriptions} == {"d0", "d1"}
+        assert {each.id for each in one.matches} == {"d0", "d1"}
         assert all(-1 <= value <= 1 for value in values)
 
 
 def test_prompts_may_differ_between_images(model, encoded: Encoded):
     other = tiny_prompts("ribbon", ("frayed edge",))
     mixed = predict(model, encoded, [PROMPTS, other, PROMPTS])
-    assert [one.text for one in mixed[1].descriptions] == ["frayed edge"]
+    assert [one.text for one in mixed[1].matches] == ["frayed edge"]
     assert mixed[0].score == pytest.approx(predict(model, encoded, PROMPTS)[0].score, abs=1e-5)

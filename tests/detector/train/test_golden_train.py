@@ -11,7 +11,7 @@ from torch.optim import AdamW
 from descriptions.format.schema import ABNORMAL_STATES, NORMAL_STATES
 from detector.images.tensors import to_mask, to_pixels
 from detector.model.config import ModelConfig
-from detector.scoring.prompts import Description, prompt_set
+from detector.scoring.prompts import AnomalyText, prompt_set
 from detector.train.config import preset
 from detector.train.stages import Batch, filo_stages
 from detector.weights.factory import create_model
@@ -73,7 +73,7 @@ def released_model(golden, manifest):
 def batch_of(golden, manifest, config, image, name, mask, label):
     shared = manifest["class_name_map"][name]
     key = {"chip": "chip2"}.get(shared, name)  # the release keeps the prompts of the last class with the mapped name
-    descriptions = [Description(f"d{i}", text) for i, text in enumerate(manifest["descriptions"][key])]
+    descriptions = [AnomalyText(f"d{i}", text) for i, text in enumerate(manifest["descriptions"][key])]
     prompts = prompt_set(shared, NORMAL_STATES, descriptions, ABNORMAL_STATES, context_tokens=config.context_tokens)
     size = config.image_size
     truth = torch.zeros(size, size)

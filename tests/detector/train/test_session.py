@@ -14,7 +14,7 @@ from detector.runs.train import finish
 from detector.train import session
 from detector.train.config import TrainConfig
 from detector.train.errors import ResumeError, TrainError
-from detector.train.session import create_fabric, summary, train
+from detector.train.session import TrainingRun, create_fabric, summary, train
 from detector.train.state import load_state
 from detector.weights.checkpoint import load_checkpoint, read_info
 from tests.support.clip import tiny_config, tiny_filo
@@ -51,7 +51,7 @@ def store(tmp_path_factory):
 
 def test_training_lowers_the_loss_and_leaves_clip_alone(tmp_path, data, store):
     material = gather(data, "test", store=store)
-    result = train(tiny_filo, material, CONFIG, tmp_path)
+    result = train(TrainingRun(tiny_filo, material, CONFIG, tmp_path))
     log = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     main = [entry["loss"] for entry in log if entry["stage"] == "main"]
     assert sum(main[-3:]) < sum(main[:3])
@@ -67,32 +67,32 @@ def test_training_lowers_the_loss_and_leaves_clip_alone(tmp_path, data, store):
 def test_a_refused_run_leaves_the_record_of_the_finished_one(tmp_path, data, store):
     material = gather(data, "test", categories=["cloth"], store=store)
     config = CONFIG.model_copy(update={"batch_size": 5, "main_epochs": 1, "adapter_epochs": 1})
-    finish(tiny_filo, material, config, tmp_path)
+    finish(TrainingRun(tiny_filo, material, config, tmp_path))
     before = (tmp_path / "run.json").read_bytes()
     with pytest.raises(ResumeError, match="holds a run already"):
-        finish(tiny_filo, material, config.model_copy(update={"seed": 7}), tmp_path)
+        finish(TrainingRun(tiny_filo, material, config.model_copy(update={"seed": 7}), tmp_path))
     assert (tmp_path / "run.json").read_bytes() == before
 
 
 def test_a_run_is_not_continued_from_other_weights_or_masks(tmp_path, data, store):
     material = gather(data, "test", categories=["cloth"], store=store)
     config = CONFIG.model_copy(update={"batch_size": 5, "main_epochs": 1, "adapter_epochs": 0})
-    train(tiny_filo, material, config, tmp_path)
+    train(TrainingRun(tiny_filo, material, config, tmp_path))
     with pytest.raises(ResumeError, match="other settings, weights, data or descriptions"):
-        train(lambda: tiny_filo(seed=3), material, config, tmp_path, resume=True)
+        train(TrainingRun(lambda: tiny_filo(seed=3), material, config, tmp_path, resume=True))
     mask = next(sample.mask for sample in material.samples if sample.mask)
     content = mask.read_bytes()
     mask.write_bytes(content + b"0")
     with pytest.raises(ResumeError, match="other settings, weights, data or descriptions"):
-        train(tiny_filo, material, config, tmp_path, resume=True)
+        train(TrainingRun(tiny_filo, material, config, tmp_path, resume=True))
     mask.write_bytes(content)
-    train(tiny_filo, material, config, tmp_path, resume=True)
+    train(TrainingRun(tiny_filo, material, config, tmp_path, resume=True))
 
 
 def test_a_corrupt_image_stops_with_its_name_and_resume_gives_the_same_weights(tmp_path, data, store):
     material = gather(data, "test", categories=["cloth"], store=store)
     config = CONFIG.model_copy(update={"batch_size": 5, "validate_every": 0, "validation_fraction": 0.0})
-    train(tiny_filo, material, config, tmp_path / "whole")
+    train(TrainingRun(tiny_filo, material, config, tmp_path / "whole"))
     victim = material.samples[2].image
     content = victim.read_bytes()
 
@@ -101,9 +101,9 @@ def test_a_corrupt_image_stops_with_its_name_and_resume_gives_the_same_weights(t
             victim.write_bytes(content[: len(content) // 2])
 
     with pytest.raises(ImageError, match=victim.stem):
-        train(tiny_filo, material, config, tmp_path / "broken", listener=break_file)
+        train(TrainingRun(tiny_filo, material, config, tmp_path / "broken", listener=break_file))
     victim.write_bytes(content)
-    train(tiny_filo, material, config, tmp_path / "broken", resume=True)
+    train(TrainingRun(tiny_filo, material, config, tmp_path / "broken", resume=True))
     assert (tmp_path / "broken/last.safetensors").read_bytes() == (tmp_path / "whole/last.safetensors").read_bytes()
 
 
@@ -118,7 +118,7 @@ def test_frozen_features_are_kept_without_augmentation(tmp_path, data, store):
         model.encode_image = lambda pixels: calls.append(len(pixels)) or encode(pixels)
         return model
 
-    train(counted, material, CONFIG.model_copy(update=plain), tmp_path)
+    train(TrainingRun(counted, material, CONFIG.model_copy(update=plain), tmp_path))
     assert calls == [1] * len(material.samples)
 
 
@@ -153,32 +153,32 @@ def test_zero_shot_protocol_is_kept_unless_asked_for_by_name(data, store):
     with pytest.raises(ProtocolError, match="gear_wheel would be trained on and evaluated"):
         gather(data, "test", store=store, eval_data=data / "Gear wheel")
     disjoint = gather(data, "test", categories=["cloth"], store=store, eval_data=data / "Gear wheel")
-    assert list(disjoint.descriptions) == ["cloth"]
+    assert list(disjoint.files) == ["cloth"]
     require_unseen(["cloth"], ["cloth"], named=["cloth"])
 
 
 def test_other_descriptions_are_another_run(tmp_path, data, store):
     quick = CONFIG.model_copy(update={"main_epochs": 1, "adapter_epochs": 0})
-    train(tiny_filo, gather(data, "test", store=store), quick, tmp_path)
+    train(TrainingRun(tiny_filo, gather(data, "test", store=store), quick, tmp_path))
     changed = Store(store.root)
     changed.save(DescriptionFile(category="cloth", object_name="cloth", anomalies=(Anomaly(id="b", text="stain"),)))
     with pytest.raises(ResumeError, match="other settings, weights, data or descriptions"):
-        train(tiny_filo, gather(data, "test", store=changed), quick, tmp_path, resume=True)
+        train(TrainingRun(tiny_filo, gather(data, "test", store=changed), quick, tmp_path, resume=True))
 
 
 def test_released_and_mask_positions_train_too(tmp_path, data, store):
     material = gather(data, "test", categories=["cloth"], store=store)
     short = {"main_epochs": 1, "adapter_epochs": 1, "validate_every": 0}
     released = CONFIG.model_copy(update=short | {"variant": "released", "dice": "row", "batch_size": 1})
-    train(lambda: tiny_filo(variant="released"), material, released, tmp_path / "released")
+    train(TrainingRun(lambda: tiny_filo(variant="released"), material, released, tmp_path / "released"))
     placed = CONFIG.model_copy(update=short | {"position": "mask"})
-    train(tiny_filo, material, placed, tmp_path / "placed")
+    train(TrainingRun(tiny_filo, material, placed, tmp_path / "placed"))
     assert tiny_config().variant == "filo"
 
 
 def test_a_finished_run_leaves_checkpoints_that_load_and_a_record(tmp_path, data, store):
     material = gather(data, "test", store=store)
-    path = finish(tiny_filo, material, CONFIG, tmp_path)
+    path = finish(TrainingRun(tiny_filo, material, CONFIG, tmp_path))
     info = read_info(path)
     assert info.descriptions == material.hashes
     assert info.training["categories"] == ["Gear wheel", "cloth"]
@@ -195,7 +195,7 @@ def test_a_finished_run_leaves_checkpoints_that_load_and_a_record(tmp_path, data
 def test_a_stopped_run_says_why_in_its_record(tmp_path, data, store):
     huge = CONFIG.model_copy(update={"batch_size": 500})
     with pytest.raises(TrainingDataError, match="at least one batch of 500"):
-        finish(tiny_filo, gather(data, "test", store=store), huge, tmp_path)
+        finish(TrainingRun(tiny_filo, gather(data, "test", store=store), huge, tmp_path))
     record = json.loads((tmp_path / "run.json").read_text())
     assert record["status"] == "failed"
     assert "at least one batch of 500" in record["reason"]

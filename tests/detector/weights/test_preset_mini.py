@@ -15,7 +15,7 @@ from detector.metrics import image_metrics, pixel_metrics
 from detector.model.config import ModelConfig
 from detector.model.filo import FiLo
 from detector.scoring.predict import encode, predict
-from detector.scoring.prompts import Description, PromptSet, create_prompts, prompt_set
+from detector.scoring.prompts import AnomalyText, PromptSet, create_prompts, prompt_set
 from detector.weights.checkpoint import read_info
 from detector.weights.registry import FOLDER, load_preset
 from tools.pretrain import paint, samples
@@ -61,7 +61,7 @@ def test_painted_defects_stand_out(mini: FiLo) -> None:
         images.append(Image.fromarray((painted * 255).astype(np.uint8)))
         masks.append(mask > 0.5)
     texts = ("small dark hole", "thin dark crack", "foreign particle")
-    words = prompt_set("surface", ("{}", "flawless {}"), [Description(t, t) for t in texts], ("damaged {}",))
+    words = prompt_set("surface", ("{}", "flawless {}"), [AnomalyText(t, t) for t in texts], ("damaged {}",))
     auroc = pixel_metrics(look(mini, images, words).anomaly_map, masks).values["pixel_auroc"]
     assert auroc is not None
     assert auroc > PAINTED_FLOOR

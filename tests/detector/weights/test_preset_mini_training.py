@@ -11,7 +11,7 @@ import torch
 
 from detector.localize.regions import REGIONS
 from detector.model.filo import FiLo
-from detector.scoring.prompts import Description, prompt_set
+from detector.scoring.prompts import AnomalyText, prompt_set
 from detector.weights.factory import create_model
 from detector.weights.files import load_strictly
 from tools.pretrain import captions, corpus, export, objective, paint, products, samples, train, words
@@ -125,7 +125,7 @@ def test_the_shipped_model_is_the_student(student: Student, shipped: FiLo, monke
     torch.testing.assert_close(ours.image, shipped.image_feature(theirs.embedding), atol=1e-5, rtol=0)
     for mine, its in zip(ours.patches, shipped.patch_embeddings(theirs), strict=True):
         torch.testing.assert_close(mine, its, atol=1e-5, rtol=0)
-    prompts = prompt_set("tile", ("flawless {}",), [Description("d", "thin dark crack")], ())
+    prompts = prompt_set("tile", ("flawless {}",), [AnomalyText("d", "thin dark crack")], ())
     text = shipped.encode_text(theirs.embedding, [prompts], [[0], [0]])
     normal = student.encode_text(objective.tokens(["flawless tile."]), abnormal=False)
     abnormal = student.encode_text(objective.tokens(["abnormal tile with thin dark crack at top left."]), abnormal=True)

@@ -16,11 +16,13 @@ from prompt_forge.generation.generate import Asker
 from prompt_forge.generation.parse import Candidate
 from prompt_forge.generation.prepare import check_products
 from prompt_forge.generation.specific import LOOKS, look_words, names_part, specificity
-from prompt_forge.generation.strategies import RESAMPLES, SAMPLES, Outcome, Recipe, propose
+from prompt_forge.generation.strategies import RESAMPLES, SAMPLES, Recipe, propose
+from prompt_forge.generation.tally import Outcome
 from prompt_forge.llm.local import model_file
 from prompt_forge.llm.scripted import Scripted
 from prompt_forge.llm.types import Completion, Request
-from prompt_forge.templating.templates import NEUTRAL, Templates
+from prompt_forge.templating.template import NEUTRAL
+from prompt_forge.templating.templates import Templates
 from tools.docs import draft_quality
 
 TEMPLATE = Templates.find().get("family-fewshot")

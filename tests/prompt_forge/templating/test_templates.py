@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 from descriptions.common.errors import ForgeError, InvalidFileError
 from prompt_forge.cli.app import app
 from prompt_forge.templating.layers import Layer, layers
-from prompt_forge.templating.templates import VARIABLES, TemplateError, Templates, check, copy_template, read
+from prompt_forge.templating.template import VARIABLES, TemplateError
+from prompt_forge.templating.templates import Templates, check, copy_template, read
 
 WHOLE = """---
 id: mine
