@@ -87,12 +87,16 @@ class Golden:
         """All weights in fp32, by our own parameter names."""
         return {name: tensor.float() for name, tensor in self.tensors("weights").items()}
 
-    @cached_property
-    def model(self) -> FiLo:
-        """The golden model with its weights."""
+    def create_model(self) -> FiLo:
+        """A golden model of one's own, for tests that change its weights."""
         model = create_model(self.config)
         load_strictly(model, self.weights(), "golden weights")
         return model
+
+    @cached_property
+    def model(self) -> FiLo:
+        """The golden model with its weights."""
+        return self.create_model()
 
     def prompts(self, dataset_class: str) -> PromptSet:
         """Prompts of a class as the release keys them: by mapped name, the last class of the list winning."""

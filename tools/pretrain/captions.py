@@ -180,15 +180,6 @@ SUBJECTS = (
 )
 """Object names put on painted images, so that a caption's meaning does not hang on the name."""
 
-NORMAL = (
-    "{}",
-    "flawless {}",
-    "perfect {}",
-    "unblemished {}",
-    "{} without flaw",
-    "{} without defect",
-    "{} without damage",
-)
 GENERIC = ("damaged {}", "broken {}", "{} with flaw", "{} with defect", "{} with damage", "abnormal {}")
 POSITIONS = ("top left", "top", "top right", "left", "center", "right", "bottom left", "bottom", "bottom right")
 

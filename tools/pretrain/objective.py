@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from descriptions.format.schema import NORMAL_STATES
 from tools.pretrain import captions
 from tools.pretrain.backbone import MEAN, STD
 from tools.pretrain.samples import Sample
@@ -52,7 +53,7 @@ def write(samples: Sequence[Sample], rng: random.Random) -> Words:
     normal: list[str] = []
     abnormal: list[str] = []
     for s in samples:
-        normal += [state.format(s.subject) + "." for state in rng.sample(captions.NORMAL, 2)]
+        normal += [state.format(s.subject) + "." for state in rng.sample(NORMAL_STATES, 2)]
         defective = s.label == 1 and s.mask.max() > 0.5
         place = region(s.mask) if defective and rng.random() < 0.6 else rng.choice(captions.POSITIONS)
         own = [s.kind] if s.label == 1 and rng.random() < 0.75 else [rng.choice(list(captions.KINDS))]

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch.utils.data import DataLoader
 
+from descriptions.format.schema import NORMAL_STATES
 from detector.model.image_tower import resize_positions
 from tools.pretrain import backbone, captions, corpus, objective, words
 from tools.pretrain.samples import Sample, Stream
@@ -55,7 +56,7 @@ def every_text() -> list[str]:
     phrases = [p for group in captions.KINDS.values() for p in group]
     phrases += [f"{product} {text}" for group in captions.library().values() for product, text in group]
     phrases += captions.flawless()
-    states = [s.format("") for s in captions.NORMAL + captions.GENERIC]
+    states = [s.format("") for s in NORMAL_STATES + captions.GENERIC]
     subjects = [
         *captions.SUBJECTS,
         *corpus.SOURCES.values(),

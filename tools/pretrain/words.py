@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from descriptions.format.schema import NORMAL_STATES
 from tools.pretrain import captions, objective
 from tools.pretrain.student import CONTEXT, Student
 
@@ -77,7 +78,7 @@ def _step(student: Student, rng: random.Random) -> Tensor:
 def _normal(rng: random.Random) -> str:
     if rng.random() < 0.4:
         return rng.choice(captions.flawless()) + "."
-    return rng.choice(captions.NORMAL).format(rng.choice(captions.SUBJECTS)) + "."
+    return rng.choice(NORMAL_STATES).format(rng.choice(captions.SUBJECTS)) + "."
 
 
 def _abnormal(rng: random.Random, kind: str | None) -> str:

@@ -10,11 +10,10 @@ from torch.optim import AdamW
 
 from descriptions.format.schema import ABNORMAL_STATES, NORMAL_STATES
 from detector.images.tensors import to_mask, to_pixels
-from detector.model.config import ModelConfig
 from detector.scoring.prompts import AnomalyText, prompt_set
 from detector.train.config import preset
 from detector.train.stages import Batch, filo_stages
-from detector.weights.factory import create_model
+from tests.support.golden import golden_set
 
 NOISE = 10
 """A faithful fp32 run stays within a few times the stored fp32/fp64 difference."""
@@ -34,42 +33,6 @@ def stored(golden):
     return load_file(golden / "train.safetensors")
 
 
-def released_model(golden, manifest):
-    sizes = manifest["config"]
-    architecture = {
-        "embed_dim": sizes["embed_dim"],
-        "vision_cfg": {
-            "image_size": sizes["image_size"],
-            "layers": sizes["vis_layers"],
-            "width": sizes["vis_width"],
-            "head_width": sizes["vis_width"] // sizes["vis_heads"],
-            "patch_size": sizes["patch_size"],
-        },
-        "text_cfg": {
-            "context_length": sizes["context_length"],
-            "vocab_size": sizes["vocab_size"],
-            "width": sizes["text_width"],
-            "heads": sizes["text_heads"],
-            "layers": sizes["text_layers"],
-        },
-    }
-    config = ModelConfig(
-        backbone="golden",
-        architecture=architecture,
-        image_size=sizes["image_size"],
-        variant="released",
-        feature_levels=tuple(sizes["features_list"]),
-        single_path_blocks=sizes["n_single"],
-        context_tokens=sizes["n_ctx"],
-    )
-    model = create_model(config)
-    weights = {name: value.float() for name, value in load_file(golden / "weights.safetensors").items()}
-    missing, unexpected = model.load_state_dict(weights, strict=False)
-    assert not unexpected
-    assert not [name for name in missing if not name.endswith("attn_mask")]
-    return model
-
-
 def batch_of(golden, manifest, config, image, name, mask, label):
     shared = manifest["class_name_map"][name]
     key = {"chip": "chip2"}.get(shared, name)  # the release keeps the prompts of the last class with the mapped name
@@ -86,7 +49,7 @@ def batch_of(golden, manifest, config, image, name, mask, label):
 def run(golden, manifest, which, cases):
     """Losses, then gradients and parameters after every step, by released names."""
     config = preset("filo-released")
-    model = released_model(golden, manifest)
+    model = golden_set(golden).create_model()
     stage = filo_stages(model, config)[which]
     groups = {}
     for name, parameter in stage.objective.named_parameters():
