@@ -36,6 +36,16 @@ FOREIGN = {
         "--no-deps",
         "--require-hashes",
     },
+    "detector/data/fetch.py": {
+        "--no-deps",
+        "--only-binary",
+        "--target",
+        "--quiet",
+        "--no-input",
+        "--disable-pip-version-check",
+        "--no-warn-script-location",
+        "--retries",
+    },
 }
 """Options of other programs that a file calls."""
 
