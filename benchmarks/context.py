@@ -47,6 +47,7 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=1.0, help="part of the photos, at most 1")
     parser.add_argument("--size", type=int, help="side in pixels that photos are compared at")
     parser.add_argument("--tokens", type=Path, help="folder that keeps tokens for the next run")
+    parser.add_argument("--coarse", action="store_true", help="average 2 x 2 patches: sixteen times cheaper")
     parser.add_argument("--preset")
     args = parser.parse_args()
     if args.what == "naming":
@@ -59,7 +60,7 @@ def main() -> None:
         photos = Photos(args.data / name, args.share)
         model = context_fingerprint(reader.model)[:8]
         file = args.tokens / f"{photos.name}-{reader.size}-{model}.pt" if args.tokens else None
-        tokens = Tokens(reader, file)
+        tokens = Tokens(reader, file, coarse=args.coarse)
         for line in WHAT[args.what](photos, tokens, counts, args.draws):
             print(line, flush=True)
         tokens.save()
