@@ -6,6 +6,7 @@
     python -m benchmarks.context --data DATA --what naming
 
 `figures`: plain nearest neighbours and ours, by the number of references, over draws of them, and among each other.
+`tries`: other ways to compare and to score (`benchmarks.context_tries`).
 `peers`: AnomalyDINO, PatchCore and MuSc as published (`benchmarks.context_peers`), with seconds and megabytes.
 `thresholds`: false alarms promised and observed (`benchmarks.context_thresholds`).
 `naming`: whether the first phrase names the kind of defect (`benchmarks.context_naming`).
@@ -22,7 +23,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks import context_naming, context_thresholds
+from benchmarks import context_naming, context_thresholds, context_tries
 from benchmarks.context_data import SETS, Photos, Tokens
 from benchmarks.context_pairs import Pairs, pairs, plain, spread_taken_off
 from benchmarks.context_peers import Scored, anomaly_dino, musc, patch_core
@@ -40,7 +41,7 @@ GOOD = 100
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--what", choices=("figures", "peers", "thresholds", "naming"), default="figures")
+    parser.add_argument("--what", choices=("figures", "tries", "peers", "thresholds", "naming"), default="figures")
     parser.add_argument("--sets", nargs="+", default=SETS)
     parser.add_argument("--references", type=int, action="append")
     parser.add_argument("--draws", type=int, default=5)
@@ -69,6 +70,7 @@ def main() -> None:
 FIGURES = "set | way | references | image AUROC | spread | pixel AUROC | pixel AP | AUPRO"
 HEADS = {
     "figures": FIGURES,
+    "tries": "set | way | references | image AUROC, half to choose on | other half | spread",
     "peers": f"{FIGURES} | seconds a photo | MB",
     "thresholds": "set | references | way | promised | false alarms (95 %) | defects found",
 }
@@ -183,8 +185,21 @@ def thresholds(photos: Photos, tokens: Tokens, counts: Sequence[int], draws: int
     return context_thresholds.rows(photos.name, found)
 
 
+def tries(photos: Photos, tokens: Tokens, counts: Sequence[int], draws: int) -> list[str]:
+    """Every way to compare with every way to score."""
+    pool = photos.pool[:POOL]
+    each, among = pairs(tokens, photos.paths, pool), pairs(tokens, pool, pool)
+    return [
+        line
+        for count in counts
+        if count > 1
+        for line in context_tries.measure(photos, tokens, each, among, pool, count, draws)
+    ]
+
+
 WHAT: dict[str, Callable[[Photos, Tokens, Sequence[int], int], list[str]]] = {
     "figures": figures,
+    "tries": tries,
     "peers": peers,
     "thresholds": thresholds,
 }

@@ -45,6 +45,9 @@ def detect(
     together: Annotated[
         bool, typer.Option("--together", help="Score the photos among each other; from 8 photos of one product on.")
     ] = False,
+    image_score: Annotated[
+        Literal["context", "filo"], typer.Option(help="Score beside other photos: deviations from good, or FiLo's own.")
+    ] = "context",
     false_alarms: Annotated[
         str | None, typer.Option(help="Share of good photos that may be called anomalous, such as 5%.")
     ] = None,
@@ -80,7 +83,8 @@ def detect(
         paths=tuple(paths), category=category, descriptions_dir=descriptions_dir, preset=preset,
         checkpoint=checkpoint, pretrained=pretrained,
         settings=ScoringSettings(localizer=localizer, gate=gate), dino_weights=dino_weights, dino_text=dino_text,
-        references=tuple(references or ()), rotations=rotations, together=together, false_alarms=false_alarms,
+        references=tuple(references or ()), rotations=rotations, image_score=image_score, together=together,
+        false_alarms=false_alarms,
         threshold=threshold, fail_on=fail_on, out=out, maps=maps, form=form, tile=tile, max_size=max_size,
         bits=bits, max_pixels=max_pixels, device=device, precision=precision,
         batch_size=batch_size, workers=workers, resume=resume,

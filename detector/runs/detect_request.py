@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from descriptions.store import Store
 from detector.detect.detector import Detector
+from detector.detect.references import ImageScore
 from detector.device import resolve_device
 from detector.errors import DetectorError
 from detector.images.load import MAX_PIXELS, ReadOptions
@@ -45,6 +46,8 @@ class DetectRequest(BaseModel):
     """Good photos: files, folders or globs."""
     rotations: int = 1
     """Directions that each of them is turned to."""
+    image_score: ImageScore = "context"
+    """What the score of a photo beside others is."""
     together: bool = False
     """Whether the photos are scored among each other."""
     false_alarms: str | None = None
@@ -126,8 +129,7 @@ def require_sense(request: DetectRequest) -> None:
     if request.in_context and request.tile is not None:
         option = "--references" if request.references else "--together"
         raise DetectorError(f"{option} with --tile", expected="one of them", hint="leave out --tile")
-    if request.rotations > 1 and not request.references:
-        raise DetectorError("--rotations without --references", expected="good photos to turn")
+    _require_others(request)
     if request.fail_on and request.threshold is None and request.false_alarms is None:
         raise DetectorError(
             "--fail-on without --threshold: no image would get a verdict",
@@ -138,6 +140,15 @@ def require_sense(request: DetectRequest) -> None:
         raise DetectorError(
             f"--dino-weights with the localizer {request.settings.localizer}", hint="type --localizer grounding-dino"
         )
+
+
+def _require_others(request: DetectRequest) -> None:
+    if request.image_score == "filo" and not request.in_context:
+        raise DetectorError(
+            "--image-score filo without --references or --together", expected="other photos", hint="leave it out"
+        )
+    if request.rotations > 1 and not request.references:
+        raise DetectorError("--rotations without --references", expected="good photos to turn")
 
 
 def identity(request: DetectRequest, detector: Detector) -> dict[str, Any]:
