@@ -79,7 +79,7 @@ def _rescored(
     scores: NDArray[np.float64], photos: Tensor, neighbours: Sequence[int] = (1, 2, 3)
 ) -> NDArray[np.float64]:
     """RsCIN: scores smoothed over the photos that look most alike."""
-    scaled = torch.from_numpy((scores - scores.min()) / max(float(np.ptp(scores)), 1e-12))
+    scaled = torch.from_numpy((scores.astype(np.float64) - scores.min()) / max(float(np.ptp(scores)), 1e-12))
     unit = torch.nn.functional.normalize(photos, dim=-1).double()
     likeness = unit @ unit.T
     smoothed = []
@@ -87,4 +87,5 @@ def _rescored(
         values, at = likeness.topk(min(count, len(scores)), dim=1)
         weights = torch.zeros_like(likeness).scatter_(1, at, values)
         smoothed.append(weights / weights.sum(1, keepdim=True) @ scaled)
-    return torch.stack(smoothed).mean(0).numpy()
+    rescored: NDArray[np.float64] = torch.stack(smoothed).mean(0).numpy()
+    return rescored

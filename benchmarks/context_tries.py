@@ -60,7 +60,7 @@ def subspace_left_out(references: Sequence[Levels], variance: float = VARIANCE) 
 
 
 def at_scales(maps: Maps, good: Maps, grid: tuple[int, int], sigmas: Sequence[float]) -> NDArray[np.float64]:
-    """Mean over blurs of the highest 1 % (without a blur of the highest patch), as a multiple of what good ones have."""
+    """Mean over blurs of the highest 1 % (without a blur the highest patch), as a multiple of what good ones have."""
     parts = []
     for sigma in sigmas:
         theirs, ours = ([_at_scale(one, grid, sigma) for one in each] for each in (good, maps))

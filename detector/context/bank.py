@@ -243,7 +243,7 @@ class Bank:
         Raises:
             FalseAlarmError: fewer references than the rate asks for; one that is calibrated by itself promises nothing.
         """
-        return calibration.threshold(self.scores, false_alarms, by_itself=self.info.by_itself)
+        return calibration.threshold([] if self.info.by_itself else self.scores, false_alarms)
 
     def check(self) -> list[Oddity]:
         """References that look odd among the others, the oddest first: defective ones, or of another product."""

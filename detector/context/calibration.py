@@ -86,29 +86,27 @@ def smallest_rate(photos: int) -> float:
     return 1 / (photos + 1)
 
 
-def threshold(good: Sequence[float], false_alarms: float, *, by_itself: bool = False) -> float:
+def threshold(good: Sequence[float], false_alarms: float) -> float:
     """The score above which at most a share of good photos to come lies: `p_value(score) <= false_alarms`.
 
     Args:
         good: leave-one-out scores of the references. Each was scored with one reference fewer than a new photo will be,
             so they are slightly high: the safe side.
         false_alarms: in (0, 1).
-        by_itself: whether the one photo was scored against its own flips and turns, which promises nothing.
 
     Raises:
         FalseAlarmError: a rate outside (0, 1), or lower than 1/(n + 1).
     """
     if not 0 < false_alarms < 1:
         raise FalseAlarmError(f"--false-alarms {false_alarms:.3g}", expected="more than 0 % and less than 100 %")
-    rank = 0 if by_itself else math.floor(false_alarms * (len(good) + 1) + 1e-9)
+    rank = math.floor(false_alarms * (len(good) + 1) + 1e-9)
     if rank < 1:
         needed = math.ceil(1 / false_alarms - 1e-9) - 1
-        more = max(needed - len(good), 1)
         lowest = f"{math.ceil(1000 * smallest_rate(len(good))) / 10:g}%"
         raise FalseAlarmError(
             f"{false_alarms:.3g} false alarms from {len(good)} good photo{'s' * (len(good) != 1)}",
             expected=f"at least {needed} for that rate: from n photos nothing below 1 in n + 1 can be promised",
-            hint=f"add {more} photo{'s' * (more != 1)}" + ("" if by_itself else f", or type --false-alarms {lowest}"),
+            hint=f"add {needed - len(good)} photos, or type --false-alarms {lowest}" if good else "add good photos",
         )
     return sorted(good, reverse=True)[rank - 1]
 

@@ -143,9 +143,10 @@ class ReferenceScorer:
             FalseAlarmError: fewer references than that rate asks for.
         """
         scores = self.good if maps is None or self.image_score == "filo" else [top_mean(each) for each in maps]
-        value = threshold(scores, false_alarms, by_itself=self.bank.info.by_itself)
-        promised = "that " + promise(scores, false_alarms).partition(": ")[2]
-        return Threshold(float(np.nextafter(value, np.inf)), "references", promised, len(scores))
+        good = [] if self.bank.info.by_itself else scores
+        value = threshold(good, false_alarms)
+        promised = "that " + promise(good, false_alarms).partition(": ")[2]
+        return Threshold(float(np.nextafter(value, np.inf)), "references", promised, len(good))
 
 
 def placed(
