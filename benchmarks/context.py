@@ -1,125 +1,218 @@
-"""What good photos, and photos among each other, add: image and pixel figures beside plain nearest neighbours.
+"""What good photos, and photos among each other, add, beside what others published, on the same tokens.
 
-    python -m benchmarks.context --data DATA                         # all development sets, hours on two cores
-    python -m benchmarks.context --data DATA --sets mpdd/metal_plate --references 1 --references 8 --draws 2 --every 4
+    python -m benchmarks.context --data DATA                                  # figures of all development sets
+    python -m benchmarks.context --data DATA --what peers --references 4 --share 0.5
+    python -m benchmarks.context --data DATA --what thresholds --sets mvtec/transistor
+    python -m benchmarks.context --data DATA --what naming
 
-Rows are `plain` (nearest neighbour and mean of the highest 1 %, as AnomalyDINO, on the same tokens) and `ours`
-(as `detector.context` scores). Features are kept in a temporary folder, so that a photo is looked at
-once.
+`figures`: plain nearest neighbours and ours, by the number of references, over draws of them, and among each other.
+`tries`: other ways to compare and to score (`benchmarks.context_tries`).
+`peers`: AnomalyDINO, PatchCore and MuSc as published (`benchmarks.context_peers`), with seconds and megabytes.
+`thresholds`: false alarms promised and observed (`benchmarks.context_thresholds`).
+`naming`: whether the first phrase names the kind of defect (`benchmarks.context_naming`).
+`--share` takes a part of the photos, drawn by a seed; `--tokens DIR` keeps tokens for the next run.
 """
 
 import argparse
 import random
-import tempfile
 import time
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from PIL import Image
 
-from detector.context.bank import Bank
+from benchmarks import context_naming, context_thresholds, context_tries
+from benchmarks.context_data import SETS, Photos, Tokens
+from benchmarks.context_pairs import Pairs, pairs, plain, spread_taken_off
+from benchmarks.context_peers import Scored, anomaly_dino, musc, patch_core
 from detector.context.calibration import top_mean
-from detector.context.distances import mutual_distances, reference_distances
-from detector.context.fusion import on_picture
-from detector.context.tokens import ContextReader, photo_hash
-from detector.images.load import mask_at, to_image
-from detector.metrics import image_metrics, pixel_metrics
-from detector.scoring.feature_cache import FeatureCache
+from detector.context.distances import mutual_distances
+from detector.context.tokens import ContextReader, Levels, context_fingerprint
 from detector.weights.registry import load_model
 
-SETS = (
-    "mvtec/transistor",
-    "magnetic_tile/magnetic_tile",
-    "mpdd/metal_plate",
-    "mvtec_loco/juice_bottle",
-    "mtoc/optical_lens",
-)
-"""Development sets; what is kept to judge is not named here."""
-SIDE = 256
-"""Side in pixels of the maps that pixel figures are read from."""
-
-
-class Photos:
-    """Test photos of a set with what is true of them, and good ones to draw references from."""
-
-    def __init__(self, folder: Path, every: int) -> None:
-        self.paths = sorted(folder.glob("test/*/*.jpg"))[::every]
-        self.pool = sorted(folder.glob("train/good/*.jpg"))
-        self.labels = np.array([path.parent.name != "good" for path in self.paths])
-        self.masks = [self._mask(folder, path) for path in self.paths]
-
-    def _mask(self, folder: Path, path: Path) -> NDArray[np.bool_]:
-        mask = folder / "ground_truth" / path.parent.name / f"{path.stem}_mask.png"
-        return mask_at(Image.open(mask), SIDE) if mask.is_file() else np.zeros((SIDE, SIDE), bool)
-
-    def figures(self, scores: Sequence[float], maps: Sequence[NDArray[np.floating]]) -> list[float]:
-        """Image AUROC, pixel AUROC, pixel AP."""
-        side = round(len(maps[0]) ** 0.5)
-        anomaly_maps = [on_picture(each, (side, side), (SIDE, SIDE)) for each in maps]
-        low, high = min(each.min() for each in anomaly_maps), max(each.max() for each in anomaly_maps)
-        pixel = pixel_metrics([(each - low) / (high - low) for each in anomaly_maps], self.masks).values
-        image = image_metrics(np.array(scores), self.labels).values["image_auroc"]
-        return [float(value or 0) for value in (image, pixel["pixel_auroc"], pixel["pixel_ap"])]
+POOL = 24
+"""Photos that references of `figures` and `peers` are drawn from."""
+GOOD = 100
+"""Good photos of `thresholds`: those that references are drawn from, and those held out."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--what", choices=("figures", "tries", "peers", "thresholds", "naming"), default="figures")
     parser.add_argument("--sets", nargs="+", default=SETS)
     parser.add_argument("--references", type=int, action="append")
     parser.add_argument("--draws", type=int, default=5)
-    parser.add_argument("--every", type=int, default=1, help="take every n-th test photo")
+    parser.add_argument("--share", type=float, default=1.0, help="part of the photos, at most 1")
     parser.add_argument("--size", type=int, help="side in pixels that photos are compared at")
+    parser.add_argument("--tokens", type=Path, help="folder that keeps tokens for the next run")
+    parser.add_argument("--coarse", action="store_true", help="average 2 x 2 patches: sixteen times cheaper")
     parser.add_argument("--preset")
     args = parser.parse_args()
-    model = load_model(args.preset)
-    print("| set | way | references | image AUROC | spread | pixel AUROC | pixel AP | seconds a photo |")
-    print("|---|---|---|---|---|---|---|---|")
-    with tempfile.TemporaryDirectory() as cache:
-        reader = ContextReader(model, FeatureCache(Path(cache)), args.size)
-        for name in args.sets:
-            photos = Photos(args.data / name, args.every)
-            for count in args.references or (1, 2, 4, 8, 16):
-                _with_references(name, photos, reader, count, args.draws)
-            _together(name, photos, reader)
+    if args.what == "naming":
+        print("\n".join(context_naming.table(args.data, args.preset, args.share)))
+        return
+    reader = ContextReader(load_model(args.preset), size=args.size)
+    counts = args.references or (1, 2, 4, 8, 16)
+    print(f"| {HEADS[args.what]} |\n{'|---' * len(HEADS[args.what].split('|'))}|")
+    for name in args.sets:
+        photos = Photos(args.data / name, args.share)
+        model = context_fingerprint(reader.model)[:8]
+        file = args.tokens / f"{photos.name}-{reader.size}-{model}.pt" if args.tokens else None
+        tokens = Tokens(reader, file, coarse=args.coarse)
+        for line in WHAT[args.what](photos, tokens, counts, args.draws):
+            print(line, flush=True)
+        tokens.save()
 
 
-def _with_references(name: str, photos: Photos, reader: ContextReader, count: int, draws: int) -> None:
-    rows: dict[str, list[list[float]]] = defaultdict(list)
-    spent = 0.0
-    for draw in range(draws):
-        references = random.Random(draw).sample(photos.pool, min(count, len(photos.pool)))
-        bank = Bank.from_images(reader.model, references, size=reader.size, cache=reader.cache)
-        plain, ours = [], []
-        for path in photos.paths:
-            picture = to_image(path)
-            tokens = reader.read([picture])[0]
-            plain.append(reference_distances(tokens, bank.tokens).cpu().numpy())
-            began = time.perf_counter()
-            ours.append(bank.distances(tokens, photo_hash(picture))[0])
-            spent += time.perf_counter() - began
-        rows["plain"].append(photos.figures([top_mean(each) for each in plain], plain))
-        rows["ours"].append(photos.figures([bank.score(each) for each in ours], ours))
-    for way, values in rows.items():
-        _row(name, way, str(count), values, spent / draws / len(photos.paths))
+FIGURES = "set | way | references | image AUROC | spread | pixel AUROC | pixel AP | AUPRO"
+HEADS = {
+    "figures": FIGURES,
+    "tries": "set | way | references | image AUROC, half to choose on | other half | spread",
+    "peers": f"{FIGURES} | seconds a photo | MB",
+    "thresholds": "set | references | way | promised | false alarms (95 %) | defects found",
+}
+"""Columns of the tables."""
 
 
-def _together(name: str, photos: Photos, reader: ContextReader) -> None:
-    began = time.perf_counter()
-    tokens = [reader.read([to_image(path)])[0] for path in photos.paths]
-    maps = [each.cpu().numpy() for each in mutual_distances(tokens)]
-    seconds = (time.perf_counter() - began) / len(maps)
-    _row(name, "plain", "together", [photos.figures([top_mean(each) for each in maps], maps)], seconds)
+def figures(photos: Photos, tokens: Tokens, counts: Sequence[int], draws: int) -> list[str]:
+    """Plain nearest neighbours and ours."""
+    pool = photos.pool[:POOL]
+    each, among = pairs(tokens, photos.paths, pool), pairs(tokens, pool, pool)
+    lines = []
+    for count in counts:
+        ways: dict[str, list[list[float]]] = {"plain": [], "ours": []}
+        for draw in range(draws):
+            drawn = random.Random(draw).sample(range(len(pool)), min(count, len(pool)))
+            near, refs = each.beside(drawn), Pairs(among.far[drawn], among.index[drawn]).beside(drawn)
+            maps = plain(near)
+            ways["plain"].append(list(photos.figures([top_mean(one) for one in maps], list(maps))))
+            if count > 1:
+                scores, _ = context_thresholds.scored(near, refs, tokens.grid)
+                ways["ours"].append(list(photos.figures(list(scores), list(spread_taken_off(near, refs)))))
+        lines += [_row(photos.name, way, str(count), values) for way, values in ways.items() if values]
+    return [*lines, *_among_each_other(photos, tokens)]
 
 
-def _row(name: str, way: str, count: str, values: list[list[float]], seconds: float) -> None:
-    image, pixel, precision = np.mean(values, axis=0)
+def _among_each_other(photos: Photos, tokens: Tokens) -> list[str]:
+    maps = [values.numpy() for values in mutual_distances(tokens.all(photos.paths))]
+    return [_row(photos.name, "ours", "together", [list(photos.figures([top_mean(one) for one in maps], maps))])]
+
+
+def peers(photos: Photos, tokens: Tokens, counts: Sequence[int], draws: int) -> list[str]:
+    """Ours and others', with the time and the memory of what is kept."""
+    paths = tokens.all(photos.paths)
+    lines = []
+    for count in counts:
+        drawn = [random.Random(draw).sample(photos.pool[:POOL], min(count, POOL)) for draw in range(draws)]
+        for way, score in _ways(tokens).items():
+            values, seconds, megabytes = [], 0.0, 0.0
+            for references in drawn:
+                kept = tokens.all(references)
+                began = time.perf_counter()
+                scores, maps = score(paths, kept)
+                seconds += time.perf_counter() - began
+                values.append(list(photos.figures(scores, maps)))
+                megabytes = MEGABYTES[way](kept)
+            lines.append(_row(photos.name, way, str(count), values, seconds / draws / len(paths), megabytes))
+    for way, score in {"ours": _together, "MuSc": lambda these: musc(these, tokens.grid)}.items():
+        began = time.perf_counter()
+        values = [list(photos.figures(*score(paths)))]
+        seconds = (time.perf_counter() - began) / len(paths)
+        lines.append(_row(photos.name, way, "together", values, seconds, _bytes(paths)))
+    return lines
+
+
+def _together(photos: Sequence[Levels]) -> Scored:
+    maps: list[NDArray[np.floating]] = [values.numpy() for values in mutual_distances(photos)]
+    return [top_mean(one) for one in maps], maps
+
+
+def _ways(tokens: Tokens) -> dict[str, Callable[[Sequence[Levels], Sequence[Levels]], Scored]]:
+    return {
+        "ours": lambda photos, references: _ours(photos, references, tokens),
+        "AnomalyDINO": anomaly_dino,
+        "PatchCore": lambda photos, references: patch_core(photos, references, tokens.grid),
+    }
+
+
+def _ours(photos: Sequence[Levels], references: Sequence[Levels], tokens: Tokens) -> Scored:
+    """As `Bank` does, its calibration included."""
+    from detector.context.bank import Bank
+    from detector.context.info import BankInfo, Reference
+    from detector.context.leave_one_out import leave_one_out
+
+    if len(references) == 1:  # no spread, and a scale that changes no order
+        maps = [_plain(photo, references) for photo in photos]
+        return [top_mean(one) for one in maps], maps
+    halves = [tuple(level.half() for level in each) for each in references]
+    named = tuple(Reference(name=str(index), content=str(index)) for index in range(len(halves)))
+    info = BankInfo(model="", size=tokens.reader.size, references=named)
+    bank = Bank(info, halves, *leave_one_out(halves, halves))
+    maps = [bank.distances(photo)[0] for photo in photos]
+    return [bank.score(one) for one in maps], maps
+
+
+def _plain(photo: Levels, references: Sequence[Levels]) -> NDArray[np.floating]:
+    from detector.context.distances import reference_distances
+
+    values: NDArray[np.floating] = reference_distances(photo, references).numpy()
+    return values
+
+
+def _bytes(photos: Sequence[Levels]) -> float:
+    """Megabytes of tokens in half precision."""
+    return sum(level.numel() for each in photos for level in each) * 2 / 1e6
+
+
+MEGABYTES: dict[str, Callable[[Sequence[Levels]], float]] = {
+    "ours": _bytes,
+    "AnomalyDINO": lambda kept: 2 * _bytes([each[-1:] for each in kept]),  # kept in single precision
+    "PatchCore": lambda kept: 2 * _bytes(kept) / 10,
+}
+"""Of what each way keeps of its references."""
+
+
+def thresholds(photos: Photos, tokens: Tokens, counts: Sequence[int], draws: int) -> list[str]:  # noqa: ARG001
+    """Promised and observed."""
+    good = [path for path, bad in zip(photos.paths, photos.labels, strict=True) if not bad]
+    good = (photos.pool[: GOOD - len(good)] + good)[:GOOD]
+    defective = [path for path, bad in zip(photos.paths, photos.labels, strict=True) if bad][::2]
+    among, beside = pairs(tokens, good, good), pairs(tokens, defective, good)
+    found = context_thresholds.measure(among, beside, tokens.grid, draws=4 * draws)
+    return context_thresholds.rows(photos.name, found)
+
+
+def tries(photos: Photos, tokens: Tokens, counts: Sequence[int], draws: int) -> list[str]:
+    """Every way to compare with every way to score."""
+    pool = photos.pool[:POOL]
+    each, among = pairs(tokens, photos.paths, pool), pairs(tokens, pool, pool)
+    return [
+        line
+        for count in counts
+        if count > 1
+        for line in context_tries.measure(photos, tokens, each, among, pool, count, draws)
+    ]
+
+
+WHAT: dict[str, Callable[[Photos, Tokens, Sequence[int], int], list[str]]] = {
+    "figures": figures,
+    "tries": tries,
+    "peers": peers,
+    "thresholds": thresholds,
+}
+
+
+def _row(name: str, way: str, count: str, values: list[list[float]], *more: float) -> str:
+    image, pixel, precision, pro = np.nanmean(values, axis=0)
     spread = np.std([each[0] for each in values])
-    print(f"| {name} | {way} | {count} | {image:.3f} | {spread:.3f} | {pixel:.3f} | {precision:.3f} | {seconds:.2f} |")
+    cells = (f"{number:.2f}" for number in more)
+    numbers = (f"{number:.3f}" for number in (image, spread, pixel, precision, pro))
+    return "| " + " | ".join([name, way, count, *numbers, *cells]) + " |"
 
 
 if __name__ == "__main__":
+    torch.manual_seed(0)
     main()

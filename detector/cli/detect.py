@@ -42,6 +42,9 @@ def detect(
     together: Annotated[
         bool, typer.Option("--together", help="Score the photos among each other; from 8 photos of one product on.")
     ] = False,
+    image_score: Annotated[
+        Literal["context", "filo"], typer.Option(help="Score beside other photos: deviations from good, or FiLo's own.")
+    ] = "context",
     false_alarms: Annotated[
         str | None, typer.Option(help="Share of good photos that may be called anomalous, such as 5%.")
     ] = None,
@@ -77,8 +80,9 @@ def detect(
     request = DetectRequest(
         paths=tuple(paths), category=category, descriptions_dir=descriptions_dir,
         settings=ScoringSettings(localizer=settings.localizer, gate=settings.gate),
-        references=tuple(references or ()), rotations=rotations, together=together, false_alarms=false_alarms,
-        threshold=threshold, fail_on=fail_on, out=out, maps=maps, form=form, tile=tile,
+        references=tuple(references or ()), rotations=rotations, image_score=image_score,
+        together=together, false_alarms=false_alarms, threshold=threshold, fail_on=fail_on, out=out, maps=maps,
+        form=form, tile=tile,
         batch_size=str(settings.batch_size), workers=settings.workers, resume=resume,
         **settings.group(ModelChoice, DinoFiles, ProcessorChoice, ReadSettings),
     )  # fmt: skip

@@ -8,26 +8,29 @@ The words are not replaced: their map is part of the sum, and they name what is 
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from PIL import Image
 
-from detector.context.bank import Bank
+from detector.context.bank import Bank, BankError
 from detector.context.calibration import Scale, promise, threshold, top_mean
 from detector.context.fusion import fuse, on_grid, on_picture
 from detector.context.info import Reference
-from detector.context.tokens import ContextReader, Levels, photo_hash
+from detector.context.tokens import ContextReader, Levels, photo_hash, read_photo
 from detector.detect.detection import Detection
 from detector.detect.naming import Namer
+from detector.images.load import ImageError
 from detector.localize.boxes import Localisation
 from detector.scoring.predict import peak
 from detector.scoring.predictor import Ask, Predictor
 from detector.scoring.prompts import PromptSet
 from detector.scoring.threshold import Threshold
 
+ImageScore = Literal["context", "filo"]
+"""The score of a photo beside others: of the map in deviations from good, or FiLo's own, by words alone."""
 HALF = 6.0
 """Deviations from good that a map shows as 0.5; a good patch rarely reaches it."""
 FOREIGN_NOTE = (
@@ -47,10 +50,10 @@ class ReferenceScorer:
         photos: paths of good photos, or a bank of them; the words are read on the photos themselves.
         category: product.
         rotations: directions that each photo is turned to; a bank has its own.
+        image_score: what the score of a photo is; see `ImageScore`.
 
     Raises:
-        BankError: no usable photo, or a bank of another model or product.
-        ImageError: a photo of the bank is not where it was.
+        BankError: no usable photo, a bank of another model or product, or a photo of it that is not where it was.
     """
 
     def __init__(
@@ -60,8 +63,9 @@ class ReferenceScorer:
         photos: "Sequence[Any] | Bank",
         category: str = "",
         rotations: int = 1,
+        image_score: ImageScore = "context",
     ) -> None:
-        self.predictor, self.prompts = predictor, prompts
+        self.predictor, self.prompts, self.image_score = predictor, prompts, image_score
         if isinstance(photos, Bank):
             photos.require(predictor.model, category)
             self.bank = photos
@@ -78,19 +82,27 @@ class ReferenceScorer:
         words = [self._words(each.anomaly_map.numpy()) for each in predictions]
         self.namer = Namer(prompts, [each.phrases.numpy() for each in predictions if each.phrases is not None])
         self.words_scale = Scale.of(np.stack(words))
-        self.good = [
-            top_mean(self._fused(map_of_words, distances))
-            for map_of_words, distances in zip(words, self.bank.maps, strict=True)
-        ]
-        """Score of every reference against the others."""
+        self.good = [each.score for each in predictions]
+        """Score of every reference, against the others where those count."""
+        if image_score == "context":
+            both = zip(words, self.bank.maps, strict=True)
+            self.good = [top_mean(self._fused(map_of_words, distances)) for map_of_words, distances in both]
 
     def picture(self, reference: Reference) -> Image.Image:
         """A reference as it is scored.
 
         Raises:
-            ImageError: it is not where it was.
+            BankError: it is not where it was, or another photo is there.
         """
-        return self.predictor.load(self.bank.pictures.get(reference.content, reference.name))
+        hint = "put it back, or type detector references remove"
+        try:
+            picture = self.predictor.load(self.bank.pictures.get(reference.content, reference.name))
+            whole = photo_hash(picture) == reference.content or photo_hash(read_photo(reference.name))
+        except ImageError as error:
+            raise BankError(f"the reference {reference.name} cannot be read: {error}", hint=hint) from error
+        if whole not in (True, reference.content):  # as read here, or as `references build` reads it
+            raise BankError(f"{reference.name} is another photo than when the references were built", hint=hint)
+        return picture
 
     def _words(self, anomaly_map: Float[np.ndarray, "height width"]) -> Float[np.ndarray, " patches"]:
         return on_grid(anomaly_map, self.grid)
@@ -110,7 +122,7 @@ class ReferenceScorer:
         tokens = self.reader.read([detection.image])[0]
         distances, notes = self.far(tokens, photo_hash(detection.image))
         fused = self._fused(self._words(detection.map), distances)
-        return placed(detection.with_notes(*notes), fused, self.grid, self.namer)
+        return placed(detection.with_notes(*notes), fused, self.grid, self.namer, self.image_score)
 
     def far(self, tokens: Levels, content: str) -> tuple[Float[np.ndarray, " patches"], list[str]]:
         """Distances of a photo of this content hash, and what is to be said of them."""
@@ -130,7 +142,7 @@ class ReferenceScorer:
         Raises:
             FalseAlarmError: fewer references than that rate asks for.
         """
-        scores = self.good if maps is None else [top_mean(each) for each in maps]
+        scores = self.good if maps is None or self.image_score == "filo" else [top_mean(each) for each in maps]
         good = [] if self.bank.info.by_itself else scores
         value = threshold(good, false_alarms)
         promised = "that " + promise(good, false_alarms).partition(": ")[2]
@@ -138,16 +150,21 @@ class ReferenceScorer:
 
 
 def placed(
-    detection: Detection, fused: Float[np.ndarray, " patches"], grid: tuple[int, int], namer: Namer
+    detection: Detection,
+    fused: Float[np.ndarray, " patches"],
+    grid: tuple[int, int],
+    namer: Namer,
+    image_score: ImageScore = "context",
 ) -> Detection:
     """A detection with the score, map, box and region of a map in deviations from good.
 
-    The score is the mean of the highest 1 % of patches. The map is squashed into [0, 1], alike in every photo.
+    The score is the mean of the highest 1 % of patches, or with `filo` stays what the words said. The map is squashed
+    into [0, 1], alike in every photo.
     """
     anomaly_map = squashed(on_picture(fused, grid, (detection.map.shape[0], detection.map.shape[1])))
     place: Localisation = peak(torch.from_numpy(anomaly_map))
     named = namer.named(detection, fused, grid)
-    score = top_mean(fused)
+    score = top_mean(fused) if image_score == "context" else detection.score
     return detection._replace(score=score, map=anomaly_map, boxes=place.boxes, region=place.region, matches=named)
 
 

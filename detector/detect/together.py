@@ -24,7 +24,7 @@ from detector.context.tokens import ContextReader, Levels, photo_hash
 from detector.detect.detection import Detection, Failure
 from detector.detect.detector import Detector
 from detector.detect.naming import Namer
-from detector.detect.references import ReferenceScorer, placed
+from detector.detect.references import ImageScore, ReferenceScorer, placed
 from detector.errors import DetectorError
 from detector.scoring.predict import Prediction
 from detector.scoring.predictor import Ask, Predictor
@@ -63,6 +63,7 @@ class TogetherScorer:
         description: version of the words.
         photos: paths, PIL images, arrays or tensors; those that cannot be read are reported by `stream`.
         references: good photos that are taken into account as well.
+        image_score: what the score of a photo is; see `ImageScore`.
 
     Raises:
         DetectorError: fewer than two different photos can be read.
@@ -74,7 +75,9 @@ class TogetherScorer:
         description: DescriptionFile,
         photos: Sequence[Any],
         references: ReferenceScorer | None = None,
+        image_score: ImageScore = "context",
     ) -> None:
+        self.image_score = image_score
         self.predictor: Predictor = detector.predictor
         self.references, self._photos = references, photos
         size = references.bank.info.size if references else None
@@ -183,7 +186,7 @@ class TogetherScorer:
                 continue
             fused, notes = self._fused(content)
             detection = detection._replace(image=picture).with_notes(*notes)
-            yield placed(detection, fused, self.grid, self.namer)
+            yield placed(detection, fused, self.grid, self.namer, self.image_score)
 
     def threshold(self, false_alarms: float) -> Threshold:
         """The score that at most a share of good photos to come exceeds, from references that were among the photos.

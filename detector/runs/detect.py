@@ -90,9 +90,9 @@ def _prepare(request: DetectRequest) -> Job:
     description = store.load(request.category)
     threshold = read_threshold(request.threshold, request.category)  # before the run's own record is written
     notes = [listing.left_out(), *(bits_note(listing.photos) if request.bits is None else ())]
-    if threshold is not None and threshold.value > 1 and not request.in_context:
+    if threshold is not None and threshold.value > 1 and (not request.in_context or request.image_score == "filo"):
         notes.append(f"threshold {threshold.value:g} calls everything good: scores lie below 1")
-    if threshold is not None and request.in_context:
+    if threshold is not None and request.in_context and request.image_score == "context":
         option = "--references" if request.references else "--together"
         notes.append(f"--threshold with {option}: scores are deviations from good, not those of eval")
     notes.append(other_origin(request.threshold, description, request.model_dump(mode="json")))
@@ -101,7 +101,9 @@ def _prepare(request: DetectRequest) -> Job:
     files = [str(path) for path in listing.photos]
     references = _references(request, detector, description)
     notes += references.bank.notes if references is not None else ()
-    together = TogetherScorer(detector, description, files, references) if request.together else None
+    together = None
+    if request.together:
+        together = TogetherScorer(detector, description, files, references, request.image_score)
     notes += together.notes if together is not None else ()
     if references is not None and request.false_alarms is not None:
         threshold = (together or references).threshold(parse_rate(request.false_alarms))
@@ -130,8 +132,9 @@ def _references(request: DetectRequest, detector: Detector, description: Descrip
         )  # fmt: skip
     photos = load_bank(banks[0]) if banks else [str(path) for path in find_images(request.references).photos]
     return ReferenceScorer(
-        detector.predictor, detector.prompts(description), photos, description.category, request.rotations
-    )
+        detector.predictor, detector.prompts(description), photos, description.category, request.rotations,
+        request.image_score,
+    )  # fmt: skip
 
 
 @contextmanager
@@ -148,6 +151,7 @@ def _recorded(job: Job) -> Iterator[tuple[Journal | None, Outcome]]:
         key |= {"rotations": info.rotations} if info.rotations > 1 else {}
     if job.together is not None:
         key["together"] = sorted(job.together.seen)  # every photo of the run has a part in every score
+    key |= {"image_score": "filo"} if request.image_score == "filo" else {}
     journal = Journal(out, key, job.files, resume=request.resume, whole=job.map_files.has)
     if journal.unused and (read_run(out) or {}).get("status") in ("running", "interrupted", "failed"):
         console.warn(f"{out} holds {journal.unused} of these images from a stopped run; --resume skips them")

@@ -8,6 +8,7 @@ from descriptions.store import Store
 from detector import defaults
 from detector.defaults import TableForm
 from detector.detect.detector import Detector
+from detector.detect.references import ImageScore
 from detector.device import parse_batch_size
 from detector.errors import DetectorError
 from detector.report.map_files import MapForm
@@ -29,6 +30,8 @@ class DetectRequest(ScoringRequest):
     """Good photos: files, folders or globs."""
     rotations: int = 1
     """Directions that each of them is turned to."""
+    image_score: ImageScore = "context"
+    """What the score of a photo beside others is."""
     together: bool = False
     """Whether the photos are scored among each other."""
     false_alarms: str | None = None
@@ -87,8 +90,7 @@ def require_sense(request: DetectRequest) -> None:
     if request.in_context and request.tile is not None:
         option = "--references" if request.references else "--together"
         raise DetectorError(f"{option} with --tile", expected="one of them", hint="leave out --tile")
-    if request.rotations > 1 and not request.references:
-        raise DetectorError("--rotations without --references", expected="good photos to turn")
+    _require_others(request)
     if request.fail_on and request.threshold is None and request.false_alarms is None:
         raise DetectorError(
             "--fail-on without --threshold: no image would get a verdict",
@@ -99,6 +101,15 @@ def require_sense(request: DetectRequest) -> None:
         raise DetectorError(
             f"--dino-weights with the localizer {request.settings.localizer}", hint="type --localizer grounding-dino"
         )
+
+
+def _require_others(request: DetectRequest) -> None:
+    if request.image_score == "filo" and not request.in_context:
+        raise DetectorError(
+            "--image-score filo without --references or --together", expected="other photos", hint="leave it out"
+        )
+    if request.rotations > 1 and not request.references:
+        raise DetectorError("--rotations without --references", expected="good photos to turn")
 
 
 def identity(request: DetectRequest, detector: Detector) -> dict[str, Any]:

@@ -74,6 +74,32 @@ def test_kept_references_are_read_as_the_photos_they_were_built_from(home, tmp_p
         run(command(home, "--references", str(kept), "--references", str(home / "good"), photos="judged"))
 
 
+def test_references_that_moved_or_changed_are_refused(home, tmp_path):
+    shutil.copytree(home / "good", tmp_path / "good")
+    model = ["--checkpoint", str(home / "tiny.safetensors"), "--device", "cpu"]
+    kept = tmp_path / "gear.refs.safetensors"
+    run(["references", "build", str(tmp_path / "good"), "--category", "gear", "--out", str(kept), *model])
+    shutil.copy(home / "judged" / "broken.png", tmp_path / "good" / "good1.png")
+    with pytest.raises(DetectorError, match=r"good1\.png is another photo than when the references were built; put"):
+        run(command(home, "--references", str(kept), photos="judged"))
+    (tmp_path / "good" / "good1.png").unlink()
+    with pytest.raises(DetectorError, match=r"the reference .*good1\.png cannot be read: no file.*references remove"):
+        run(command(home, "--references", str(kept), photos="judged"))
+
+
+def test_the_score_of_the_words_alone_may_stay(home):
+    words = run(command(home, "--format", "json", photos="judged"))
+    plain = [image["score"] for image in json.loads(words.stdout)["images"]]
+    found, _ = document(home, "--image-score", "filo", "--false-alarms", "20%")
+    assert [image["score"] for image in found["images"]] == plain
+    good = run(command(home, "--format", "json", photos="good"))
+    highest = max(image["score"] for image in json.loads(good.stdout)["images"])
+    assert found["threshold"] == pytest.approx(highest, abs=1e-5), "from what the references score by words alone"
+    assert all("deviations" in entry for image in found["images"] for entry in image["descriptions"])
+    together, _ = document(home, "--image-score", "filo", "--together", "--false-alarms", "20%")
+    assert [image["score"] for image in together["images"]] == plain
+
+
 def test_a_promise_that_so_few_photos_cannot_keep_is_refused(home):
     with pytest.raises(FalseAlarmError, match="expected at least 19"):
         run(command(home, "--references", str(home / "good"), "--false-alarms", "5%", photos="judged"))
@@ -86,6 +112,7 @@ def test_a_promise_that_so_few_photos_cannot_keep_is_refused(home):
         (("--references", "good", "--false-alarms", "5%", "--threshold", "1"), "both --false-alarms and --threshold"),
         (("--references", "good", "--false-alarms", "often"), "--false-alarms often; expected a share of good photos"),
         (("--references", "good", "--tile", "64"), "--references with --tile"),
+        (("--image-score", "filo"), "--image-score filo without --references or --together"),
         (("--references", "nowhere"), "no usable reference photo: "),
     ],
 )
