@@ -30,6 +30,7 @@ ARGUMENTS = {
     "detector references check": "kept.refs.safetensors",
     "detector references remove": "kept.refs.safetensors 000.png",
     "detector references show": "kept.refs.safetensors",
+    "detector serve": "--no-browser",
     "detector train": "--data pictures --split test --out trained",
     "prompt-forge copy": "capsule",
     "prompt-forge diff": "capsule@1 capsule@2",
@@ -55,6 +56,7 @@ ARGUMENTS = {
     "prompt-forge templates show": "filo-question",
 }
 NEEDED = {
+    "detector serve": "pip install 'filo-forge[serve]'",
     "detector train": "pip install 'filo-forge[train]'",
     "detector export": "pip install 'filo-forge[onnx]'",
     "prompt-forge doctor": "prompt-forge setup",

@@ -6,7 +6,7 @@ import typer
 from typer.core import TyperGroup
 
 from descriptions.common.terminal import run, show_version
-from detector.cli import data, data_boxes, detect, doctor, export, import_checkpoint, references, train
+from detector.cli import data, data_boxes, detect, doctor, export, import_checkpoint, references, serve, train
 from detector.cli import eval as eval_command
 
 
@@ -48,6 +48,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(references.app, name="references")
 app.command("eval")(eval_command.evaluate)
 data.app.command()(data_boxes.boxes)
+app.command()(serve.serve)
 app.command()(train.train)
 app.command("import-checkpoint")(import_checkpoint.import_checkpoint)
 
