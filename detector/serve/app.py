@@ -13,6 +13,8 @@ from detector.serve.api import batches, detect, health, problems, versions
 from detector.serve.engine.jobs import Jobs
 from detector.serve.guard.access import Guard, new_token
 from detector.serve.guard.limits import LimitedBodies
+from detector.serve.page import actions, media, routes
+from detector.serve.page.state import Page
 from detector.serve.service import Service
 
 DESCRIPTION = """Find defects by description files. Pictures go in as multipart; answers are the documents of
@@ -37,15 +39,17 @@ def make_app(service: Service, token: str | None = None) -> ASGIApp:
         await jobs.close()
         await asyncio.to_thread(service.close)
 
+    page = Page(service, page_token)
     app = FastAPI(
         title="FiLo Forge", version=version("filo-forge"), description=DESCRIPTION, lifespan=lifespan,
         docs_url=None, redoc_url=None, redirect_slashes=False,
     )  # fmt: skip
     problems.install(app)
-    for routes in (
+    for router in (
         detect.router(service), batches.router(service, jobs), versions.router(service), health.router(service),
+        routes.router(page), actions.router(page), media.router(page),
     ):  # fmt: skip
-        app.include_router(routes)
+        app.include_router(router)
     return Guard(LimitedBodies(_Counting(app, service), service.settings.max_upload), token, page_token)
 
 

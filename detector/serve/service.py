@@ -17,6 +17,7 @@ from detector.errors import DetectorError
 from detector.images.find import find_images
 from detector.runs.threshold import read_threshold
 from detector.scoring.threshold import Threshold
+from detector.scoring.vocabulary import known_tokens
 from detector.serve.engine.engine import Engine, Picture, Words
 from detector.serve.errors import ServeError
 from detector.serve.settings import ServeSettings
@@ -37,13 +38,19 @@ class Service:
 
     def __init__(self, settings: ServeSettings) -> None:
         self.settings = settings
-        self.store = Store.open(settings.descriptions_dir)
         self.references = kept_references(settings.references)
         if settings.threshold is not None and settings.category is not None:
             read_threshold(settings.threshold, settings.category)
         self.detector = settings.detector(self.store)
         self.engine = Engine(self.detector, limit=settings.max_images)
+        self.known_tokens = known_tokens(self.detector.model)
+        """Ids of the words that the model was taught; None for all."""
         self._scorers: OrderedDict[Any, ReferenceScorer] = OrderedDict()
+
+    @property
+    def store(self) -> Store:
+        """The library; opened anew, since the first version that is saved may make a folder that goes before others."""
+        return Store.open(self.settings.descriptions_dir)
 
     @property
     def ready(self) -> bool:

@@ -8,8 +8,7 @@ from descriptions.diff import diff
 from descriptions.format.schema import Anomaly, DescriptionFile
 from descriptions.lint import Context, Finding, lint
 from descriptions.store import Store
-from detector.model.filo import FiLo
-from detector.scoring.vocabulary import known_tokens
+from detector.serve.service import Service
 from detector.serve.settings import ServeSettings
 
 
@@ -17,19 +16,18 @@ class Saved(NamedTuple):
     """A version that was saved."""
 
     description: DescriptionFile
-    others: tuple[int, ...]
-    """Versions that others saved since the parent: none of them is part of this one."""
+    newer: tuple[int, ...]
+    """Versions newer than the parent: nothing of them is part of this one."""
 
 
-def findings(description: DescriptionFile, model: FiLo, name: str) -> list[Finding]:
+def findings(description: DescriptionFile, service: Service) -> list[Finding]:
     """What lint says, with the words that the served model cannot read.
 
     Args:
         description: any.
-        model: that is served.
-        name: of the model, for people.
+        service: whose model reads it.
     """
-    return lint(description, Context(model=name, readable=known_tokens(model)))
+    return lint(description, Context(model=service.settings.model, readable=service.known_tokens))
 
 
 def save(settings: ServeSettings, changed: DescriptionFile, parent: DescriptionFile | None, reviewer: str) -> Saved:

@@ -103,10 +103,10 @@ def _added(service: Service, category: str, new: NewVersion, dry_run: bool, forc
 
 
 def saved_answer(saved: Saved, said: list[dict[str, Any]]) -> JSONResponse:
-    """201 with the version, what lint says, and which versions others saved meanwhile."""
+    """201 with the version, what lint says, and which versions are newer than its parent."""
     description = saved.description
     location = f"/v1/descriptions/{description.category}/{description.version}"
-    body = document(description) | {"lint": said, "saved_meanwhile": list(saved.others)}
+    body = document(description) | {"lint": said, "newer_than_parent": list(saved.newer)}
     return JSONResponse(body, 201, {"Location": location})
 
 
@@ -117,7 +117,7 @@ def document(description: DescriptionFile) -> dict[str, Any]:
 
 def linted(service: Service, description: DescriptionFile) -> list[dict[str, Any]]:
     """What lint says, as JSON."""
-    found: list[Finding] = findings(description, service.detector.model, service.settings.model)
+    found: list[Finding] = findings(description, service)
     return [each._asdict() for each in found]
 
 

@@ -266,13 +266,13 @@ def test_the_library_is_listed_read_and_added_to(running: Running, home: Path) -
     made = running.client.post("/v1/descriptions/gear", json=new)
     assert made.status_code == 201, made.text
     assert made.headers["location"] == "/v1/descriptions/gear/2"
-    assert made.json()["saved_meanwhile"] == []
+    assert made.json()["newer_than_parent"] == []
     text = (home / "library" / "gear" / "v2.yaml").read_text()
     assert "parent: 1" in text
     assert "reviewer: Grace" in text
     assert "change: 1 added" in text
     again = running.client.post("/v1/descriptions/gear", json=new)
-    assert (again.json()["version"], again.json()["saved_meanwhile"]) == (3, [2])
+    assert (again.json()["version"], again.json()["newer_than_parent"]) == (3, [2])
 
 
 @pytest.mark.parametrize(
