@@ -1,5 +1,6 @@
 """What people do on the page: lint as they type, save, mark. Writing requests carry the page's token (see `Guard`)."""
 
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request
@@ -107,7 +108,7 @@ async def _contributions(page: Page, view: View, draft: Draft) -> list[dict[str,
     rows = []
     enabled = [entry for entry in draft.description.anomalies if entry.enabled]
     for index, entry in enumerate(enabled):
-        scores = await page.service.run(lambda index=index: page.gallery.without(draft.description, photos, index))
+        scores = await page.service.run(partial(page.gallery.without, draft.description, photos, index))
         fewer = [
             card._replace(shown=card.shown._replace(score=score)) for card, score in zip(labelled, scores, strict=True)
         ]

@@ -13,12 +13,13 @@ import threading
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 from detector.errors import cannot_write
 from detector.serve.errors import ServeError
 from detector.serve.page.album import Photo
 
+K = TypeVar("K")
 Label = Literal["good", "defective", "right", "wrong"]
 LABELS: dict[bool, tuple[str, ...]] = {False: ("good", "defective"), True: ("right", "wrong")}
 """By whether a phrase is marked."""
@@ -100,11 +101,11 @@ class MarkFile:
         return Marks(photos, phrases)
 
 
-def _put(marks: dict[object, str] | dict[str, str] | dict[tuple[str, str], str], key: object, label: object) -> None:
+def _put(marks: dict[K, str], key: K, label: object) -> None:
     if isinstance(label, str):
-        marks[key] = label  # type: ignore[index]
+        marks[key] = label
     else:
-        marks.pop(key, None)  # type: ignore[arg-type]
+        marks.pop(key, None)
 
 
 def content(photo: Photo) -> str:

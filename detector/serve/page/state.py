@@ -4,6 +4,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from descriptions.common.refs import Ref, parse_ref
@@ -92,7 +93,7 @@ class Page:
         self.progress[description.category] = progress
         for start in range(0, len(missing), AT_ONCE):
             part = missing[start : start + AT_ONCE]
-            await self.service.run(lambda part=part: self.gallery.score(description, part))
+            await self.service.run(partial(self.gallery.score, description, part))
             progress.done += len(part)
             if await gone():
                 return

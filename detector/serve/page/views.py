@@ -121,7 +121,7 @@ def auroc(shown: Sequence[Card]) -> Auroc | None:
     if not labels.any() or labels.all():
         return None
     scores = np.array([card.shown.score for card in known if card.shown], dtype=np.float64)
-    value = float(image_metrics(scores, labels).values["image_auroc"])
+    value = image_metrics(scores, labels).values["image_auroc"] or 0.0
     drawn = over_images(scores, labels, draw_images(labels, DRAWS), ["image_auroc"])[:, 0]
     low, high = np.nanquantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Auroc(value, float(low), float(high), int((~labels).sum()), int(labels.sum()))

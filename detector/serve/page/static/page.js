@@ -200,7 +200,8 @@ function follow() {
   };
   following.onerror = () => { following.close(); };
 }
-function settle() {
+function settle(event) {
+  if (event?.target.closest(".typed, #contributions")) return;
   showOverlay(); drawThreshold(); mark();
   const large = dialog("large");
   if (large) {
