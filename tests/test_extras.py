@@ -32,6 +32,7 @@ ARGUMENTS = {
     "detector references show": "kept.refs.safetensors",
     "detector serve": "--no-browser",
     "detector train": "--data pictures --split test --out trained",
+    "detector watch": "pictures --category capsule --out watched --once",
     "prompt-forge copy": "capsule",
     "prompt-forge diff": "capsule@1 capsule@2",
     "prompt-forge doctor": "",
@@ -57,6 +58,7 @@ ARGUMENTS = {
 }
 NEEDED = {
     "detector serve": "pip install 'filo-forge[serve]'",
+    "detector watch": "pip install 'filo-forge[serve]'",
     "detector train": "pip install 'filo-forge[train]'",
     "detector export": "pip install 'filo-forge[onnx]'",
     "prompt-forge doctor": "prompt-forge setup",

@@ -6,7 +6,7 @@ import typer
 from typer.core import TyperGroup
 
 from descriptions.common.terminal import run, show_version
-from detector.cli import data, data_boxes, detect, doctor, export, import_checkpoint, references, serve, train
+from detector.cli import data, data_boxes, detect, doctor, export, import_checkpoint, references, serve, train, watch
 from detector.cli import eval as eval_command
 
 
@@ -50,6 +50,7 @@ app.command("eval")(eval_command.evaluate)
 data.app.command()(data_boxes.boxes)
 app.command()(serve.serve)
 app.command()(train.train)
+app.command()(watch.watch)
 app.command("import-checkpoint")(import_checkpoint.import_checkpoint)
 
 
