@@ -30,7 +30,9 @@ ARGUMENTS = {
     "detector references check": "kept.refs.safetensors",
     "detector references remove": "kept.refs.safetensors 000.png",
     "detector references show": "kept.refs.safetensors",
+    "detector serve": "--no-browser",
     "detector train": "--data pictures --split test --out trained",
+    "detector watch": "pictures --category capsule --out watched --once",
     "prompt-forge copy": "capsule",
     "prompt-forge diff": "capsule@1 capsule@2",
     "prompt-forge doctor": "",
@@ -55,6 +57,8 @@ ARGUMENTS = {
     "prompt-forge templates show": "filo-question",
 }
 NEEDED = {
+    "detector serve": "pip install 'filo-forge[serve]'",
+    "detector watch": "pip install 'filo-forge[serve]'",
     "detector train": "pip install 'filo-forge[train]'",
     "detector export": "pip install 'filo-forge[onnx]'",
     "prompt-forge doctor": "prompt-forge setup",

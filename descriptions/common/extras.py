@@ -9,12 +9,18 @@ from importlib.util import find_spec
 from descriptions.common.errors import ForgeError
 
 EXTRAS = {
+    "fastapi": "serve",
+    "httpx": "serve",
     "lightning_fabric": "train",
     "tensorboard": "train",
     "onnx": "onnx",
     "onnxruntime": "onnx",
     "onnxscript": "onnx",
+    "prometheus_client": "serve",
+    "python_multipart": "serve",
     "ray": "ray",
+    "uvicorn": "serve",
+    "watchfiles": "serve",
     "xllamacpp": "local",
 }
 """Extra of the distribution by top-level module."""

@@ -161,6 +161,10 @@ class DescriptionFile(_Record):
     """Number in the file name; assigned when the version is saved."""
     parent: Annotated[int, Field(ge=1)] | None = None
     """Version this one was made from."""
+    reviewer: Text | None = None
+    """Who made it from its parent, where a person signed it."""
+    change: Annotated[str, Field(max_length=2000)] = ""
+    """What it changes in its parent, for people."""
     created: Moment = Field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
     """When, in UTC."""
     status: Status = "draft"

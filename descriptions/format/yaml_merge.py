@@ -23,8 +23,9 @@ def plain(description: DescriptionFile) -> dict[str, Any]:
     """The description as plain YAML values, without defaults that are only noise."""
     values = description.model_dump(mode="json", exclude_none=True)
     values["created"] = description.created.isoformat().replace("+00:00", "Z")
-    if not description.parts:
-        values.pop("parts")
+    for key in ("parts", "change"):
+        if not values[key]:
+            del values[key]
     origin = values.get("provenance", {})
     for key in ("left_out", "dropped"):
         if not origin.get(key):

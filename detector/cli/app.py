@@ -15,7 +15,9 @@ from detector.cli import (
     import_checkpoint,
     options,
     references,
+    serve,
     train,
+    watch,
 )
 from detector.cli import eval as eval_command
 
@@ -33,7 +35,9 @@ app.add_typer(references.app, name="references")
 app.command("eval", cls=options.SettingsCommand)(eval_command.evaluate)
 data.app.command()(data_boxes.boxes)
 data.app.command()(data_fetch.fetch)
+app.command(cls=options.SettingsCommand)(serve.serve)
 app.command(cls=options.SettingsCommand)(train.train)
+app.command(cls=options.SettingsCommand)(watch.watch)
 app.command("import-checkpoint")(import_checkpoint.import_checkpoint)
 
 

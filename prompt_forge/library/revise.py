@@ -22,7 +22,8 @@ def successor(parent: DescriptionFile, changed: DescriptionFile | None = None, *
         pydantic.ValidationError: a change breaks the schema.
     """
     now = datetime.now(UTC).replace(microsecond=0)
-    return (changed or parent).revised(**{"parent": parent.version, "created": now, **changes})
+    unsigned = {"reviewer": None, "change": ""}  # what its parent says of itself
+    return (changed or parent).revised(**{"parent": parent.version, "created": now, **unsigned, **changes})
 
 
 def save_beside(origin: Store, folder: Path | None, description: DescriptionFile) -> DescriptionFile:

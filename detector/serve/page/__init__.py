@@ -1,0 +1,1 @@
+"""The page where words meet pictures."""

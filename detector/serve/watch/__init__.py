@@ -1,0 +1,1 @@
+"""`detector watch`: photos of a line camera are scored as they appear."""
