@@ -15,15 +15,15 @@ MODEL = ("preset", "checkpoint", "pretrained")
 
 File = Annotated[Path, AfterValidator(Path.expanduser)]
 
-COMMANDS = ("detect", "eval", "export", "train")
+COMMANDS = ("detect", "eval", "export", "serve", "train", "watch")
 """Those that read the settings."""
 
 
 class DetectorSettings(BaseModel):
     """Table `[detector]` of `filo-forge.toml`: what options are that are not typed; also `FILO_FORGE_<FIELD>`.
 
-    `detect`, `eval` and `export` read the fields that are options of theirs; `train` reads `device` only, since what a
-    model learns from is typed; `data check` reads `bits` and `max_pixels`.
+    `detect`, `eval`, `export`, `serve` and `watch` read the fields that are options of theirs; `train` reads `device`
+    only, since what a model learns from is typed; `data check` reads `bits` and `max_pixels`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
