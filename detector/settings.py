@@ -67,8 +67,9 @@ class ReadSettings(OptionGroup):
 class DetectorSettings(ReadSettings, ProcessorChoice, DinoFiles, ModelChoice):
     """Table `[detector]` of `filo-forge.toml`: what options are that are not typed; also `FILO_FORGE_<FIELD>`.
 
-    `detect`, `eval` and `export` read the fields that are options of theirs; `train` reads `device` only, since what a
-    model learns from is typed; `data check` reads `bits` and `max_pixels`; `references` reads the model and `device`.
+    `detect`, `eval`, `export`, `serve` and `watch` read the fields that are options of theirs; `train` reads `device`
+    only, since what a model learns from is typed; `data check` reads `bits` and `max_pixels`; `references` reads the
+    model and `device`.
     """
 
     localizer: LocalizerName = defaults.LOCALIZER

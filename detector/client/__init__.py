@@ -31,8 +31,8 @@ POLL = 0.25
 class ServerError(DetectorError):
     """The server refused, or does not answer."""
 
-    def __init__(self, came: str, *, status: int | None = None, expected: str = "", hint: str = "") -> None:
-        super().__init__(came, expected=expected, hint=hint)
+    def __init__(self, problem: str, *, status: int | None = None, expected: str = "", hint: str = "") -> None:
+        super().__init__(problem, expected=expected, hint=hint)
         self.status = status
         """Of HTTP; None where nobody answered."""
 
@@ -187,9 +187,9 @@ def _open(photo: str | Path) -> Any:
 def _refusal(answer: "httpx.Response") -> ServerError:
     try:
         body = answer.json()
-        came = str(body.get("came") or body["detail"])
+        problem = str(body.get("problem") or body["detail"])
         return ServerError(
-            came, status=answer.status_code, expected=str(body.get("expected", "")), hint=str(body.get("hint", ""))
+            problem, status=answer.status_code, expected=str(body.get("expected", "")), hint=str(body.get("hint", ""))
         )
     except (ValueError, KeyError, AttributeError):
         return ServerError(f"{answer.url} answers {answer.status_code}", status=answer.status_code)

@@ -24,6 +24,8 @@ PACKAGES = {
 COMMANDS = {
     "train": ("lightning_fabric",),
     "export": ("onnx", "onnxruntime", "onnxscript"),
+    "serve": ("fastapi", "uvicorn", "python_multipart", "prometheus_client"),
+    "watch": ("watchfiles",),
     "detect over machines": ("ray",),
 }
 """Command and the optional modules it needs."""

@@ -20,8 +20,6 @@ from detector.serve.api.uploads import Form, Limits, received
 from detector.serve.engine.engine import Picture, Words
 from detector.serve.service import Service, in_thread
 
-CLOSED = 499
-"""Status, for our own counts, of a request whose client went away; nobody reads it."""
 EXAMPLE = {
     "images": [
         {
@@ -62,7 +60,7 @@ def router(service: Service) -> APIRouter:
             gone = asyncio.ensure_future(_disconnected(request))
             try:
                 await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
-                return work.result() if work.done() else Response(status_code=CLOSED)
+                return work.result() if work.done() else Response(status_code=problems.CLOSED)
             finally:
                 for task in (work, gone):
                     task.cancel()

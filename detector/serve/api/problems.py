@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from descriptions.common.errors import ForgeError, wanted
 from descriptions.common.terminal import printable
@@ -16,6 +17,8 @@ from detector.console import encodable
 from detector.serve.errors import RETRY_AFTER, status_of
 
 MEDIA_TYPE = "application/problem+json"
+CLOSED = 499
+"""Status noted for a client that went away, so that it counts as no failure of the server; nobody receives it."""
 EXAMPLE = {
     "type": "about:blank",
     "title": "Not Found",
@@ -73,6 +76,10 @@ def install(app: FastAPI) -> None:
     async def refused(_: Request, error: HTTPException) -> JSONResponse:
         status = 413 if "Too many" in str(error.detail) else error.status_code
         return problem(status, str(error.detail), error.headers)
+
+    @app.exception_handler(ClientDisconnect)
+    async def gone(_: Request, _error: ClientDisconnect) -> Response:
+        return Response(status_code=CLOSED)
 
     @app.exception_handler(Exception)
     async def failed(_: Request, error: Exception) -> JSONResponse:

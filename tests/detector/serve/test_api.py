@@ -295,6 +295,17 @@ def test_a_version_that_cannot_be_used_is_not_saved(running: Running, home: Path
     assert sorted((home / "library" / "gear").iterdir()) == before
 
 
+def test_a_client_that_goes_away_in_the_middle_of_an_upload_is_no_failure(running: Running) -> None:
+    head = b"POST /v1/detect HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+    with socket.create_connection((running.client.base_url.host, running.client.base_url.port)) as connection:
+        connection.sendall(head + b"Content-Length: 100000\r\n\r\n--b\r\nContent-Disposition: form-data; name=")
+    counted = 'filo_forge_requests_total{route="/v1/detect",status="499"}'
+    wait_until(lambda: counted in running.client.get("/metrics").text)
+    text = running.client.get("/metrics").text
+    assert 'status="500"' not in text
+    assert "filo_forge_failures_total 0.0" in text
+
+
 def test_metrics_count_routes_and_not_the_paths_that_clients_make_up(running: Running) -> None:
     running.client.get("/made/up/path")
     text = running.client.get("/metrics").text
