@@ -78,7 +78,7 @@ def _named(detector: Detector, photos: Photos, kinds: dict[str, tuple[str, ...]]
     file = Store.open().load(WORDS.get(photos.name, photos.name))
     families = {entry.id: entry.family or "" for entry in file.anomalies}
     prompts = detector.prompts(file)
-    ids = [each[0] for each in prompts.descriptions]
+    ids = [each[0] for each in prompts.anomalies]
     cosines = {}
     for path in photos.paths + photos.pool[:20]:
         picture = detector.predictor.load(path)
