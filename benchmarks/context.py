@@ -181,8 +181,8 @@ def thresholds(photos: Photos, tokens: Tokens, counts: Sequence[int], draws: int
     good = (photos.pool[: GOOD - len(good)] + good)[:GOOD]
     defective = [path for path, bad in zip(photos.paths, photos.labels, strict=True) if bad][::2]
     among, beside = pairs(tokens, good, good), pairs(tokens, defective, good)
-    found = context_thresholds.measure(among, beside, tokens.grid, draws=4 * draws)
-    return context_thresholds.rows(photos.name, found)
+    rates = context_thresholds.measure(among, beside, tokens.grid, draws=4 * draws)
+    return context_thresholds.rows(photos.name, rates)
 
 
 def tries(photos: Photos, tokens: Tokens, counts: Sequence[int], draws: int) -> list[str]:

@@ -69,9 +69,9 @@ class Photos:
     def figures(self, scores: list[float], maps: list[NDArray[np.floating]]) -> Figures:
         """Of one score and one map of patches a test photo."""
         side = round(len(maps[0]) ** 0.5)
-        heat = [on_picture(each, (side, side), (SIDE, SIDE)) for each in maps]
-        low, high = min(each.min() for each in heat), max(each.max() for each in heat)
-        pixel = pixel_metrics([(each - low) / (high - low) for each in heat], self.masks).values
+        anomaly_maps = [on_picture(each, (side, side), (SIDE, SIDE)) for each in maps]
+        low, high = min(each.min() for each in anomaly_maps), max(each.max() for each in anomaly_maps)
+        pixel = pixel_metrics([(each - low) / (high - low) for each in anomaly_maps], self.masks).values
         image = image_metrics(np.array(scores), self.labels).values["image_auroc"]
         values = (image, *(pixel[name] for name in ("pixel_auroc", "pixel_ap", "aupro")))
         return Figures(*(float("nan") if value is None else float(value) for value in values))

@@ -86,7 +86,7 @@ def _named(detector: Detector, photos: Photos, kinds: dict[str, tuple[str, ...]]
         assert prediction.phrases is not None
         cosines[path] = prediction.phrases.numpy()
     good = _good(photos, cosines)
-    found = []
+    named = []
     for path, kind, mask in zip(photos.paths, photos.kinds, photos.masks, strict=True):
         if kind == "good" or not mask.any():
             continue
@@ -94,8 +94,8 @@ def _named(detector: Detector, photos: Photos, kinds: dict[str, tuple[str, ...]]
         order = name_defect(cosines[path], region, good)
         highest = max(order, key=lambda each: each.similarity)
         right = [families[each] in kinds[kind] for each in ids]
-        found.append(Named(kind, right[order[0].phrase], right[highest.phrase], float(np.mean(right))))
-    return found
+        named.append(Named(kind, right[order[0].phrase], right[highest.phrase], float(np.mean(right))))
+    return named
 
 
 def _good(photos: Photos, cosines: dict[Path, NDArray[np.floating]]) -> PhraseScale:

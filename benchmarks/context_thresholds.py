@@ -52,7 +52,7 @@ def measure(
         counts: of references.
         draws: of references.
     """
-    found: dict[int, list[Rates]] = {}
+    rates: dict[int, list[Rates]] = {}
     total = len(among.far)
     for count in counts:
         if count > total // 2:
@@ -65,8 +65,8 @@ def measure(
             for way, (limit, good, bad) in zip(ways, limits, strict=True):
                 way.alarms.append(float((good > limit).mean()))
                 way.hits.append(float((bad > limit).mean()))
-        found[count] = ways
-    return found
+        rates[count] = ways
+    return rates
 
 
 _Limit = tuple[float, NDArray[np.float64], NDArray[np.float64]]
@@ -105,10 +105,10 @@ def interval(values: Sequence[float], seed: int = 0) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def rows(name: str, found: dict[int, list[Rates]]) -> list[str]:
+def rows(name: str, rates: dict[int, list[Rates]]) -> list[str]:
     """Lines of a table."""
     lines = []
-    for count, ways in found.items():
+    for count, ways in rates.items():
         for way in ways:
             low, high = interval(way.alarms)
             promised = "-" if way.promised is None else f"{way.promised:.3f}"

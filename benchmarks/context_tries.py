@@ -123,7 +123,7 @@ def measure(
     photos: Photos, tokens: Tokens, each: Pairs, among: Pairs, pool: Sequence[Path], count: int, draws: int
 ) -> list[str]:
     """Lines of a table: image AUROC on the half to choose on and on the other, over draws of references."""
-    found: dict[str, list[tuple[float, float]]] = {}
+    figures: dict[str, list[tuple[float, float]]] = {}
     for draw in range(draws):
         drawn = random.Random(draw).sample(range(len(pool)), min(count, len(pool)))
         near, refs = each.beside(drawn), Pairs(among.far[drawn], among.index[drawn]).beside(drawn)
@@ -132,11 +132,11 @@ def measure(
             for name, score in SCORES.items():
                 scores = score(maps, good, tokens.grid)
                 halves = tuple(_auroc(scores[start::2], photos.labels[start::2]) for start in (0, 1))
-                found.setdefault(f"{way}, {name}", []).append(halves)  # type: ignore[arg-type]  # two
+                figures.setdefault(f"{way}, {name}", []).append(halves)  # type: ignore[arg-type]  # two
     return [
         f"| {photos.name} | {way} | {count} | {' | '.join(f'{value:.3f}' for value in np.mean(values, axis=0))} "
         f"| {np.std(np.mean(values, axis=1)):.3f} |"
-        for way, values in found.items()
+        for way, values in figures.items()
     ]
 
 

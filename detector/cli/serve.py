@@ -64,7 +64,7 @@ def serve(
     from detector.serve.settings import ServeSettings
     from detector.settings import DinoFiles, ModelChoice, ProcessorChoice, ReadSettings, read_settings
 
-    chosen = read_settings(
+    common = read_settings(
         preset=preset, checkpoint=checkpoint, pretrained=pretrained, localizer=localizer, dino_weights=dino_weights,
         dino_text=dino_text, gate=gate, max_size=max_size, bits=bits, max_pixels=max_pixels, device=device,
         precision=precision, batch_size=batch_size, workers=workers,
@@ -73,9 +73,9 @@ def serve(
         category=category, data=data, photos=tuple(photos or ()), references=tuple(references or ()),
         threshold=threshold, host=host, port=port, token_file=token_file, reviewer=reviewer or "", marks=marks,
         runs=runs, descriptions_dir=descriptions_dir, tile=tile, cache_dir=cache_dir,
-        scoring=ScoringSettings(localizer=chosen.localizer, gate=chosen.gate),
-        max_upload=max_upload_mb * 2**20, max_images=max_images, workers=chosen.workers,
-        batch_size=parse_batch_size(str(chosen.batch_size)),
-        **chosen.group(ModelChoice, DinoFiles, ProcessorChoice, ReadSettings),
+        scoring=ScoringSettings(localizer=common.localizer, gate=common.gate),
+        max_upload=max_upload_mb * 2**20, max_images=max_images, workers=common.workers,
+        batch_size=parse_batch_size(str(common.batch_size)),
+        **common.group(ModelChoice, DinoFiles, ProcessorChoice, ReadSettings),
     )  # fmt: skip
     raise typer.Exit(run_serve(settings, browser=browser))

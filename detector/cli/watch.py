@@ -49,7 +49,7 @@ def watch(
     from detector.serve.watch.run import WatchSettings, run_watch
     from detector.settings import ModelChoice, ProcessorChoice, ReadSettings, read_settings
 
-    chosen = read_settings(
+    common = read_settings(
         preset=preset, checkpoint=checkpoint, pretrained=pretrained, max_size=max_size, bits=bits,
         max_pixels=max_pixels, device=device, precision=precision,
     )  # fmt: skip
@@ -57,6 +57,6 @@ def watch(
         folder=folder, category=category, out=out, threshold=threshold, references=tuple(references or ()),
         false_alarms=false_alarms, pictures=pictures, settle=settle, once=once, webhook=webhook,
         webhook_secret=webhook_secret, descriptions_dir=descriptions_dir, tile=tile,
-        **chosen.group(ModelChoice, ProcessorChoice, ReadSettings),
+        **common.group(ModelChoice, ProcessorChoice, ReadSettings),
     )  # fmt: skip
     raise typer.Exit(run_watch(settings))

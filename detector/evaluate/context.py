@@ -135,13 +135,13 @@ def measure(
     patch = predictor.model.clip.visual.conv1.kernel_size[0]
     grid = (reader.size // patch, reader.size // patch)
     photos = list(_read(result.images, versions, predictor, reader, grid, tick))
-    chosen = drawn_images(result.category, result.labels, draws, seed)
+    resamples = drawn_images(result.category, result.labels, draws, seed)
     rows: dict[str, list[_Drawn]] = {}
 
     def keep(name: str, scored: list[_Scored]) -> None:
         scores = np.array([each.score for each in scored])
         counts = _counts(photos, scored, grid, predictor.model.config.image_size)
-        rows.setdefault(name, []).append(_Drawn(*measure_scores(scores, result.labels, counts, chosen)))
+        rows.setdefault(name, []).append(_Drawn(*measure_scores(scores, result.labels, counts, resamples)))
 
     for draw in range(plan.draws if plan.references else 0):
         order = np.random.default_rng((plan.seed, draw, *result.category.encode("utf-8", "surrogateescape")))

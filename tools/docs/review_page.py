@@ -33,9 +33,9 @@ def served(folder: Path) -> Iterator[str]:
     env = os.environ | {"COLUMNS": "200"}
     with subprocess.Popen([script, *words], cwd=folder, stderr=subprocess.PIPE, text=True, env=env) as process:
         assert process.stderr is not None
-        found = next(filter(None, (re.search(r"http://\S+?(?=;)", line) for line in process.stderr)))
+        address = next(filter(None, (re.search(r"http://\S+?(?=;)", line) for line in process.stderr)))
         try:
-            yield found[0]
+            yield address[0]
         finally:
             process.terminate()
 

@@ -74,8 +74,8 @@ async def received(
         ServeError: no pictures, or a field that nothing reads.
     """
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-        came = request.headers.get("content-type") or "no content type"
-        raise ServeError(came, expected="multipart/form-data with a field images", hint="curl -F images=@photo.png ...")
+        kind = request.headers.get("content-type") or "no content type"
+        raise ServeError(kind, expected="multipart/form-data with a field images", hint="curl -F images=@photo.png ...")
     async with request.form(max_files=2 * limits.images + 1, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD) as form:
         _require_known(form, known)
         images = _files(form, "images")

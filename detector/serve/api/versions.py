@@ -117,8 +117,8 @@ def document(description: DescriptionFile) -> dict[str, Any]:
 
 def linted(service: Service, description: DescriptionFile) -> list[dict[str, Any]]:
     """What lint says, as JSON."""
-    found: list[Finding] = findings(description, service)
-    return [each._asdict() for each in found]
+    lines: list[Finding] = findings(description, service)
+    return [each._asdict() for each in lines]
 
 
 def about(service: Service, category: str) -> dict[str, Any]:
