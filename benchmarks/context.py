@@ -17,6 +17,7 @@ import argparse
 import random
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,7 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=1.0, help="part of the photos, at most 1")
     parser.add_argument("--size", type=int, help="side in pixels that photos are compared at")
     parser.add_argument("--tokens", type=Path, help="folder that keeps tokens for the next run")
+    parser.add_argument("--ways", nargs="+", default=[*MEGABYTES, "MuSc"], help="of `peers`")
     parser.add_argument("--coarse", action="store_true", help="average 2 x 2 patches: sixteen times cheaper")
     parser.add_argument("--preset")
     args = parser.parse_args()
@@ -62,7 +64,8 @@ def main() -> None:
         model = context_fingerprint(reader.model)[:8]
         file = args.tokens / f"{photos.name}-{reader.size}-{model}.pt" if args.tokens else None
         tokens = Tokens(reader, file, coarse=args.coarse)
-        for line in WHAT[args.what](photos, tokens, counts, args.draws):
+        measure = partial(peers, ways=args.ways) if args.what == "peers" else WHAT[args.what]
+        for line in measure(photos, tokens, counts, args.draws):
             print(line, flush=True)
         tokens.save()
 
@@ -101,13 +104,15 @@ def _among_each_other(photos: Photos, tokens: Tokens) -> list[str]:
     return [_row(photos.name, "ours", "together", [list(photos.figures([top_mean(one) for one in maps], maps))])]
 
 
-def peers(photos: Photos, tokens: Tokens, counts: Sequence[int], draws: int) -> list[str]:
+def peers(photos: Photos, tokens: Tokens, counts: Sequence[int], draws: int, ways: Sequence[str]) -> list[str]:
     """Ours and others', with the time and the memory of what is kept."""
     paths = tokens.all(photos.paths)
     lines = []
     for count in counts:
         drawn = [random.Random(draw).sample(photos.pool[:POOL], min(count, POOL)) for draw in range(draws)]
         for way, score in _ways(tokens).items():
+            if way not in ways:
+                continue
             values, seconds, megabytes = [], 0.0, 0.0
             for references in drawn:
                 kept = tokens.all(references)
@@ -118,6 +123,8 @@ def peers(photos: Photos, tokens: Tokens, counts: Sequence[int], draws: int) -> 
                 megabytes = MEGABYTES[way](kept)
             lines.append(_row(photos.name, way, str(count), values, seconds / draws / len(paths), megabytes))
     for way, score in {"ours": _together, "MuSc": lambda these: musc(these, tokens.grid)}.items():
+        if way not in ways or "MuSc" not in ways:
+            continue
         began = time.perf_counter()
         values = [list(photos.figures(*score(paths)))]
         seconds = (time.perf_counter() - began) / len(paths)
@@ -200,7 +207,6 @@ def tries(photos: Photos, tokens: Tokens, counts: Sequence[int], draws: int) -> 
 WHAT: dict[str, Callable[[Photos, Tokens, Sequence[int], int], list[str]]] = {
     "figures": figures,
     "tries": tries,
-    "peers": peers,
     "thresholds": thresholds,
 }
 

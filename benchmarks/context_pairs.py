@@ -35,9 +35,10 @@ def pairs(tokens: Tokens, photos: Sequence[Path], others: Sequence[Path], kept: 
         with np.load(kept) as stored:
             return Pairs(stored["far"], stored["index"])
     far, index = [], []
+    compared = tokens.all(others)
     for path in photos:
         photo = tokens(path)
-        met = [[nearest_with_index(a, b) for a, b in zip(photo, tokens(other), strict=True)] for other in others]
+        met = [[nearest_with_index(a, b) for a, b in zip(photo, other, strict=True)] for other in compared]
         own = np.array([other == path for other in others])
         values = np.array([[far.numpy() for far, _ in levels] for levels in met])
         values[own] = np.inf

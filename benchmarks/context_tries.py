@@ -8,6 +8,7 @@ import math
 import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +24,8 @@ from detector.metrics import image_metrics
 
 VARIANCE = 0.99
 """Of the tokens of good photos, that a subspace keeps (SubspaceAD)."""
+OFFSET = 6.0
+"""Added to a sum of deviations, so that multiples of what good photos have mean something."""
 Maps = NDArray[np.float64]
 """[photos, patches]."""
 Score = Callable[[Maps, Maps, tuple[int, int]], NDArray[np.float64]]
@@ -59,13 +62,15 @@ def subspace_left_out(references: Sequence[Levels], variance: float = VARIANCE) 
     )
 
 
-def at_scales(maps: Maps, good: Maps, grid: tuple[int, int], sigmas: Sequence[float]) -> NDArray[np.float64]:
-    """Mean over blurs of the highest 1 % (without a blur the highest patch), as a multiple of what good ones have."""
+def at_scales(
+    maps: Maps, good: Maps, grid: tuple[int, int], sigmas: Sequence[float], join: Callable[..., Any] = np.mean
+) -> NDArray[np.float64]:
+    """Per blur the highest 1 % (without a blur the highest patch), as a multiple of what good ones have; joined."""
     parts = []
     for sigma in sigmas:
         theirs, ours = ([_at_scale(one, grid, sigma) for one in each] for each in (good, maps))
         parts.append(np.array(ours) / np.mean(theirs))
-    scores: NDArray[np.float64] = np.mean(parts, axis=0)
+    scores: NDArray[np.float64] = join(parts, axis=0)
     return scores
 
 
@@ -79,6 +84,7 @@ SCORES: dict[str, Score] = {
     "mean of the highest 1 %": lambda maps, _, __: np.array([top_mean(one) for one in maps]),
     "highest patch": lambda maps, _, __: maps.max(1),
     "two scales": lambda maps, good, grid: at_scales(maps, good, grid, (0, 1)),
+    "larger of two scales": lambda maps, good, grid: at_scales(maps, good, grid, (0, 1), np.max),
     "three scales": lambda maps, good, grid: at_scales(maps, good, grid, (0, 0.7, 1.5)),
 }
 
@@ -113,8 +119,9 @@ def all_maps(
     ]
     ways["neighbours that agree"] = agree[0], agree[1]
     ways["subspace"] = subspace(levels, references), subspace_left_out(references)
-    both = zip(_standard(*ways["0.5 of the spread off"]), _standard(*ways["subspace"]), strict=True)
-    ways["spread and subspace"] = tuple(a + b + 4 for a, b in both)  # type: ignore[assignment]  # two
+    for name, first in (("spread", "0.5 of the spread off"), ("nearest", "nearest")):
+        both = zip(_standard(*ways[first]), _standard(*ways["subspace"]), strict=True)
+        ways[f"{name} and subspace"] = tuple(a + b + OFFSET for a, b in both)  # type: ignore[assignment]  # two
     ways["spread, place"] = _by_place(*ways["0.5 of the spread off"])
     return ways
 
