@@ -1,7 +1,7 @@
 """Throughput and latency of `detector serve` beside a plain loop: `python -m benchmarks.serve`.
 
 A server of its own process answers 1, 4, 16 and 64 clients on loopback, each with a request of one photo after another
-for a while; then one client sends requests of many photos. Before and after, a plain loop over `Detector.predict`
+for a while; then one client sends sixteen photos per request. Before and after, a plain loop over `Detector.predict`
 scores the same photos in this process: compare the ratio of photos per second. `--memory N` follows the server's
 resident memory over N requests, `--page` the time from a switch to new maps.
 """
@@ -139,6 +139,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--clients", type=int, nargs="*", default=CLIENTS)
     parser.add_argument("--memory", type=int, default=0)
     parser.add_argument("--page", action="store_true")
     asked = parser.parse_args()
@@ -158,7 +159,7 @@ def main() -> None:
         loop(detector, paths[:4], 1)
         rates = [loop(detector, paths, asked.seconds)]
         with server(folder) as (url, _):
-            for count in CLIENTS:
+            for count in asked.clients:
                 result = asyncio.run(clients(url, contents, count, asked.seconds))
                 shown = ", ".join(f"{key} {value:.2f}" for key, value in result.items())
                 print(f"{count:3} clients: {shown}", flush=True)

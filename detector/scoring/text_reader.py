@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import torch
 from jaxtyping import Float
@@ -113,6 +114,7 @@ def _units(prompts: PromptIds) -> list[tuple[str, Unit]]:
     return [(unit_key(unit), unit) for unit in units]
 
 
+@lru_cache(maxsize=2 * MAX_UNITS)  # asked for every unit of every image, and mostly the same
 def unit_key(unit: Unit) -> str:
     """A name for the features of a unit."""
     return hashlib.sha256(repr(unit).encode()).hexdigest()[:32]
