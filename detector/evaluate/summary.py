@@ -167,7 +167,7 @@ def measure_scores(
     known = [unpack_counts(each) for each in counts if each is not None]
     pooled = Histogram(*(np.sum(side, axis=0) for side in zip(*known, strict=True))) if known else None
     images = _by_name(over_images(scores, labels, draws, IMAGE_METRICS), IMAGE_METRICS)
-    return _measure(scores, labels, pooled), images | _draw_pixels(counts, pooled, draws, PIXEL_METRICS)
+    return _measure(scores, labels, pooled), images | _draw_counts(counts, pooled, draws, PIXEL_METRICS)
 
 
 def no_better_than_chance(result: CategoryResult) -> str:
@@ -207,11 +207,16 @@ def _draw(
 ) -> dict[str, NDArray[np.float64]]:
     """Every metric in every draw."""
     images = _by_name(over_images(scores, labels, draws, IMAGE_METRICS), IMAGE_METRICS)
-    counts = (read_counts(path, column) for path in paths)
-    return images | _draw_pixels(counts, pooled, draws, PIXEL_METRICS)
+    return images | _draw_pixels(paths, column, pooled, draws, PIXEL_METRICS)
 
 
 def _draw_pixels(
+    paths: Sequence[Path], column: int, pooled: Histogram | None, draws: Draws, names: Sequence[str]
+) -> dict[str, NDArray[np.float64]]:
+    return _draw_counts((read_counts(path, column) for path in paths), pooled, draws, names)
+
+
+def _draw_counts(
     counts: Iterable[Counts | None], pooled: Histogram | None, draws: Draws, names: Sequence[str]
 ) -> dict[str, NDArray[np.float64]]:
     if pooled is None:
@@ -261,7 +266,7 @@ def _contributions(
         fewer = _measure(scores, labels, pooled)
         less = {
             **_by_name(over_images(scores, labels, draws, ("image_auroc",)), ("image_auroc",)),
-            **_draw_pixels((read_counts(path, column) for path in paths), pooled, draws, ("pixel_ap",)),
+            **_draw_pixels(paths, column, pooled, draws, ("pixel_ap",)),
         }
         deltas = differences(fewer, whole, less, {name: drawn.draws[name] for name in less})
         image, pixel = deltas.get("image_auroc", (None, None)), deltas.get("pixel_ap", (None, None))
