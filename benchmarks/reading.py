@@ -251,16 +251,16 @@ def embed(shots: Sequence[align.Shot], decoders: align.Decoders) -> Tensor:
     return torch.stack(parts)
 
 
-def reader(work: Path) -> align.Read:
-    """The trained tower where there is one; otherwise what it is asked for, from MiniLM."""
+def reader(work: Path, *, minilm: bool = False) -> align.Read:
+    """The trained tower, or what it is asked for, from MiniLM itself: the most that a better tower could bring."""
     from tools.pretrain import teacher, tower
 
-    if (work / "tower.pt").is_file():
+    if not minilm:
         model = tower.Tower()
         model.load_state_dict(torch.load(work / "tower.pt", weights_only=True)["model"])
         return lambda texts, side: F.normalize(tower.encode(model, list(texts), side), dim=-1)
-    minilm, space = teacher.Teacher(), tower.Space(work / "words")
-    return align.ideal(lambda texts: space(minilm(texts)))
+    read, space = teacher.Teacher(), tower.Space(work / "words")
+    return align.ideal(lambda texts: space(read(texts)))
 
 
 def left_out(
@@ -286,10 +286,11 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=252)
     parser.add_argument("--steps", type=int, default=align.STEPS)
     parser.add_argument("--strength", type=float, default=align.STRENGTH)
+    parser.add_argument("--minilm", action="store_true", help="read with MiniLM in place of the tower")
     parser.add_argument("--products", nargs="*", default=list(photos.PRODUCTS))
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
-    shots, bank = align.load(args.work, args.size), align.Bank(reader(args.work))
+    shots, bank = align.load(args.work, args.size), align.Bank(reader(args.work, minilm=args.minilm))
     rows = align.sample(shots)
     preset = dict(np.load(args.work / "preset.npz")) if (args.work / "preset.npz").is_file() else None
     parts, table = align.sums(shots, rows, bank), {}

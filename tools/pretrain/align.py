@@ -312,17 +312,21 @@ def _words(shot: Shot, bank: Bank, pool: Sequence[str], rng: random.Random) -> t
     own = [abnormal(shot.product, rng.choice(r.phrases)) for r in shot.regions]
     generic = bank.states(name)
     if way < 0.55 and own:
-        others = rng.sample(pool, rng.randrange(3))
+        others = _some(pool, rng.randrange(3), rng)
         rows, aim = torch.cat([bank([*own, *others], 1), generic[: rng.randrange(4)]]), 1.0
     elif way < 0.7:
         rows, aim = generic, 0.8
     elif way < 0.85:
-        others = [text for text in rng.sample(pool, 6) if text not in own][:4]
-        rows, aim = torch.cat([bank(others, 1), generic[: rng.randrange(3)]]), 0.4
+        others = [text for text in _some(pool, 6, rng) if text not in own][:4]
+        rows, aim = torch.cat([bank(others, 1), generic[: rng.randrange(3)]]) if others else generic, 0.4
     else:
-        meaningless = [abnormal(shot.product, rng.choice(meaningless())) for _ in range(4)]
-        rows, aim = torch.cat([bank(meaningless, 1), generic[: rng.randrange(3)]]), 0.2
+        drawn = [abnormal(shot.product, rng.choice(meaningless())) for _ in range(4)]
+        rows, aim = torch.cat([bank(drawn, 1), generic[: rng.randrange(3)]]), 0.2
     return F.normalize(rows.mean(0), dim=0) - bank.normal(name), aim
+
+
+def _some(pool: Sequence[str], count: int, rng: random.Random) -> list[str]:
+    return rng.sample(pool, min(count, len(pool)))
 
 
 def _naming(
@@ -335,7 +339,7 @@ def _naming(
         kinds = WORDS[shot.product].kinds if not shot.painted else {}
         rivals = [abnormal(shot.product, rng.choice(p)) for kind, p in kinds.items() if kind != region.kind]
         rivals += [abnormal(shot.product, rng.choice(r.phrases)) for r in shot.regions if r.kind != region.kind]
-        rivals += [text for text in rng.sample(pool, 10) if not any(p in text for p in region.phrases)]
+        rivals += [text for text in _some(pool, 10, rng) if not any(p in text for p in region.phrases)]
         logits = 60 * features_ @ bank([own, *rivals], 1).T
         loss = loss + F.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long))
     return loss / len(named)

@@ -25,7 +25,7 @@ from open_clip.model import TextTransformer
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 
-from detector.model.attention import attend, project_qkv
+from detector.model.attention import project_qkv
 from detector.model.tokenizer import clip_tokenizer
 from tools.pretrain import phrases, teacher
 
@@ -82,11 +82,18 @@ class Tower(nn.Module):
             q0, k0, v0 = project_qkv(block.attn, block.ln_1(prefix))
             q, k, v = project_qkv(block.attn, block.ln_1(x))
             k, v = (torch.cat([a.expand(len(x), *a.shape[1:]), b], -2) for a, b in ((k0, k), (v0, v)))
-            x = x + attend(block.attn, q, k, v, after)
+            x = x + _mixed(block.attn, q, k, v, after)
             x = x + block.mlp(block.ln_2(x))
-            prefix = prefix + attend(block.attn, q0, k0, v0, within)
+            prefix = prefix + _mixed(block.attn, q0, k0, v0, within)
             prefix = prefix + block.mlp(block.ln_2(prefix))
         return self.ln_final(x[:, -1]) @ self.text_projection
+
+
+def _mixed(attn: nn.MultiheadAttention, query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
+    """Attention to more tokens than ask, [texts, heads, tokens, width] each."""
+    seen = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+    out: Tensor = attn.out_proj(seen.transpose(1, 2).flatten(2))
+    return out
 
 
 def token_ids(texts: list[str]) -> list[list[int]]:
