@@ -19,14 +19,15 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from benchmarks.reading_figures import Curves, balanced, draws_of, image_auroc, macro_f1, span
 from descriptions.store import PACKAGED, Store
 from detector.images.tensors import to_mask
 from tools.pretrain import align, photos, phrases
+from tools.pretrain import shots as cached
 from tools.pretrain.kinds import SYNONYMS, WORDS
 
 GRID = 84
 """Side that maps are measured at."""
-DRAWS, BINS = 400, 512
 
 
 class Words(NamedTuple):
@@ -85,60 +86,6 @@ def top(maps: NDArray[np.float32]) -> NDArray[np.float32]:
     return flat[:, -max(1, flat.shape[1] // 100) :].mean(1)
 
 
-class Curves:
-    """AUROC and AP of pixels under many draws of photos, from histograms of every photo."""
-
-    def __init__(self, maps: NDArray[np.float32], masks: NDArray[np.bool_]) -> None:
-        edges = np.unique(np.quantile(maps, np.linspace(0, 1, BINS + 1)[1:-1]))
-        bins = np.searchsorted(edges, maps.reshape(len(maps), -1))
-        count = len(edges) + 1
-        self.hit = np.stack(
-            [np.bincount(b[m], minlength=count) for b, m in zip(bins, masks.reshape(len(maps), -1), strict=True)]
-        )
-        self.miss = np.stack(
-            [np.bincount(b[~m], minlength=count) for b, m in zip(bins, masks.reshape(len(maps), -1), strict=True)]
-        )
-
-    def values(self, times: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """AUROC and AP of every draw [draws, photos]."""
-        hit, miss = (times @ side for side in (self.hit, self.miss))
-        below = np.cumsum(miss, 1) - miss
-        area = (hit * (below + miss / 2)).sum(1) / np.maximum(hit.sum(1) * miss.sum(1), 1)
-        true, false = np.cumsum(hit[:, ::-1], 1), np.cumsum(miss[:, ::-1], 1)
-        precision = true / np.maximum(true + false, 1)
-        return area, (precision * hit[:, ::-1]).sum(1) / np.maximum(hit.sum(1), 1)
-
-
-def image_auroc(scores: NDArray[np.float32], labels: NDArray[np.bool_], times: NDArray[np.float64]) -> NDArray:
-    """AUROC of photos under every draw."""
-    wins = (scores[labels][:, None] > scores[~labels]) + 0.5 * (scores[labels][:, None] == scores[~labels])
-    bad, good = times[:, labels], times[:, ~labels]
-    return np.einsum("db,bg,dg->d", bad, wins, good) / np.maximum(bad.sum(1) * good.sum(1), 1e-9)
-
-
-def draws_of(labels: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """How often each photo is drawn: first the photos as they are, then `DRAWS` samples."""
-    rng, count = np.random.default_rng(0), len(labels)
-    drawn = [np.bincount(rng.integers(count, size=count), minlength=count) for _ in range(DRAWS)]
-    return np.stack([np.ones(count), *drawn]).astype(float)
-
-
-def balanced(truth: Sequence[str], said: Sequence[str]) -> float:
-    """Mean over kinds of the share that is named right."""
-    return float(
-        np.mean([np.mean([s == t for t, s in zip(truth, said, strict=True) if t == kind]) for kind in set(truth)])
-    )
-
-
-def macro_f1(truth: Sequence[str], said: Sequence[str]) -> float:
-    """Mean F1 over kinds."""
-    values = []
-    for kind in set(truth):
-        both = sum(t == s == kind for t, s in zip(truth, said, strict=True))
-        values.append(2 * both / max(1, sum(t == kind for t in truth) + sum(s == kind for s in said)))
-    return float(np.mean(values))
-
-
 def naming(
     embedded: Tensor,
     bank: align.Bank,
@@ -160,7 +107,7 @@ def naming(
 
 def measure(
     product: str,
-    shots: Sequence[align.Shot],
+    shots: Sequence[cached.Shot],
     embedded: Tensor,
     bank: align.Bank,
     masks: NDArray,
@@ -180,9 +127,9 @@ def measure(
             results[way] |= {"peak": image_auroc(flat.max(1), labels, times)}
     for way in WAYS:
         for figure, values in results[way].items():
-            out[f"{way} {figure}"] = _span(values)
+            out[f"{way} {figure}"] = span(values)
             if way != "right":
-                out[f"right - {way} {figure}"] = _span(results["right"][figure] - values)
+                out[f"right - {way} {figure}"] = span(results["right"][figure] - values)
     good = maps["right"][~labels]
     out["good photos' highest"] = float(np.median(good.reshape(len(good), -1).max(1))) if len(good) else None
     if preset and f"{product} maps" in preset:
@@ -198,20 +145,15 @@ def beside_preset(product: str, preset: Mapping[str, NDArray], maps: NDArray, ma
     figures = {"pixel_auroc": 0, "pixel_ap": 1}
     both = [Curves(each, masks).values(times) for each in (ours, theirs)]
     for name, place in figures.items():
-        out[f"preset {name}"] = _span(both[1][place])
-        out[f"over preset {name}"] = _span(both[0][place] - both[1][place])
+        out[f"preset {name}"] = span(both[1][place])
+        out[f"over preset {name}"] = span(both[0][place] - both[1][place])
     if (~labels).sum() >= 5 and product != "glass_panel":
         ours_, theirs_ = (image_auroc(top(each), labels, times) for each in (ours, theirs))
-        out |= {"preset top": _span(theirs_), "over preset top": _span(ours_ - theirs_)}
+        out |= {"preset top": span(theirs_), "over preset top": span(ours_ - theirs_)}
     return out
 
 
-def _span(values: NDArray) -> list[float]:
-    low, high = np.nanpercentile(values[1:], [2.5, 97.5])
-    return [round(float(v), 4) for v in (values[0], low, high)]
-
-
-def _names(product: str, shots: Sequence[align.Shot], embedded: Tensor, bank: align.Bank, maps: NDArray) -> dict:
+def _names(product: str, shots: Sequence[cached.Shot], embedded: Tensor, bank: align.Bank, maps: NDArray) -> dict:
     kinds = WORDS[product].kinds
     if len(kinds) < 2:
         return {}
@@ -220,7 +162,7 @@ def _names(product: str, shots: Sequence[align.Shot], embedded: Tensor, bank: al
     side = int(embedded.shape[2] ** 0.5)
     small = F.adaptive_avg_pool2d(torch.from_numpy(maps)[:, None], side).flatten(1).numpy()
     regions = {
-        "true": {index: align.members(shots[index].regions[0].cover) for index in bad},
+        "true": {index: cached.members(shots[index].regions[0].cover) for index in bad},
         "own": {index: np.argsort(-small[index])[: max(1, side * side // 100)] for index in bad},
     }
     sets = {"first": {k: p[:1] for k, p in kinds.items()}, "all": kinds, "synonyms": SYNONYMS.get(product, {})}
@@ -245,7 +187,7 @@ def masks_of(data: Path, product: str) -> NDArray[np.bool_]:
     return np.stack([to_mask(Image.open(p.mask), GRID).numpy() > 0 if p.mask else empty for p in listed])
 
 
-def embed(shots: Sequence[align.Shot], decoders: align.Decoders) -> Tensor:
+def embed(shots: Sequence[cached.Shot], decoders: align.Decoders) -> Tensor:
     """Unit patch embeddings [photos, levels, patches, EMBED]."""
     parts = [align.decode(torch.from_numpy(np.asarray(shot.tokens[:, 1:])), decoders) for shot in shots]
     return torch.stack(parts)
@@ -265,8 +207,8 @@ def reader(work: Path, *, minilm: bool = False) -> align.Read:
 
 def left_out(
     product: str,
-    shots: Sequence[align.Shot],
-    rows: align.Rows,
+    shots: Sequence[cached.Shot],
+    rows: cached.Rows,
     parts: dict,
     bank: align.Bank,
     steps: int,
@@ -277,6 +219,36 @@ def left_out(
     start = align.ridge([part for (name, _), part in parts.items() if name not in unseen], strength)
     kept = [index for index, shot in enumerate(shots) if shot.product not in unseen]
     return align.refine(start, shots, rows, bank, steps=steps, among=kept) if steps else start
+
+
+def markdown(table: Mapping[str, Mapping[str, object]]) -> str:
+    """Three tables: what is found, what the words change, and what is named."""
+    lines = ["| left out | image AUROC, top 1 % | over preset | pixel AUROC | over preset | pixel AP | over preset |"]
+    lines.append("|---" * 7 + "|")
+    for product, row in table.items():
+        cells = [
+            _cell(row, f"{side}{name}")
+            for name in ("top", "pixel_auroc", "pixel_ap")
+            for side in ("right ", "over preset ")
+        ]
+        lines.append(f"| {product} | {' | '.join(cells)} |")
+    lines += ["", "| right words over | generic | another product's | random |", "|---" * 4 + "|"]
+    for product, row in table.items():
+        for name in ("pixel_ap", "top"):
+            cells = [_cell(row, f"right - {way} {name}", "+.3f") for way in WAYS[1:]]
+            if any(cells):
+                lines.append(f"| {product}, {name.replace('_', ' ')} | {' | '.join(cells)} |")
+    lines += ["", "| naming | chance | true region | macro-F1 | own region | synonyms, true region |", "|---" * 6 + "|"]
+    for product, row in table.items():
+        if "chance" in row:
+            names = ("chance", "naming true all", "f1 true", "naming own all", "naming true synonyms")
+            lines.append(f"| {product} | {' | '.join(f'{row[name]:.2f}' for name in names)} |")
+    return "\n".join(lines)
+
+
+def _cell(row: Mapping[str, object], name: str, style: str = ".3f") -> str:
+    values = row.get(name)
+    return f"{values[0]:{style}} [{values[1]:.3f}, {values[2]:.3f}]" if isinstance(values, list) else ""
 
 
 def main() -> None:
@@ -290,8 +262,8 @@ def main() -> None:
     parser.add_argument("--products", nargs="*", default=list(photos.PRODUCTS))
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
-    shots, bank = align.load(args.work, args.size), align.Bank(reader(args.work, minilm=args.minilm))
-    rows = align.sample(shots)
+    shots, bank = cached.load(args.work, args.size), align.Bank(reader(args.work, minilm=args.minilm))
+    rows = cached.sample(shots)
     preset = dict(np.load(args.work / "preset.npz")) if (args.work / "preset.npz").is_file() else None
     parts, table = align.sums(shots, rows, bank), {}
     for product in args.products:
@@ -303,6 +275,7 @@ def main() -> None:
         print(product, json.dumps(table[product]), flush=True)
         if args.out:
             args.out.write_text(json.dumps(table, indent=1), encoding="utf-8")
+    print(markdown(table))
 
 
 if __name__ == "__main__":

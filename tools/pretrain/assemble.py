@@ -20,6 +20,7 @@ from detector.weights.checkpoint import load_checkpoint, save_checkpoint
 from detector.weights.factory import empty_model
 from detector.weights.files import load_strictly
 from tools.pretrain import align, features, photos, tower
+from tools.pretrain import shots as cached
 from tools.pretrain.kinds import WORDS
 
 WEIGHTS = "model.safetensors"
@@ -35,7 +36,7 @@ def config(eyes: ModelConfig) -> ModelConfig:
     return ModelConfig.model_validate(eyes.model_dump() | changes)
 
 
-def whole_photos(shots: Sequence[align.Shot], bank: align.Bank, strength: float = 30.0) -> Tensor:
+def whole_photos(shots: Sequence[cached.Shot], bank: align.Bank, strength: float = 30.0) -> Tensor:
     """Projection [width, EMBED] of the normalised CLS token: defective photos to their words, good ones to normal."""
     x = F.layer_norm(
         torch.stack([torch.from_numpy(np.array(s.tokens[-1, 0])) for s in shots]).float(), (features.WIDTH,)
@@ -44,7 +45,7 @@ def whole_photos(shots: Sequence[align.Shot], bank: align.Bank, strength: float 
     return torch.linalg.solve(x.T @ x + strength * features.WIDTH * torch.eye(x.shape[1]) / 100, x.T @ y)
 
 
-def _said(shot: align.Shot, bank: align.Bank) -> Tensor:
+def _said(shot: cached.Shot, bank: align.Bank) -> Tensor:
     if not shot.regions:
         return bank.normal(WORDS[shot.product].name)
     texts = [align.abnormal(shot.product, phrase) for region in shot.regions for phrase in region.phrases]
@@ -88,8 +89,8 @@ def main() -> None:
     text = tower.Tower()
     text.load_state_dict(torch.load(args.work / "tower.pt", weights_only=True)["model"])
     bank = align.Bank(lambda texts, side: F.normalize(tower.encode(text, list(texts), side), dim=-1))
-    shots = [s for s in align.load(args.work, args.size) if s.product not in photos.DEVELOPMENT]
-    rows = align.sample(shots)
+    shots = [s for s in cached.load(args.work, args.size) if s.product not in photos.DEVELOPMENT]
+    rows = cached.sample(shots)
     start = align.ridge(list(align.sums(shots, rows, bank).values()))
     decoders = align.refine(start, shots, rows, bank, among=range(len(shots)), steps=args.steps)
     model = assemble(load_checkpoint(args.eyes / WEIGHTS), text, decoders, whole_photos(shots, bank))

@@ -14,6 +14,7 @@ from detector.scoring.prompts import encode_text
 from detector.weights.factory import build_model
 from detector.weights.registry import load_preset
 from tools.pretrain import align, assemble, features, kinds, painted, photos, phrases, tower
+from tools.pretrain import shots as cached
 
 
 @pytest.fixture
@@ -79,7 +80,7 @@ def test_decoders_read_tokens_beside_their_photos_mean() -> None:
     assert torch.allclose(align.decode(tokens, align.Decoders(weight, bias)), plain, atol=1e-5)
 
 
-def shots(product: str, seed: int) -> list[align.Shot]:
+def shots(product: str, seed: int) -> list[cached.Shot]:
     """Photos whose defect adds one direction to the tokens it covers."""
     rng = np.random.default_rng(seed)
     made = []
@@ -88,8 +89,8 @@ def shots(product: str, seed: int) -> list[align.Shot]:
         cover = np.zeros(16, np.float16)
         cover[:4] = number % 2
         tokens[:, 1:5, 0] += 40 * (number % 2)
-        regions = (align.Region("crack", ("crack",), cover),) if number % 2 else ()
-        made.append(align.Shot(product, tokens, regions, False))
+        regions = (cached.Region("crack", ("crack",), cover),) if number % 2 else ()
+        made.append(cached.Shot(product, tokens, regions, False))
     return made
 
 
@@ -100,7 +101,7 @@ def test_ridge_finds_what_a_defect_adds_and_sums_add_up(monkeypatch: pytest.Monk
         return F.normalize(rows, dim=-1)
 
     bank, photos_ = align.Bank(read), [*shots("steel", 0), *shots("road", 1)]
-    parts = align.sums(photos_, align.sample(photos_), bank)
+    parts = align.sums(photos_, cached.sample(photos_), bank)
     assert parts.keys() == {("steel", False), ("road", False)}
     decoders = align.ridge([parts["steel", False]])
     seen = shots("road", 2)
@@ -109,7 +110,7 @@ def test_ridge_finds_what_a_defect_adds_and_sums_add_up(monkeypatch: pytest.Monk
     assert inside > maps[1::2, 40:].mean() + 0.1
     assert maps[::2].mean() < inside - 0.1
     monkeypatch.setattr(align, "meaningless", lambda: ("river mountain",))
-    both = align.refine(decoders, photos_, align.sample(photos_), bank, among=range(len(photos_)), steps=3)
+    both = align.refine(decoders, photos_, cached.sample(photos_), bank, among=range(len(photos_)), steps=3)
     assert both.weight.shape == decoders.weight.shape
     assert not torch.equal(both.weight, decoders.weight)
 
