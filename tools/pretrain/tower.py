@@ -271,7 +271,7 @@ def learn(tower: Tower, folder: Path, space: Space, seconds: float, out: Path) -
         done = (time.monotonic() - started + spent) / seconds
         if done >= 1:
             break
-        rate = PEAK * min(done * 20 + 0.02, 1) * (1 + np.cos(np.pi * done)) / 2
+        rate = PEAK * min(done * 20 + 0.02, 1) * float(1 + np.cos(np.pi * done)) / 2
         for group in optimizer.param_groups:
             group["lr"] = rate
         loss = loss_of(tower, ids, meant, sides.randrange(2))
