@@ -218,7 +218,7 @@ def left_out(
     unseen = {product, *photos.DEVELOPMENT}
     start = align.ridge([part for (name, _), part in parts.items() if name not in unseen], strength)
     kept = [index for index, shot in enumerate(shots) if shot.product not in unseen]
-    return align.refine(start, shots, rows, bank, steps=steps, among=kept) if steps else start
+    return align.refine(start, shots, rows, bank, steps=steps, among=kept)
 
 
 def markdown(table: Mapping[str, Mapping[str, object]]) -> str:

@@ -161,10 +161,12 @@ def refine(
         rows: their patches.
         bank: reads the words.
         among: the photos that may be learned from, by index; words of no others are used either.
-        steps: of 24 photos.
+        steps: of 24 photos; without any, the start is returned.
         seed: decides which.
         peak: highest learning rate.
     """
+    if not steps:
+        return start
     rng = random.Random(seed)
     weight, bias = (part.clone().requires_grad_() for part in start)
     optimizer = torch.optim.Adam([weight, bias], peak)

@@ -110,6 +110,7 @@ def test_ridge_finds_what_a_defect_adds_and_sums_add_up(monkeypatch: pytest.Monk
     assert inside > maps[1::2, 40:].mean() + 0.1
     assert maps[::2].mean() < inside - 0.1
     monkeypatch.setattr(align, "meaningless", lambda: ("river mountain",))
+    assert align.refine(decoders, photos_, cached.sample(photos_), bank, among=[0], steps=0) is decoders
     both = align.refine(decoders, photos_, cached.sample(photos_), bank, among=range(len(photos_)), steps=3)
     assert both.weight.shape == decoders.weight.shape
     assert not torch.equal(both.weight, decoders.weight)
