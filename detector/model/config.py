@@ -26,6 +26,8 @@ class ModelConfig(BaseModel):
     """Blocks (1-based) whose patch tokens the decoders read, ascending."""
     single_path_blocks: Annotated[int, Field(ge=0)] = 6
     """Blocks without the V-V path; levels above feed the convolutional decoders."""
+    token_contrast: bool = False
+    """Linear decoders read each token at unit length beside its difference from its photo's mean; no step of FiLo."""
     embedding_block: Positive | None = None
     """Block (1-based) whose CLS token becomes the image embedding; FiLo reads no later one. None: the last."""
     context_levels: tuple[Positive, ...] | None = None

@@ -64,7 +64,8 @@ class FiLo(nn.Module):
         self.clip = clip.requires_grad_(False)
         self.image_tower = ImageTower(visual, config)
         self.text_tower = TextTower(clip)
-        self.decoder_linear = LinearDecoder(len(config.feature_levels), width, embed)
+        read = 2 * width if config.token_contrast else width
+        self.decoder_linear = LinearDecoder(len(config.feature_levels), read, embed)
         self.decoder_cov = InteractionDecoder(len(config.conv_levels), width, embed)
         self.normal_prompt_learner = PromptLearner(config.context_tokens, embed, text_width)
         self.abnormal_prompt_learner = PromptLearner(config.context_tokens, embed, text_width)

@@ -35,7 +35,8 @@ class ImageFeatures(NamedTuple):
     embedding: Float[Tensor, "batch embed"]
     """CLS token in the joint space, not normalised."""
     linear_tokens: tuple[Float[Tensor, "batch patches width"], ...]
-    """Patch tokens for the linear decoders, one tensor a feature level, row-major over the grid."""
+    """Patch tokens for the linear decoders, one tensor a feature level, row-major over the grid; twice as wide with
+    `token_contrast`."""
     conv_tokens: tuple[Float[Tensor, "batch patches width"], ...]
     """Patch tokens for the convolutional decoders, one tensor a level that has a V-V stream."""
 
@@ -80,6 +81,15 @@ def resize_positions(embedding: Float[Tensor, "tokens width"], grid: int | tuple
     return torch.cat([embedding[:1], resized.flatten(2)[0].T.to(embedding.dtype)])
 
 
+def contrasted(tokens: Float[Tensor, "*batch patches width"]) -> Float[Tensor, "*batch patches twice"]:
+    """Each token at unit length, and behind it its difference from the mean over its photo.
+
+    What stands out on one product looks like what stands out on another only when the product is taken away.
+    """
+    own = F.normalize(tokens, dim=-1)
+    return torch.cat([own, own - own.mean(-2, keepdim=True)], dim=-1)
+
+
 class ImageTower(nn.Module):
     """Reads taps from both streams of a frozen open_clip `VisionTransformer` (held by the caller, not registered)."""
 
@@ -90,6 +100,7 @@ class ImageTower(nn.Module):
         self.blocks = config.embedding_block or len(visual.transformer.resblocks)
         self.linear = linear_taps(config, self.blocks)
         self.conv = conv_taps(config, self.blocks)
+        self._read = contrasted if config.token_contrast else nn.Identity()
 
     def forward(self, pixels: Pixels) -> ImageFeatures:
         """Both streams at every tap, without the CLS token, and the image embedding."""
@@ -97,7 +108,7 @@ class ImageTower(nn.Module):
         visual = self._visual[0]
         return ImageFeatures(
             embedding=visual.ln_post(final[:, 0]) @ visual.proj,
-            linear_tokens=tuple(taps[tap][:, 1:] for tap in self.linear),
+            linear_tokens=tuple(self._read(taps[tap][:, 1:]) for tap in self.linear),
             conv_tokens=tuple(taps[tap][:, 1:] for tap in self.conv),
         )
 
