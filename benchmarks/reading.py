@@ -72,7 +72,7 @@ def direction(bank: align.Bank, words: Words, where: Sequence[str] = ("center", 
     return F.normalize(rows.mean(0), dim=0) - bank.normal(words.name)
 
 
-def heat(embedded: Tensor, towards: Tensor) -> NDArray[np.float32]:
+def anomaly_map(embedded: Tensor, towards: Tensor) -> NDArray[np.float32]:
     """Maps [photos, GRID, GRID] of unit patch embeddings [photos, levels, patches, EMBED]."""
     logits = align.SCALE * embedded @ towards
     side = int(logits.shape[2] ** 0.5)
@@ -118,7 +118,7 @@ def measure(
     times, out = draws_of(labels), {"photos": len(shots), "defective": int(labels.sum())}
     results, maps = {}, {}
     for way in WAYS:
-        maps[way] = heat(embedded, direction(bank, control(way, product)))
+        maps[way] = anomaly_map(embedded, direction(bank, control(way, product)))
         area, precision = Curves(maps[way], masks).values(times)
         results[way] = {"pixel_auroc": area, "pixel_ap": precision}
         if (~labels).sum() >= 10 and product != "glass_panel":
@@ -167,10 +167,10 @@ def _names(product: str, shots: Sequence[cached.Shot], embedded: Tensor, bank: a
     }
     sets = {"first": {k: p[:1] for k, p in kinds.items()}, "all": kinds, "synonyms": SYNONYMS.get(product, {})}
     out: dict[str, object] = {"chance": 1 / len(kinds)}
-    for where, chosen in regions.items():
+    for where, places in regions.items():
         for name, texts in sets.items():
             if texts:
-                said = naming(embedded, bank, product, texts, chosen)
+                said = naming(embedded, bank, product, texts, places)
                 out[f"naming {where} {name}"] = round(balanced(truth, said), 4)
                 if name == "all":
                     out[f"f1 {where}"] = round(macro_f1(truth, said), 4)

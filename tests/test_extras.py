@@ -18,6 +18,7 @@ ARGUMENTS = {
     "detector data boxes": "--data pictures --out boxes.json --caption capsule",
     "detector data check": "pictures",
     "detector data convert": "pictures --out list.csv",
+    "detector data fetch": "textile --out fetched",  # without --yes nothing is fetched
     "detector data sample": "more",
     "detector data summary": "pictures",
     "detector detect": f"{PICTURE} --category capsule",

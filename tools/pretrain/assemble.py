@@ -17,7 +17,7 @@ from torch import Tensor
 from detector.model.config import ModelConfig
 from detector.model.filo import FiLo
 from detector.weights.checkpoint import load_checkpoint, save_checkpoint
-from detector.weights.factory import empty_model
+from detector.weights.factory import create_empty_model
 from detector.weights.files import load_strictly
 from tools.pretrain import align, features, photos, tower
 from tools.pretrain import shots as cached
@@ -54,7 +54,7 @@ def _said(shot: cached.Shot, bank: align.Bank) -> Tensor:
 
 def assemble(eyes: FiLo, text: tower.Tower, decoders: align.Decoders, projection: Tensor) -> FiLo:
     """The whole model; the meta nets answer zero and the adapter adds nothing."""
-    model = empty_model(config(eyes.config))
+    model = create_empty_model(config(eyes.config))
     weights = {name: torch.zeros_like(t) for name, t in _blank(model).items()}
     weights |= {name: t for name, t in eyes.state_dict().items() if name.startswith("clip.visual.transformer.")}
     for name in ("class_embedding", "positional_embedding", "conv1.weight"):

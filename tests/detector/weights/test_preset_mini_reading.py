@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from benchmarks import reading
 from detector.model.image_tower import contrasted
 from detector.scoring.prompts import encode_text
-from detector.weights.factory import build_model
+from detector.weights.factory import create_model
 from detector.weights.registry import load_preset
 from tools.pretrain import align, assemble, features, kinds, painted, photos, phrases, tower
 from tools.pretrain import shots as cached
@@ -142,7 +142,7 @@ def test_a_model_without_contrast_reads_tokens_as_they_are() -> None:
     small = {"embed_dim": 8, "vision_cfg": {"image_size": 56, "patch_size": 14, "width": 64, "layers": 9}}
     small["text_cfg"] = {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1}
     changes = {"architecture": small | {"quick_gelu": False}, "embedding_block": 9, "feature_levels": (6,)}
-    built = build_model(plain.model_copy(update=changes))
-    beside = build_model(plain.model_copy(update=changes | {"token_contrast": True}))
+    built = create_model(plain.model_copy(update=changes))
+    beside = create_model(plain.model_copy(update=changes | {"token_contrast": True}))
     assert built.decoder_linear.fc[0].in_features == 64
     assert beside.decoder_linear.fc[0].in_features == 128
