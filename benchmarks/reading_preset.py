@@ -14,7 +14,8 @@ from PIL import Image
 
 from benchmarks.reading import GRID, right
 from detector.images.tensors import to_pixels
-from detector.scoring.prompts import Description, prompt_set
+from detector.scoring.maps import mean_map
+from detector.scoring.prompts import AnomalyText, prompt_set
 from detector.weights.checkpoint import load_checkpoint
 from tools.pretrain import photos, phrases
 
@@ -31,13 +32,13 @@ def main() -> None:
     listed = photos.draw(args.data)
     for product in photos.PRODUCTS:
         name, texts = right(product)
-        words = prompt_set(name, phrases.NORMAL[:6], [Description(t, t) for t in texts], phrases.STATES[:5])
+        words = prompt_set(name, phrases.NORMAL[:6], [AnomalyText(t, t) for t in texts], phrases.STATES[:5])
         own = [photo for photo in listed if photo.product == product]
         places, maps, text = range(0, len(own), args.every), [], None
         for index in places:
             features = model.encode_image(to_pixels(Image.open(own[index].image), model.config)[None])
             text = text or model.encode_text(features.embedding, [words])
-            combined = combined_map(model.anomaly_maps(model.patch_embeddings(features), text))
+            combined = mean_map(model.anomaly_maps(model.patch_embeddings(features), text))
             maps.append(F.interpolate(combined[:, None], (GRID, GRID), mode="area")[0, 0].numpy())
         out |= {f"{product} index": np.array(places), f"{product} maps": np.stack(maps)}
         np.savez(args.work / "preset.npz", **out)
