@@ -105,7 +105,7 @@ def test_ridge_finds_what_a_defect_adds_and_sums_add_up(monkeypatch: pytest.Monk
     assert parts.keys() == {("steel", False), ("road", False)}
     decoders = align.ridge([parts["steel", False]])
     seen = shots("road", 2)
-    maps = reading.heat(reading.embed(seen, decoders), reading.direction(bank, reading.right("road")))
+    maps = reading.anomaly_map(reading.embed(seen, decoders), reading.direction(bank, reading.right("road")))
     inside = maps[1::2, :10, :].mean()
     assert inside > maps[1::2, 40:].mean() + 0.1
     assert maps[::2].mean() < inside - 0.1

@@ -23,7 +23,7 @@ def test_a_preset_without_weights(tmp_path, monkeypatch):
 
 
 def test_a_preset_with_weights_takes_no_others():
-    with pytest.raises(PresetError, match="brings its own CLIP weights"):
+    with pytest.raises(PresetError, match="has its own CLIP weights"):
         load_model("mini", None, "openai")
 
 
