@@ -9,7 +9,7 @@ from PIL import Image, ImageOps
 from scipy.ndimage import maximum_filter, minimum_filter
 
 from detector.defaults import MAX_PIXELS
-from detector.images.load import BROKEN, SUFFIXES, ImageError, mask_at, refuse_huge, why
+from detector.images.load import BROKEN, SUFFIXES, ImageError, mask_at, require_safe, why
 
 LOSSY = frozenset({"JPEG", "WEBP", "MPO"})
 """Formats whose black pixels are not all 0."""
@@ -71,7 +71,7 @@ def _read(path: Path, max_pixels: int) -> NDArray[np.bool_]:
     """Where any channel reaches half of the largest value, or names a class."""
     try:
         with Image.open(path) as picture:
-            refuse_huge(picture, path, max_pixels)
+            require_safe(picture, path, max_pixels)
             lossy = picture.format in LOSSY
             values = _brightness(ImageOps.exif_transpose(picture))
     except BROKEN as error:

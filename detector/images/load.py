@@ -66,7 +66,7 @@ def load_image(path: Path, max_size: int | None = None, reading: ReadOptions | N
         with Image.open(path) as image:
             if max_size:
                 image.draft("RGB", (max_size, max_size))  # JPEG decodes straight to a smaller size
-            refuse_huge(image, path, how.max_pixels)
+            require_safe(image, path, how.max_pixels)
             bits = (how.bits or folder_bits(path.parent)) if is_deep(image) else 16
             upright = ImageOps.exif_transpose(_deep_colour(image, path, bits) if bits < 16 else image)
             return limit_size(as_rgb(upright, str(path), bits), max_size)
@@ -98,12 +98,14 @@ def why(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def refuse_huge(image: Image.Image, path: Path, max_pixels: int = MAX_PIXELS) -> None:
-    """Before a pixel is decoded.
+def require_safe(image: Image.Image, path: Path, max_pixels: int = MAX_PIXELS) -> None:
+    """Before a pixel is decoded, whatever the name of the file says.
 
     Raises:
-        ImageError: more than `max_pixels`.
+        ImageError: more than `max_pixels`, or PostScript, which Pillow hands to an interpreter that runs it.
     """
+    if image.format == "EPS":
+        raise ImageError(f"{path} is a PostScript program", expected="PNG, JPEG, TIFF, BMP or WebP")
     width, height = image.size
     if width * height > max_pixels:
         raise ImageError(

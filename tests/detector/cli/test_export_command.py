@@ -112,22 +112,19 @@ def test_a_program_is_written_and_runs_on_its_own(tmp_path, words):
     assert json.loads(extra[METADATA])["threshold"] == "0.25"
 
 
-def test_with_a_reference_the_text_is_frozen_and_that_is_said(tmp_path, words):
-    out = tmp_path / "gear.pt2"
-    done = CliRunner().invoke(app, ["export", str(out), *words, "--reference", str(tmp_path / "good.png")])
-    assert done.exit_code == 0, done.output
-    assert "frozen at that of good.png" in " ".join(done.stderr.split())
-
-
-def test_grounding_dino_becomes_none_and_that_is_said(tmp_path, words):
+def test_what_the_file_leaves_out_is_said(tmp_path, words):
+    """A reference freezes the text, and Grounding DINO becomes no localizer: one file shows both."""
     out, extra = tmp_path / "gear.pt2", {METADATA: ""}
-    done = CliRunner().invoke(app, ["export", str(out), *words, "--localizer", "grounding-dino"])
+    left_out = ["--reference", str(tmp_path / "good.png"), "--localizer", "grounding-dino"]
+    done = CliRunner().invoke(app, ["export", str(out), *words, *left_out])
     assert done.exit_code == 0, done.output
-    assert "Grounding DINO cannot be in the file" in " ".join(done.stderr.split())
+    warnings = " ".join(done.stderr.split())
+    assert "frozen at that of good.png" in warnings
+    assert "Grounding DINO cannot be in the file" in warnings
     torch.export.load(out, extra_files=extra)
-    said = json.loads(extra[METADATA])
-    assert json.loads(said["scoring"])["localizer"] == "none"
-    assert "--localizer none" in said["same_as"]
+    metadata = json.loads(extra[METADATA])
+    assert json.loads(metadata["scoring"])["localizer"] == "none"
+    assert "--localizer none" in metadata["same_as"]
 
 
 @pytest.mark.parametrize(

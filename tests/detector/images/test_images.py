@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
 from descriptions.common.errors import ForgeError
+from detector.data.masks import read_mask
 from detector.images import load as images
 from detector.images.find import NoImagesError, find_images
 from detector.images.load import (
@@ -112,6 +113,16 @@ def test_a_small_file_that_declares_many_pixels_costs_no_memory(tmp_path):
         load_image(tmp_path / "bomb.png")
     assert tracemalloc.get_traced_memory()[1] < 10_000_000
     tracemalloc.stop()
+
+
+@pytest.mark.parametrize("read", [load_image, lambda path: read_mask(path, (20, 20))], ids=["photo", "mask"])
+def test_a_program_named_like_a_picture_is_never_run(tmp_path, monkeypatch, read):
+    """Pillow hands PostScript to Ghostscript, which runs what it says."""
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *_args, **_more: pytest.fail("it was run"))
+    program = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 20 20\n%%EndComments\n(x) print\n%%EOF\n"
+    (tmp_path / "photo.png").write_bytes(program)
+    with pytest.raises(ImageError, match=r"photo\.png is a PostScript program; expected PNG, JPEG, TIFF, BMP or WebP"):
+        read(tmp_path / "photo.png")
 
 
 def deep(values: np.ndarray, path: Path) -> Path:
