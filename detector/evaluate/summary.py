@@ -207,12 +207,21 @@ def _draw(
 ) -> dict[str, NDArray[np.float64]]:
     """Every metric in every draw."""
     images = _by_name(over_images(scores, labels, draws, IMAGE_METRICS), IMAGE_METRICS)
-    return images | _draw_pixels(paths, column, pooled, draws, PIXEL_METRICS)
+    return images | draw_pixels(paths, column, pooled, draws, PIXEL_METRICS)
 
 
-def _draw_pixels(
+def draw_pixels(
     paths: Sequence[Path], column: int, pooled: Histogram | None, draws: Draws, names: Sequence[str]
 ) -> dict[str, NDArray[np.float64]]:
+    """Pixel metrics of every draw of the bootstrap, by name.
+
+    Args:
+        paths: records of the images, in the order of the draws.
+        column: of the variant in the records.
+        pooled: counts of all images; None where no image has a mask.
+        draws: [draws, images], how often each image is drawn.
+        names: of the metrics.
+    """
     return _draw_counts((read_counts(path, column) for path in paths), pooled, draws, names)
 
 
@@ -266,7 +275,7 @@ def _contributions(
         fewer = _measure(scores, labels, pooled)
         less = {
             **_by_name(over_images(scores, labels, draws, ("image_auroc",)), ("image_auroc",)),
-            **_draw_pixels(paths, column, pooled, draws, ("pixel_ap",)),
+            **draw_pixels(paths, column, pooled, draws, ("pixel_ap",)),
         }
         deltas = differences(fewer, whole, less, {name: drawn.draws[name] for name in less})
         image, pixel = deltas.get("image_auroc", (None, None)), deltas.get("pixel_ap", (None, None))

@@ -142,20 +142,27 @@ def create_fabric(config: TrainConfig, device: str = "auto", devices: int = 1) -
         TrainError: more GPUs than there are.
     """
     processor = resolve_device(device)
-    accelerator = processor.type
     present = torch.cuda.device_count()
-    if accelerator == "cuda" and devices > present:
+    if processor.type == "cuda" and devices > present:
         raise TrainError(f"--devices {devices}", expected=f"at most {present}, the GPUs of this machine")
+    return Fabric(**fabric_options(config, processor, devices))
+
+
+def fabric_options(config: TrainConfig, processor: torch.device, devices: int = 1) -> dict[str, Any]:
+    """What Lightning Fabric is asked for; see `create_fabric`.
+
+    Raises:
+        TrainError: several devices, and one of them by its number.
+    """
     if processor.index is not None and devices > 1:
-        raise TrainError(f"--devices {devices} with --device {device}", expected=f"--device {accelerator}")
-    automatic = "bf16-mixed" if accelerator == "cuda" else "32-true"
-    precision: Any = automatic if config.precision == "auto" else config.precision
-    return Fabric(
-        accelerator=accelerator,
-        devices=devices if processor.index is None else [processor.index],
-        strategy="ddp" if devices > 1 else "auto",
-        precision=precision,
-    )
+        raise TrainError(f"--devices {devices} with --device {processor}", expected=f"--device {processor.type}")
+    automatic = "bf16-mixed" if processor.type == "cuda" else "32-true"
+    return {
+        "accelerator": processor.type,
+        "devices": devices if processor.index is None else [processor.index],
+        "strategy": "ddp" if devices > 1 else "auto",
+        "precision": automatic if config.precision == "auto" else config.precision,
+    }
 
 
 def summary(material: Material, config: TrainConfig) -> dict[str, Any]:

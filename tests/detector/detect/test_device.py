@@ -8,9 +8,18 @@ from detector.device import DeviceError, resolve_batch_size, resolve_device, res
 CPU = torch.device("cpu")
 
 
-def test_auto_takes_what_is_here():
-    expected = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+@pytest.mark.parametrize(
+    ("nvidia", "apple", "expected"),
+    [(True, True, "cuda"), (True, False, "cuda"), (False, True, "mps"), (False, False, "cpu")],
+)
+def test_auto_takes_the_fastest_that_is_here(monkeypatch, nvidia, apple, expected):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: nvidia)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: int(nvidia))
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: apple)
     assert resolve_device().type == expected
+
+
+def test_the_cpu_is_always_here():
     assert resolve_device("cpu") == CPU
 
 

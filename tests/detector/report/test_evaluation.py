@@ -12,7 +12,7 @@ from detector.evaluate.comparison import Evaluation
 from detector.evaluate.records import Record, gather, pack_counts, write_record
 from detector.evaluate.results import other_data, to_csv, to_document
 from detector.evaluate.shown import in_words
-from detector.evaluate.summary import CategoryResult, VariantResult, _draw_pixels
+from detector.evaluate.summary import CategoryResult, VariantResult, draw_pixels
 from detector.metrics import Histogram, Metrics, pixel_metrics_binned
 from detector.metrics.compute import METRICS, PIXEL_METRICS
 from detector.metrics.pixels import count_pixels
@@ -39,7 +39,7 @@ def test_an_interval_holds_its_value_however_close_the_maps_values_lie(tmp_path,
     paths = write_maps(tmp_path, low, width)
     pooled = gather(paths, 0)
     draws = draw_images(np.arange(len(paths)) % 2 == 1, 200)
-    drawn = _draw_pixels(paths, 0, pooled, draws, PIXEL_METRICS)
+    drawn = draw_pixels(paths, 0, pooled, draws, PIXEL_METRICS)
     values = pixel_metrics_binned(pooled).values
     for name in ("pixel_auroc", "pixel_ap", "pixel_f1max", "aupro"):
         below, above = interval(drawn[name])

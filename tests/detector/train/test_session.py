@@ -14,7 +14,7 @@ from detector.runs.train import finish
 from detector.train import session
 from detector.train.config import TrainConfig
 from detector.train.errors import ResumeError, TrainError
-from detector.train.session import TrainingRun, create_fabric, summary, train
+from detector.train.session import TrainingRun, create_fabric, fabric_options, summary, train
 from detector.train.state import load_state
 from detector.weights.checkpoint import load_checkpoint, read_info
 from tests.support.clip import tiny_config, tiny_filo
@@ -201,9 +201,11 @@ def test_a_stopped_run_says_why_in_its_record(tmp_path, data, store):
     assert "at least one batch of 500" in record["reason"]
 
 
-def test_precision_follows_the_device():
-    assert create_fabric(TrainConfig(), "cpu")._precision.precision == "32-true"
-    assert create_fabric(TrainConfig(precision="bf16-mixed"), "cpu")._precision.precision == "bf16-mixed"
+def test_precision_is_that_of_the_configuration():
+    ones = torch.ones(2, 2)
+    for precision, expected in (("auto", torch.float32), ("bf16-mixed", torch.bfloat16)):
+        with create_fabric(TrainConfig(precision=precision), "cpu").autocast():
+            assert (ones @ ones).dtype == expected
 
 
 def test_devices_that_are_not_there_are_refused(monkeypatch):
@@ -215,14 +217,10 @@ def test_devices_that_are_not_there_are_refused(monkeypatch):
         create_fabric(TrainConfig(), "cuda", 3)
 
 
-def test_a_numbered_gpu_is_the_one_that_trains(monkeypatch):
-    asked = {}
-    monkeypatch.setattr(session, "resolve_device", torch.device)
-    monkeypatch.setattr(session, "Fabric", lambda **given: asked.update(given))
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    create_fabric(TrainConfig(), "cuda:1")
-    assert (asked["accelerator"], asked["devices"], asked["precision"]) == ("cuda", [1], "bf16-mixed")
-    create_fabric(TrainConfig(), "cuda", 2)
-    assert (asked["devices"], asked["strategy"]) == (2, "ddp")
+def test_a_numbered_gpu_is_the_one_that_trains():
+    one = fabric_options(TrainConfig(), torch.device("cuda:1"))
+    assert one == {"accelerator": "cuda", "devices": [1], "strategy": "auto", "precision": "bf16-mixed"}
+    two = fabric_options(TrainConfig(precision="32-true"), torch.device("cuda"), 2)
+    assert two == {"accelerator": "cuda", "devices": 2, "strategy": "ddp", "precision": "32-true"}
     with pytest.raises(TrainError, match="--devices 2 with --device cuda:1; expected --device cuda"):
-        create_fabric(TrainConfig(), "cuda:1", 2)
+        fabric_options(TrainConfig(), torch.device("cuda:1"), 2)
