@@ -40,6 +40,10 @@ CONTENTS = [b"", b"no picture", png()[:200], png(), png(1, (1, 1)), png(2, (300,
 EXAMPLES = 90
 """Requests of each operation."""
 
+# The server runs in a thread of this process. When it draws from `random` while a request is made up, Hypothesis takes
+# that for the strategy's doing and warns, with a representation of the schema that it warns of as well.
+pytestmark = pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisWarning")
+
 
 def of_schema(schema: dict[str, Any], root: dict[str, Any]) -> st.SearchStrategy[Any]:
     """Values that a JSON schema allows, as far as it is used here."""
