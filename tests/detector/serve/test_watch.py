@@ -137,10 +137,10 @@ class Plant:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
+                plant.seen.append((self.headers["x-filo-forge-delivery"], self.headers["x-filo-forge-signature"], body))
                 plant.refusals -= 1
                 self.send_response(500 if plant.refusals >= 0 else 204)
                 self.end_headers()
-                plant.seen.append((self.headers["x-filo-forge-delivery"], self.headers["x-filo-forge-signature"], body))
 
             def log_message(self, *args: object) -> None:
                 pass
