@@ -30,7 +30,7 @@ def run_serve(settings: ServeSettings, *, browser: bool = True) -> int:
     token = new_token() if made else token
     sock = listen(settings.host, settings.port)
     try:
-        service = Service(settings)
+        app = make_app(Service(settings), token)
     except BaseException:
         sock.close()
         raise
@@ -39,7 +39,7 @@ def run_serve(settings: ServeSettings, *, browser: bool = True) -> int:
     _say(f"{settings.model} answers at {address}; stop it with Ctrl-C")
     if made:
         _say(f"made a token, since {settings.host} is not this machine alone; open {opened}")
-    server = Server(make_app(service, token), lambda: webbrowser.open(opened) if browser else None)
+    server = Server(app, lambda: webbrowser.open(opened) if browser else None)
     server.run(sockets=[sock])
     return 0
 

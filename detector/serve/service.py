@@ -39,6 +39,8 @@ class Service:
     def __init__(self, settings: ServeSettings) -> None:
         self.settings = settings
         self.references = kept_references(settings.references)
+        if settings.category is not None:
+            self.store.load(settings.category)  # a misspelt product is said before anything is loaded
         if settings.threshold is not None and settings.category is not None:
             read_threshold(settings.threshold, settings.category)
         self.detector = settings.create_detector(self.store)

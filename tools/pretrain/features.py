@@ -25,6 +25,8 @@ from tools.pretrain import backbone, photos
 LEVELS = (6, 9)
 """Blocks (1-based) whose tokens are kept."""
 WIDTH, PATCH = 384, 14
+HEAD = ["ln_post.bias", "ln_post.weight", "proj"]
+"""What DINOv2 has no weights for; tokens are read before it."""
 
 
 class Eyes:
@@ -44,8 +46,9 @@ class Eyes:
         weights = backbone.weights(blocks)
         side = size // PATCH
         weights["positional_embedding"] = resize_positions(weights["positional_embedding"], (side, side))
-        missing = visual.load_state_dict(weights, strict=False)
-        assert not missing.unexpected_keys, missing.unexpected_keys
+        missing, unexpected = visual.load_state_dict(weights, strict=False)
+        assert sorted(missing) == HEAD, missing
+        assert not unexpected, unexpected
         self.visual = visual.eval().requires_grad_(False)
         self.config = ModelConfig(image_size=size, mean=backbone.MEAN, std=backbone.STD)
 

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from descriptions.common.errors import ForgeError
 from detector.detect.detection import Detection, Failure
 from detector.serve.engine.engine import Engine, Picture, Words
 from detector.serve.errors import BusyError, StoppingError, TooLargeError
+from detector.serve.run import run_serve
 from tests.support.serving import tiny_settings, wait_until
 
 
@@ -130,3 +132,13 @@ def test_a_stopping_engine_finishes_what_it_took_and_takes_no_more(engine: Engin
             engine.submit(photos(home, 1), words(engine))
     closing.join(30)
     assert all(isinstance(future.result(0), Detection) for future in futures)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [({"category": "gaer"}, "did you mean gear"), ({"data": Path("nowhere")}, "no data set at nowhere")],
+)
+def test_what_the_page_cannot_open_is_said_before_anything_answers(home, changes, said, capsys):
+    with pytest.raises(ForgeError, match=said):
+        run_serve(tiny_settings(home, **changes), browser=False)
+    assert "answers at" not in capsys.readouterr().err
