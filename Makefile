@@ -25,7 +25,7 @@ check:
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(MKDOCS) --strict --quiet
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal --cov --cov-report=term:skip-covered --cov-fail-under=85
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal --cov --cov-report=term:skip-covered --cov-fail-under=95
 	$(BIN)/python tests/smoke_wheel.py
 
 ## docs: build the site into site/; a broken link or a page that no menu leads to is an error

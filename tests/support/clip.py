@@ -37,6 +37,12 @@ def tiny_filo(seed: int = 0, **changes: Any) -> FiLo:
     return model
 
 
+def traced_filo() -> FiLo:
+    """`tiny_filo` with half the blocks and levels: an exporter takes as long as there are operations to trace."""
+    architecture = TINY | {"vision_cfg": TINY["vision_cfg"] | {"layers": 2}}
+    return tiny_filo(architecture=architecture, feature_levels=(1, 2))
+
+
 def tiny_prompts(object_name: str = "gear", texts: tuple[str, ...] = ("broken tooth", "rust stains")) -> PromptSet:
     """Two descriptions, two normal and two generic states."""
     descriptions = [AnomalyText(f"d{number}", text) for number, text in enumerate(texts)]

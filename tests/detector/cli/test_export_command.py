@@ -18,7 +18,7 @@ from detector.export.archive import METADATA, ExportError
 from detector.localize.regions import REGIONS
 from detector.scoring.threshold import ThresholdError
 from detector.weights.checkpoint import save_checkpoint
-from tests.support.clip import tiny_filo
+from tests.support.clip import traced_filo
 from tests.support.console import ROOT
 
 HOW_TO = ROOT / "docs" / "how-to" / "export.md"
@@ -31,7 +31,7 @@ def words(tmp_path) -> list[str]:
     """Options that fit a tiny model and one photo."""
     anomalies = (Anomaly(id="tooth", text="broken tooth"),)
     Store(tmp_path / "library").save(DescriptionFile(category="gear", object_name="gear", anomalies=anomalies))
-    save_checkpoint(tiny_filo(), tmp_path / "tiny.safetensors", whole=True)
+    save_checkpoint(traced_filo(), tmp_path / "tiny.safetensors", whole=True)
     Image.new("RGB", (60, 50), "gray").save(tmp_path / "good.png")
     words = {
         "--category": "gear@1",

@@ -19,7 +19,7 @@ from detector.localize.regions import REGIONS
 from detector.runs import doctor
 from detector.scoring.predict import ScoringSettings
 from detector.scoring.predictor import Ask, Predictor
-from tests.support.clip import tiny_filo, tiny_prompts
+from tests.support.clip import tiny_filo, tiny_prompts, traced_filo
 
 PROMPTS = tiny_prompts()
 FILE = DescriptionFile(category="gear", object_name="gear", anomalies=(Anomaly(id="d0", text="broken tooth"),))
@@ -33,7 +33,7 @@ def model():
 
 def still_filo():
     """A model whose context no picture moves, as that of `mini`."""
-    model = tiny_filo().requires_grad_(False)
+    model = traced_filo().requires_grad_(False)
     for learner in (model.normal_prompt_learner, model.abnormal_prompt_learner):
         torch.nn.init.zeros_(learner.meta_net.linear2.weight)
     return model
@@ -71,9 +71,9 @@ def test_the_traced_module_is_detect_in_every_setting(settings, variant):
 
 
 @pytest.mark.slow
-def test_onnx_scores_pictures_of_any_size_and_number_as_detect(model, tmp_path):
+def test_onnx_scores_pictures_of_any_size_and_number_as_detect(tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
-    path = tmp_path / "m.onnx"
+    model, path = traced_filo().requires_grad_(False), tmp_path / "m.onnx"
     graph = graph_model(model, PROMPTS, ScoringSettings())
     assert isinstance(graph.text, ReadingText), "every picture moves the context, so the text tower is in the file"
     written = export_model(graph, PROMPTS, path, "onnx", describe_export(graph, FILE, threshold=0.5))

@@ -278,7 +278,7 @@ def test_golden_checkpoint_in_the_released_format(golden, tmp_path, stage):
 @pytest.mark.slow
 @torch.no_grad()
 def test_golden_key_list_at_full_size_imports(golden, tmp_path):
-    """Seeded weights of the real size, saved under the real key list, become a model with the same output."""
+    """Seeded weights of the real size, saved under the real key list, become the same model to the bit."""
     shapes = json.loads((golden / "state_dict_keys_real_after.json").read_text())["after"]
     torch.manual_seed(0)
     source, path = create_model(ModelConfig(variant="released")), tmp_path / "filo.pth"
@@ -288,10 +288,6 @@ def test_golden_key_list_at_full_size_imports(golden, tmp_path):
     imported = load_released(path)
     assert imported.config == source.config
     assert same_weights(source, imported)
-    pixels, prompts = tiny_pixels(1, 518), [tiny_prompts()]
-    expected, output = (model(pixels, prompts, [(4,)]) for model in (source, imported))
-    assert torch.equal(torch.stack(output.maps), torch.stack(expected.maps))
-    assert torch.equal(output.similarity, expected.similarity)
 
 
 def test_pretrained_from_every_kind_of_file(tmp_path):

@@ -73,12 +73,12 @@ def test_offline_with_an_empty_cache_says_what_to_do(project: Path) -> None:
 @pytest.mark.usefixtures("embedded")
 def test_the_embedded_model_describes_a_capsule(project: Path) -> None:
     invoke = CliRunner().invoke
-    command = ["generate", "--category", "capsule", "--count", "8"]
+    command = ["generate", "--category", "capsule", "--count", "4"]
     first = invoke(app, command)
     assert first.exit_code == 0, first.output
     assert "no model configured" in first.stderr
     saved = Store(project / "descriptions").load("capsule")
-    assert len(saved.enabled_texts) >= 6
+    assert len(saved.enabled_texts) >= 3
     assert lint(saved) == []
     assert "present" in invoke(app, command).stdout
     again = json.loads(invoke(app, [*command, "--force", "--offline", "--json"]).stdout)
@@ -90,7 +90,7 @@ def test_the_embedded_model_describes_a_capsule(project: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("embedded")
 def test_a_run_killed_anywhere_is_finished_by_the_next(tmp_path: Path) -> None:
-    products = list(KNOWN)[:10]
+    products = list(KNOWN)[:6]
     listed = tmp_path / "products.txt"
     listed.write_text("\n".join(products))
     program = "from prompt_forge.cli.app import main; main()"
@@ -99,14 +99,14 @@ def test_a_run_killed_anywhere_is_finished_by_the_next(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3])}
     victim = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     store, patience = Store(tmp_path), time.monotonic() + 240
-    enough = random.randint(1, 4)
+    enough = random.randint(1, 3)
     while len(store.categories()) < enough and time.monotonic() < patience:
         time.sleep(0.1)
     time.sleep(random.random())
     victim.send_signal(signal.SIGKILL)
     victim.wait()
     before = {name: store.path(name, 1).read_bytes() for name in store.categories()}
-    assert enough <= len(before) < 10
+    assert enough <= len(before) < len(products)
     done = subprocess.run([*command, "--json"], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)["results"]
