@@ -20,6 +20,7 @@ from detector.cli import (
     watch,
 )
 from detector.cli import eval as eval_command
+from detector.cli.start import start_light
 
 app: typer.Typer = create_app(
     typer,
@@ -43,4 +44,5 @@ app.command("import-checkpoint")(import_checkpoint.import_checkpoint)
 
 def main() -> NoReturn:
     """Console script."""
+    start_light()
     run(app, standalone_mode=False)

@@ -1,12 +1,14 @@
 """From a configuration and weights to a model."""
 
 import json
-import math
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from descriptions.common.errors import nearest
 from detector.errors import DetectorError
@@ -33,9 +35,9 @@ def create_model(config: ModelConfig, pretrained: str | Path | None = None) -> F
         WeightsError: weights that do not fit, with both sides named.
     """
     config = resolve(config, pretrained)
-    clip = _create_clip(config, "cpu" if pretrained is None else "meta")
+    with nullcontext() if pretrained is None else _NothingDrawn():
+        clip = _create_clip(config)
     if pretrained is not None:
-        _allocate(clip, clip)
         load_pretrained(clip, config.backbone, pretrained)
     return FiLo(clip, config, start_token())
 
@@ -47,26 +49,37 @@ def create_empty_model(config: ModelConfig) -> FiLo:
         BackboneError: unknown backbone, or one without the parts FiLo reads.
     """
     config = resolve(config)
-    with torch.device("meta"):
-        model = FiLo(_create_clip(config, "meta"), config, start_token())
-    _allocate(model, model.clip)
-    return model
+    with _NothingDrawn():
+        return FiLo(_create_clip(config), config, start_token())
 
 
-def _create_clip(config: ModelConfig, device: str) -> Any:
+_DRAWS = (
+    torch.Tensor.normal_, torch.Tensor.uniform_, nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_,
+)  # fmt: skip
+"""What fills a tensor with random values; `torch.nn.init` asks modes for some of its functions as a whole."""
+
+
+class _NothingDrawn(TorchFunctionMode):
+    """No random values, since weights follow: large tensors take memory only when those come.
+
+    The meta device would do as well, but imports PyTorch's compiler: a second, before the first photo.
+    """
+
+    def __torch_function__(
+        self, function: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        named = kwargs or {}
+        if function in _DRAWS:
+            return named["tensor"] if "tensor" in named else args[0]
+        return (torch.empty if function is torch.randn else function)(*args, **named)
+
+
+def _create_clip(config: ModelConfig) -> Any:
     import open_clip
 
-    with torch.device(device):
-        clip = open_clip.CLIP(**(config.architecture or {}))
+    clip = open_clip.CLIP(**(config.architecture or {}))
     _require_readable(clip, config)
     return clip
-
-
-def _allocate(module: nn.Module, clip: Any) -> None:
-    """From the meta device to memory; CLIP's causal mask, which no weight file holds, is made again."""
-    module.to_empty(device="cpu")
-    if clip.attn_mask is not None:
-        clip.attn_mask = torch.full(clip.attn_mask.shape, -math.inf).triu_(1)
 
 
 def resolve(config: ModelConfig, pretrained: str | Path | None = None) -> ModelConfig:
@@ -79,6 +92,9 @@ def resolve(config: ModelConfig, pretrained: str | Path | None = None) -> ModelC
     vision = dict(architecture.get("vision_cfg", {}), image_size=config.image_size)
     if extra := sorted(set(architecture) - {"embed_dim", "vision_cfg", "text_cfg", "quick_gelu"}):
         raise BackboneError(f"backbone {config.backbone!r} sets {', '.join(extra)}", expected="a plain CLIP")
+    text = architecture.get("text_cfg") or {}
+    if other := [name for name in ("timm_model_name", "hf_model_name") if vision.get(name) or text.get(name)]:
+        raise BackboneError(f"backbone {config.backbone!r} sets {other[0]}", expected="a plain CLIP")
     patch = int(vision.get("patch_size", 16))
     if config.image_size % patch:
         raise BackboneError(
