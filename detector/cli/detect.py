@@ -43,8 +43,9 @@ def detect(
         bool, typer.Option("--together", help="Score the photos among each other; from 8 photos of one product on.")
     ] = False,
     image_score: Annotated[
-        Literal["context", "filo"], typer.Option(help="Score beside other photos: deviations from good, or FiLo's own.")
-    ] = "context",
+        Literal["context", "filo"] | None,
+        typer.Option(help="Score beside other photos: deviations from good (the default), or FiLo's own."),
+    ] = None,
     false_alarms: Annotated[
         str | None, typer.Option(help="Share of good photos that may be called anomalous, such as 5%.")
     ] = None,

@@ -90,9 +90,13 @@ def _prepare(request: DetectRequest) -> Job:
     description = store.load(request.category)
     threshold = read_threshold(request.threshold, request.category)  # before the run's own record is written
     notes = [listing.left_out(), *(bits_note(listing.photos) if request.bits is None else ())]
-    if threshold is not None and threshold.value > 1 and (not request.in_context or request.image_score == "filo"):
+    if (
+        threshold is not None
+        and threshold.value > 1
+        and (not request.in_context or request.score_beside_others == "filo")
+    ):
         notes.append(f"threshold {threshold.value:g} calls everything good: scores lie below 1")
-    if threshold is not None and request.in_context and request.image_score == "context":
+    if threshold is not None and request.deviates:
         option = "--references" if request.references else "--together"
         notes.append(f"--threshold with {option}: scores are deviations from good, not those of eval")
     notes.append(other_origin(request.threshold, description, request.model_dump(mode="json")))
@@ -103,7 +107,7 @@ def _prepare(request: DetectRequest) -> Job:
     notes += references.bank.notes if references is not None else ()
     together = None
     if request.together:
-        together = TogetherScorer(detector, description, files, references, request.image_score)
+        together = TogetherScorer(detector, description, files, references, request.score_beside_others)
     notes += together.notes if together is not None else ()
     if references is not None and request.false_alarms is not None:
         threshold = (together or references).threshold(parse_rate(request.false_alarms))
@@ -133,7 +137,7 @@ def _references(request: DetectRequest, detector: Detector, description: Descrip
     photos = load_bank(banks[0]) if banks else [str(path) for path in find_images(request.references).photos]
     return ReferenceScorer(
         detector.predictor, detector.prompts(description), photos, description.category, request.rotations,
-        request.image_score,
+        request.score_beside_others,
     )  # fmt: skip
 
 
@@ -151,7 +155,7 @@ def _recorded(job: Job) -> Iterator[tuple[Journal | None, Outcome]]:
         key |= {"rotations": info.rotations} if info.rotations > 1 else {}
     if job.together is not None:
         key["together"] = sorted(job.together.seen)  # every photo of the run has a part in every score
-    key |= {"image_score": "filo"} if request.image_score == "filo" else {}
+    key |= {"image_score": "filo"} if request.score_beside_others == "filo" else {}
     journal = Journal(out, key, job.files, resume=request.resume, whole=job.map_files.has)
     if journal.unused and (read_run(out) or {}).get("status") in ("running", "interrupted", "failed"):
         console.warn(f"{out} holds {journal.unused} of these images from a stopped run; --resume skips them")

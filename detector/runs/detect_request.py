@@ -30,8 +30,8 @@ class DetectRequest(ScoringRequest):
     """Good photos: files, folders or globs."""
     rotations: int = 1
     """Directions that each of them is turned to."""
-    image_score: ImageScore = "context"
-    """What the score of a photo beside others is."""
+    image_score: ImageScore | None = None
+    """What the score of a photo beside others is; None where nothing was typed: see `score_beside_others`."""
     together: bool = False
     """Whether the photos are scored among each other."""
     false_alarms: str | None = None
@@ -55,8 +55,18 @@ class DetectRequest(ScoringRequest):
 
     @property
     def in_context(self) -> bool:
-        """Whether scores are deviations from other photos."""
+        """Whether photos are compared with other photos."""
         return bool(self.references) or self.together
+
+    @property
+    def score_beside_others(self) -> ImageScore:
+        """What the score of a photo beside others is."""
+        return self.image_score or "context"
+
+    @property
+    def deviates(self) -> bool:
+        """Whether scores are deviations from good."""
+        return self.in_context and self.score_beside_others == "context"
 
 
 def create_detector(request: DetectRequest, store: Store) -> Detector:
@@ -104,10 +114,9 @@ def require_sense(request: DetectRequest) -> None:
 
 
 def _require_others(request: DetectRequest) -> None:
-    if request.image_score == "filo" and not request.in_context:
-        raise DetectorError(
-            "--image-score filo without --references or --together", expected="other photos", hint="leave it out"
-        )
+    if request.image_score is not None and not request.in_context:
+        problem = f"--image-score {request.image_score} without --references or --together"
+        raise DetectorError(problem, expected="other photos", hint="leave it out")
     if request.rotations > 1 and not request.references:
         raise DetectorError("--rotations without --references", expected="good photos to turn")
 

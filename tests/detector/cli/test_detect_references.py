@@ -113,6 +113,7 @@ def test_a_promise_that_so_few_photos_cannot_keep_is_refused(home):
         (("--references", "good", "--false-alarms", "often"), "--false-alarms often; expected a share of good photos"),
         (("--references", "good", "--tile", "64"), "--references with --tile"),
         (("--image-score", "filo"), "--image-score filo without --references or --together"),
+        (("--image-score", "context"), "--image-score context without --references or --together"),
         (("--references", "nowhere"), "no usable reference photo: "),
     ],
 )
