@@ -16,6 +16,7 @@ EXTRAS = {
     "onnx": "onnx",
     "onnxruntime": "onnx",
     "onnxscript": "onnx",
+    "paho": "mqtt",
     "prometheus_client": "serve",
     "python_multipart": "serve",
     "ray": "ray",

@@ -28,6 +28,9 @@ def serve(
     ] = None,
     marks: Annotated[Path, typer.Option(help="JSONL file that marks of people are added to.")] = Path("marks.jsonl"),
     runs: Annotated[Path | None, typer.Option(help="Folder with runs of `detector eval` to show.")] = None,
+    watched: Annotated[
+        list[Path] | None, typer.Option(help="Folder of a `detector watch` to show, pause and resume; repeatable.")
+    ] = None,
     descriptions_dir: options.DescriptionsDir = None,
     preset: options.Preset = None,
     checkpoint: options.Checkpoint = None,
@@ -72,7 +75,7 @@ def serve(
     settings = ServeSettings(
         category=category, data=data, photos=tuple(photos or ()), references=tuple(references or ()),
         threshold=threshold, host=host, port=port, token_file=token_file, reviewer=reviewer or "", marks=marks,
-        runs=runs, descriptions_dir=descriptions_dir, tile=tile, cache_dir=cache_dir,
+        runs=runs, watched=tuple(watched or ()), descriptions_dir=descriptions_dir, tile=tile, cache_dir=cache_dir,
         scoring=ScoringSettings(localizer=common.localizer, gate=common.gate),
         max_upload=max_upload_mb * 2**20, max_images=max_images, workers=common.workers,
         batch_size=parse_batch_size(str(common.batch_size)),

@@ -25,6 +25,13 @@ def watch(
     once: Annotated[bool, typer.Option("--once", help="End when everything that is there is done.")] = False,
     webhook: Annotated[str | None, typer.Option(help="Address that every result is sent to, signed.")] = None,
     webhook_secret: Annotated[Path | None, typer.Option(help="File with the key to sign results with.")] = None,
+    mqtt: Annotated[
+        str | None, typer.Option(help="Broker and topic for every result, such as mqtt://broker/line3/results.")
+    ] = None,
+    mqtt_login: Annotated[Path | None, typer.Option(help="File with name:password for the broker.")] = None,
+    deliver: Annotated[
+        Path | None, typer.Option(help="Folder that gets one JSON file per photo, in a folder per verdict.")
+    ] = None,
     descriptions_dir: options.DescriptionsDir = None,
     preset: options.Preset = None,
     checkpoint: options.Checkpoint = None,
@@ -41,7 +48,8 @@ def watch(
     Example: `detector watch camera/ --category capsule --out results`
 
     A photo counts when it is written to the end. Each result is a line of JSON on standard output and in
-    results.jsonl. Ctrl-C ends after the photo in hand; SIGUSR1 pauses and resumes.
+    results.jsonl. Ctrl-C ends after the photo in hand; SIGUSR1, a file named paused in --out, and the page of
+    `detector serve --watched` pause and resume.
     """
     from descriptions.common.extras import require
 
@@ -56,7 +64,8 @@ def watch(
     settings = WatchSettings(
         folder=folder, category=category, out=out, threshold=threshold, references=tuple(references or ()),
         false_alarms=false_alarms, pictures=pictures, settle=settle, once=once, webhook=webhook,
-        webhook_secret=webhook_secret, descriptions_dir=descriptions_dir, tile=tile,
+        webhook_secret=webhook_secret, mqtt=mqtt, mqtt_login=mqtt_login, deliver=deliver,
+        descriptions_dir=descriptions_dir, tile=tile,
         **common.group(ModelChoice, ProcessorChoice, ReadSettings),
     )  # fmt: skip
     raise typer.Exit(run_watch(settings))

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from detector.serve.api import batches, detect, health, problems, versions
+from detector.serve.api import batches, detect, health, problems, versions, watches
 from detector.serve.engine.jobs import Jobs
 from detector.serve.guard.access import Guard, new_token
 from detector.serve.guard.limits import LimitedBodies
@@ -47,7 +47,7 @@ def make_app(service: Service, token: str | None = None) -> ASGIApp:
     problems.install(app)
     for router in (
         detect.router(service), batches.router(service, jobs), versions.router(service), health.router(service),
-        routes.router(page), actions.router(page), media.router(page),
+        watches.router(service), routes.router(page), actions.router(page), media.router(page),
     ):  # fmt: skip
         app.include_router(router)
     return Guard(LimitedBodies(_Counting(app, service), service.settings.max_upload), token, page_token)

@@ -10,6 +10,7 @@ import uvicorn
 
 from detector import console
 from detector.errors import DetectorError
+from detector.serve.api.watches import check_watched
 from detector.serve.app import make_app
 from detector.serve.guard.access import new_token, read_token
 from detector.serve.service import Service
@@ -28,6 +29,7 @@ def run_serve(settings: ServeSettings, *, browser: bool = True) -> int:
     token = read_token(settings.token_file, os.environ)
     made = token is None and not settings.is_local
     token = new_token() if made else token
+    check_watched(settings.watched)
     sock = listen(settings.host, settings.port)
     try:
         app = make_app(Service(settings), token)

@@ -63,6 +63,8 @@ class ServeSettings(ModelSettings):
     """Photos that the page shows at most."""
     runs: Path | None = None
     """Folder that runs of `detector eval` are looked for in."""
+    watched: tuple[Path, ...] = ()
+    """Folders of watches that the API and the page show, pause and resume."""
     marks: Path = Path("marks.jsonl")
     """File that marks of people are added to."""
     reviewer: str = ""

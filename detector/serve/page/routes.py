@@ -11,6 +11,7 @@ from descriptions.diff import diff
 from detector.runs.threshold import read_threshold
 from detector.serve.api.events import stream
 from detector.serve.api.saving import findings, summary
+from detector.serve.api.watches import all_watched
 from detector.serve.errors import ServeError
 from detector.serve.page import views
 from detector.serve.page.asked import SORTS, View
@@ -31,7 +32,7 @@ def router(page: Page) -> APIRouter:
     def home() -> Response:
         return render(
             "home.html", page=page, title="FiLo Forge", rows=categories(page), runs=evaluations(page), mode="home",
-            category=page.service.settings.category or "",
+            watches=all_watched(page.service), category=page.service.settings.category or "",
         )  # fmt: skip
 
     @routes.get("/review/{category}")

@@ -17,7 +17,7 @@ from detector.errors import OutputError, cannot_write
 from detector.scoring.threshold import Threshold
 from detector.serve.watch.folder import Arrival
 
-LINES, TABLE = "results.jsonl", "results.csv"
+LINES, TABLE, SETTINGS = "results.jsonl", "results.csv", "watch.json"
 
 
 class Line(NamedTuple):
@@ -52,7 +52,7 @@ class WatchJournal:
             raise cannot_write(out, error) from error
 
     def _require_same(self, settings: dict[str, Any]) -> None:
-        path = self.out / "watch.json"
+        path = self.out / SETTINGS
         text = json.dumps(settings, indent=2, sort_keys=True) + "\n"
         if path.is_file() and path.read_text("utf-8") != text:
             raise OutputError(

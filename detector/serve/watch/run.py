@@ -27,7 +27,11 @@ from detector.serve.errors import ServeError
 from detector.serve.settings import ModelSettings
 from detector.serve.watch.folder import Arrival, Arrivals
 from detector.serve.watch.journal import WatchJournal
-from detector.serve.watch.webhook import Webhook
+from detector.serve.watch.pause import Pause
+from detector.serve.watch.sinks import Sink
+from detector.serve.watch.sinks.folder import Folder
+from detector.serve.watch.sinks.mqtt import Mqtt
+from detector.serve.watch.sinks.webhook import Webhook
 
 STALE = 10.0
 """Seconds after its last change from which a file that cannot be read is damaged, and not merely unfinished."""
@@ -59,6 +63,12 @@ class WatchSettings(ModelSettings):
     """Address that every result is sent to."""
     webhook_secret: Path | None = None
     """File with the key that results are signed with."""
+    mqtt: str | None = None
+    """Broker and topic that every result is published to."""
+    mqtt_login: Path | None = None
+    """File with the name and password for the broker."""
+    deliver: Path | None = None
+    """Folder that every result is put into as a file."""
 
 
 def run_watch(settings: WatchSettings) -> int:
@@ -75,19 +85,39 @@ def run_watch(settings: WatchSettings) -> int:
     store = Store.open(settings.descriptions_dir)
     description = store.load(settings.category)
     threshold = read_threshold(settings.threshold, settings.category)
-    hook = Webhook.open(settings.webhook, settings.webhook_secret)
-    watcher = _Watcher(settings, description, settings.create_detector(store), threshold, arrivals, hook)
+    sinks = open_sinks(settings)
+    watcher = _Watcher(settings, description, settings.create_detector(store), threshold, arrivals, sinks)
     if note := unread_note(watcher.detector.model, description):
         console.warn(note)
-    with _Signals() as signals:
+    with _Signals(Pause(settings.out)) as signals:
         return watcher.run(signals)
+
+
+def open_sinks(settings: WatchSettings) -> list[Sink]:
+    """Where results are told besides the folder of the watch.
+
+    Raises:
+        ForgeError: one of them cannot work.
+    """
+    for secret, its in (("webhook_secret", "webhook"), ("mqtt_login", "mqtt")):
+        if getattr(settings, secret) is not None and getattr(settings, its) is None:
+            problem = f"--{secret.replace('_', '-')} without --{its}"
+            raise ServeError(problem, expected=f"--{its} with the address that it is for")
+    sinks: list[Sink] = []
+    if settings.deliver is not None:
+        sinks.append(Folder(settings.deliver))
+    if settings.webhook is not None:
+        sinks.append(Webhook.open(settings.webhook, settings.webhook_secret))
+    if settings.mqtt is not None:
+        sinks.append(Mqtt.open(settings.mqtt, settings.mqtt_login))
+    return sinks
 
 
 class _Signals:
     """Ctrl-C and SIGTERM end a watch after the photo in hand; SIGUSR1 pauses and resumes it."""
 
-    def __init__(self) -> None:
-        self.stop, self.paused = Event(), False
+    def __init__(self, pause: Pause) -> None:
+        self.stop, self.pause = Event(), pause
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "_Signals":
@@ -105,8 +135,16 @@ class _Signals:
         self.stop.set()
 
     def _toggle(self, _: int, __: FrameType | None) -> None:
-        self.paused = not self.paused
-        console.warn("paused; send SIGUSR1 again to go on" if self.paused else "going on")
+        self.pause.switch(not self.pause.is_on())
+
+    def rest(self) -> None:
+        """Return when the watch does not rest, or is to stop."""
+        if not self.pause.is_on():
+            return
+        console.warn(f"paused; send SIGUSR1 or delete {self.pause.path} to go on")
+        while self.pause.is_on() and not self.stop.wait(0.1):
+            pass
+        console.warn("stopped" if self.stop.is_set() else "going on")
 
 
 _USER = getattr(signal, "SIGUSR1", None)
@@ -122,10 +160,10 @@ class _Watcher:
         detector: Detector,
         threshold: Threshold | None,
         arrivals: Arrivals,
-        hook: Webhook | None,
+        sinks: list[Sink],
     ) -> None:
         self.settings, self.description, self.detector = settings, description, detector
-        self.arrivals, self.hook = arrivals, hook
+        self.arrivals, self.sinks = arrivals, sinks
         self.scorer = self._references()
         if self.scorer is not None and settings.false_alarms is not None:
             threshold = self.scorer.threshold(parse_rate(settings.false_alarms))
@@ -155,8 +193,7 @@ class _Watcher:
         try:
             for ready in self.arrivals.follow(signals.stop, once=self.settings.once):
                 for arrival in ready:
-                    while signals.paused and not signals.stop.wait(0.1):
-                        pass
+                    signals.rest()
                     if signals.stop.is_set():
                         break
                     result = self._scored(arrival)
@@ -166,8 +203,8 @@ class _Watcher:
                     done, failed = done + 1, failed + isinstance(result, Failure)
                     self._keep(arrival, result)
         finally:
-            if self.hook is not None:
-                self.hook.close()
+            for sink in self.sinks:
+                sink.close()
         console.warn(f"{done} photos done, {failed} of them could not be used; results in {self.settings.out}")
         return 1 if failed and self.settings.once else 0
 
@@ -186,7 +223,7 @@ class _Watcher:
             result.save(self.settings.out / name)
             kept = Row(**{**result.to_dict(), "heatmap": name})
         line = self.journal.add(arrival, kept)
-        if self.hook is not None:
-            self.hook.send(line)
+        for sink in self.sinks:
+            sink.send(line)
         sys.stdout.write(console.encodable(json.dumps(line, ensure_ascii=False)) + "\n")
         sys.stdout.flush()

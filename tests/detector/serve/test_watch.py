@@ -161,7 +161,7 @@ def plant() -> Iterator[Plant]:
 def test_results_reach_a_webhook_signed_and_in_order(
     watched: Path, tmp_path: Path, plant: Plant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("detector.serve.watch.webhook.LAST", 120)  # on a busy machine, three tries may take long
+    monkeypatch.setattr("detector.serve.watch.sinks.waiting.LAST", 120)  # on a busy machine, three tries may take long
     camera, secret = tmp_path / "camera", tmp_path / "key"
     camera.mkdir()
     secret.write_text(f"{KEY}\n")
@@ -185,6 +185,15 @@ def test_results_reach_a_webhook_signed_and_in_order(
         (["--false-alarms", "5%"], "--false-alarms without --references"),
         (["--references", "x", "--false-alarms", "5%", "--threshold", "1"], "both --false-alarms and --threshold"),
         (["--webhook", "http://127.0.0.1", "--webhook-secret", "nowhere"], "--webhook-secret nowhere cannot be read"),
+        (["--webhook-secret", "key.txt"], "--webhook-secret without --webhook"),
+        (["--mqtt", "broker.plant"], "--mqtt 'broker.plant'; expected mqtt://HOST"),
+        (["--mqtt", "mqtt://broker.plant"], "--mqtt 'mqtt://broker.plant'; expected mqtt://HOST"),
+        (["--mqtt", "mqtt://broker.plant/line/#"], "expected mqtt://HOST"),
+        (["--mqtt", "mqtt://broker.plant:nine/line"], "--mqtt with the port of broker.plant"),
+        (["--mqtt", "mqtt://ada:secret@broker.plant/line"], "--mqtt with a name in the address"),
+        (["--mqtt", "mqtt://broker.plant/line", "--mqtt-login", "nowhere"], "--mqtt-login nowhere cannot be read"),
+        (["--mqtt-login", "login.txt"], "--mqtt-login without --mqtt"),
+        (["--deliver", "/dev/null/outbox"], "--deliver /dev/null/outbox .Not a directory"),
     ],
 )
 def test_what_cannot_work_is_refused(watched: Path, tmp_path: Path, extra: list[str], said: str) -> None:
