@@ -4,6 +4,7 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
 from descriptions.common.errors import ForgeError
@@ -55,6 +56,14 @@ def create_app(typer: Any, name: str, *, summary: str, example: str) -> Any:
     return app
 
 
+_typed: list[str] = []
+
+
+def typed() -> list[str]:
+    """The command that this process runs, word by word; empty in a program that uses our code as a library."""
+    return list(_typed)
+
+
 def run(app: Callable[..., object], **options: Any) -> NoReturn:
     """Run a command-line application and leave with its exit code.
 
@@ -67,6 +76,7 @@ def run(app: Callable[..., object], **options: Any) -> NoReturn:
         options: given to it; a typer application wants `standalone_mode=False`, so that its complaints come here.
     """
     code: object = 0
+    _typed[:] = [Path(sys.argv[0]).name, *sys.argv[1:]]
     try:
         code = app(**options)
     except ForgeError as error:

@@ -116,3 +116,28 @@ def _from_phrases(phrases: Sequence[str], object_name: str) -> DescriptionFile:
         if first["type"] == "value_error":
             raise AskError(f"{problem}: {first['msg'].removeprefix('Value error, ')}") from error
         raise AskError(problem, expected=wanted(first["msg"])) from error
+
+
+class Hashed(NamedTuple):
+    """A description file that compares by what the detector reads of it."""
+
+    content: tuple[str, ...]
+    description: DescriptionFile
+
+    def __hash__(self) -> int:
+        return hash(self.content)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Hashed) and self.content == other.content
+
+
+def named_words(description: DescriptionFile) -> str:
+    """Such as `capsule@2 ('thin crack', ...)`, since phrases given for once have no version of their own."""
+    texts = description.enabled_texts
+    return f"{description.ref} ({', '.join([*map(repr, texts[:1]), *(['...'] if texts[1:] else [])])})"
+
+
+def hashed(description: DescriptionFile) -> Hashed:
+    """What caches of a detector are keyed by."""
+    ids = tuple(entry.id for entry in description.anomalies if entry.enabled)  # reported, but not hashed
+    return Hashed((description.category, description.content_hash, *ids), description)

@@ -5,26 +5,32 @@ for result in detector.predict(["a.jpg", "b.jpg"], "capsule"):
     print(result.score, result.region, result.matches[0].text)
 """
 
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from copy import copy
 from functools import lru_cache
-from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, Unpack
+from typing import Any, Unpack
 
 import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
-from descriptions.common.errors import ForgeError
 from descriptions.format.schema import DescriptionFile
 from descriptions.store import Store
 from detector import defaults
 from detector.context.bank import Bank
-from detector.detect.asked import ContextAsk, Words, described, require_bank, require_photos
+from detector.detect.asked import (
+    ContextAsk,
+    Hashed,
+    Words,
+    described,
+    hashed,
+    named_words,
+    require_bank,
+    require_photos,
+)
 from detector.detect.detection import Detection, Failure
+from detector.detect.reading import read_ahead
 from detector.detect.references import ReferenceScorer
 from detector.images.load import ImageError, unremarkable
 from detector.localize.base import Localizer
@@ -244,16 +250,16 @@ class Detector:
             BankError: references of another product.
             ImageError: a reference that is not where it was.
         """
-        scorer: ReferenceScorer | None = self._scorers(_hashed(description)) if self.references else None
+        scorer: ReferenceScorer | None = self._scorers(hashed(description)) if self.references else None
         return scorer
 
-    def _create_scorer(self, hashed: "_Hashed") -> ReferenceScorer:
+    def _create_scorer(self, words: Hashed) -> ReferenceScorer:
         assert self.references is not None
-        prompts = self.prompts(hashed.description)
-        return ReferenceScorer(self.predictor, prompts, self.references, hashed.description.category)
+        prompts = self.prompts(words.description)
+        return ReferenceScorer(self.predictor, prompts, self.references, words.description.category)
 
     def _stream(self, photos: Iterable[Any], prompts: PromptSet, detail: bool) -> Iterator[Detection | Failure]:
-        for group in self._groups(photos):
+        for group in read_ahead(self.predictor, photos, self.workers, self.batch_size):
             pictures = [image for _, image in group if isinstance(image, Image.Image)]
             predictions = iter(self.predictor.predict(pictures, [Ask(prompts, detail=detail)]))
             for path, image in group:
@@ -268,66 +274,20 @@ class Detector:
             return
         judged = self._judged = self._judged or description
         if judged.content_hash != description.content_hash:
+            both = f"{named_words(judged)}, not by {named_words(description)}"
             raise ThresholdError(
-                f"the threshold {self._threshold.value:.4g} judges by {_words(judged)}, not by {_words(description)}",
+                f"the threshold {self._threshold.value:.4g} judges by {both}",
                 expected="the same words, whose scores it was chosen from",
                 hint="use with_threshold(...) for the threshold of these words, or with_threshold(None)",
             )
 
     def prompts(self, description: DescriptionFile) -> PromptSet:
         """Token ids of a description version, made once for each content."""
-        prompts: PromptSet = self._prompts(_hashed(description))
+        prompts: PromptSet = self._prompts(hashed(description))
         return prompts
 
-    def _create_prompts(self, hashed: "_Hashed") -> PromptSet:
-        return create_prompts(hashed.description, context_tokens=self.model.config.context_tokens)
-
-    def _groups(self, images: Iterable[Any]) -> Iterator[list[tuple[str, Image.Image | str]]]:
-        """Loaded images (or the reason why not) in batches, a bounded number of them read ahead."""
-        source = iter(images)
-        with ThreadPoolExecutor(self.workers) as pool:
-            waiting: deque[Future[tuple[str, Image.Image | str]]] = deque()
-            try:
-                while True:
-                    waiting.extend(
-                        pool.submit(self._load, each) for each in islice(source, 2 * self.batch_size - len(waiting))
-                    )
-                    if not waiting:
-                        return
-                    yield [waiting.popleft().result() for _ in range(min(self.batch_size, len(waiting)))]
-            finally:
-                pool.shutdown(cancel_futures=True)
-
-    def _load(self, value: Any) -> tuple[str, Image.Image | str]:
-        path = str(value) if isinstance(value, str | Path) else ""
-        try:
-            return path, self.predictor.load(value)
-        except ForgeError as error:
-            return path, str(error)
-
-
-class _Hashed(NamedTuple):
-    """A description file that compares by what the detector reads of it."""
-
-    content: tuple[str, ...]
-    description: DescriptionFile
-
-    def __hash__(self) -> int:
-        return hash(self.content)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Hashed) and self.content == other.content
-
-
-def _words(description: DescriptionFile) -> str:
-    """Such as `capsule@2 ('thin crack', ...)`, since phrases given for once have no version of their own."""
-    texts = description.enabled_texts
-    return f"{description.ref} ({', '.join([*map(repr, texts[:1]), *(['...'] if texts[1:] else [])])})"
-
-
-def _hashed(description: DescriptionFile) -> _Hashed:
-    ids = tuple(entry.id for entry in description.anomalies if entry.enabled)  # reported, but not hashed
-    return _Hashed((description.category, description.content_hash, *ids), description)
+    def _create_prompts(self, words: Hashed) -> PromptSet:
+        return create_prompts(words.description, context_tokens=self.model.config.context_tokens)
 
 
 def _detection(path: str, image: Image.Image, prediction: Prediction, threshold: Threshold | None) -> Detection:

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from descriptions.common.files import atomic_write
+from descriptions.common.terminal import typed
 from descriptions.format.schema import DescriptionFile
 from detector import console
 from detector.detect.detection import Row, nearness
 from detector.detect.results import Results, about_threshold, to_csv, to_document
 from detector.report.detections import write_detections
 from detector.runs.detect_request import DetectRequest
-from detector.runs.record import command_line, versions
+from detector.runs.record import versions
 from detector.runs.threshold import GUESS
 from detector.scoring.threshold import GUESS_IMAGES, Threshold
 from detector.weights.registry import DEFAULT
@@ -63,7 +64,7 @@ def facts(request: DetectRequest, description: DescriptionFile, results: Results
         "model": str(request.checkpoint or f"preset {request.preset or DEFAULT}"),
         "descriptions": f"{description.ref}, content {description.content_hash[:12]}",
         "date": datetime.now().astimezone().isoformat(sep=" ", timespec="seconds"),
-        "command": shlex.join(command_line()),
+        "command": shlex.join(typed()),
         "versions": ", ".join(f"{name} {version}" for name, version in versions().items()),
     }
 

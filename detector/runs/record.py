@@ -3,7 +3,6 @@
 import json
 import platform
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from descriptions.common.files import atomic_write
+from descriptions.common.terminal import typed
 from detector.errors import OutputError
 
 RECORD = "run.json"
@@ -86,7 +86,7 @@ def write_run(folder: Path, settings: dict[str, Any], *, status: Status, command
         "started": before.get("started", now),
         "updated": now,
         "kind": command,
-        "command": command_line(),  # for people; nothing is decided by it
+        "command": typed(),  # for people; nothing is decided by it
         "git_commit": git_commit(),
         "python": platform.python_version(),
         "machine": platform.machine(),
@@ -116,11 +116,6 @@ def read_run(folder: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return record if isinstance(record, dict) else None
-
-
-def command_line() -> list[str]:
-    """The words that this process was started with, the program by its name alone."""
-    return [Path(sys.argv[0]).name, *sys.argv[1:]]
 
 
 def versions() -> dict[str, str]:

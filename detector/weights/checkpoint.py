@@ -30,8 +30,6 @@ CLIP = "clip."
 """Prefix of the frozen parameters."""
 TRAINED = "model.safetensors"
 """What a training run calls its whole checkpoint, beside states that are none."""
-_UNREAD = {"backbone", "architecture", "context_levels", "context_size"}
-"""Fields of the configuration that no trained part depends on."""
 CONVOLUTIONS = "decoder_cov."
 """Prefix of the kernels that can be folded; the level stands third in their names."""
 
@@ -147,21 +145,6 @@ def load_checkpoint(path: Path, pretrained: str | Path | None = None, *, fold: b
         _require_backbone(model, info, path)
     _load(model, path, keep_clip=trained_only, fold=fold)
     return model
-
-
-def load_trained(model: FiLo, path: Path) -> CheckpointInfo:
-    """Load the trained parts of a checkpoint into a model that has its backbone already.
-
-    Raises:
-        CheckpointError: the checkpoint is of another configuration or backbone; both sides are named.
-    """
-    info = read_info(path)
-    ours, theirs = (config.model_dump(exclude=_UNREAD) for config in (model.config, info.config))
-    for field in (name for name in ours if ours[name] != theirs[name]):
-        raise CheckpointError(f"{path} has {field} {theirs[field]}", expected=f"{ours[field]}, as the model has it")
-    _require_backbone(model, info, path)
-    _load(model, path, keep_clip=True)
-    return info
 
 
 def _require_backbone(model: FiLo, info: CheckpointInfo, path: Path) -> None:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from descriptions.common import terminal
 from detector.errors import OutputError
 from detector.runs import record as run
 from detector.runs.record import read_run, recorded, write_run
@@ -56,6 +57,16 @@ def test_outside_a_checkout_and_without_a_package_the_record_still_stands(tmp_pa
     write_run(tmp_path, {}, status="done", command="detect")
     assert read_run(tmp_path)["git_commit"] is None
     assert read_run(tmp_path)["versions"] == {}
+
+
+def test_the_command_is_what_was_typed_and_empty_in_a_program(tmp_path, monkeypatch):
+    monkeypatch.setattr(terminal, "_typed", [])
+    monkeypatch.setattr("sys.argv", ["/usr/bin/detector", "detect", "a b.png"])
+    write_run(tmp_path, {}, status="done", command="detect")
+    assert read_run(tmp_path)["command"] == []
+    with pytest.raises(SystemExit):
+        terminal.run(lambda: write_run(tmp_path, {}, status="done", command="detect"))
+    assert read_run(tmp_path)["command"] == ["detector", "detect", "a b.png"]
 
 
 @pytest.mark.parametrize("content", ["[]", "{", ""])
