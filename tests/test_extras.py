@@ -26,6 +26,7 @@ ARGUMENTS = {
     "detector eval": "--data pictures --category capsule --no-contributions --out compared",
     "detector export": f"capsule.onnx --category capsule --reference {PICTURE}",
     "detector import-checkpoint": "missing.pth --out imported.safetensors",
+    "detector measure": "--data pictures --category capsule",
     "detector references build": f"{REFERENCES} --category capsule --out kept.refs.safetensors",
     "detector references add": "kept.refs.safetensors pictures/capsule/train/good/003.png",
     "detector references check": "kept.refs.safetensors",

@@ -13,6 +13,7 @@ from detector.cli import (
     doctor,
     export,
     import_checkpoint,
+    measure,
     options,
     references,
     serve,
@@ -34,6 +35,7 @@ app.command(cls=options.SettingsCommand)(export.export)
 app.add_typer(data.app, name="data")
 app.add_typer(references.app, name="references")
 app.command("eval", cls=options.SettingsCommand)(eval_command.evaluate)
+app.command(cls=options.SettingsCommand)(measure.measure)
 data.app.command()(data_boxes.boxes)
 data.app.command()(data_fetch.fetch)
 app.command(cls=options.SettingsCommand)(serve.serve)

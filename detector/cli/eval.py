@@ -19,9 +19,8 @@ shares the work between processes that write into one --out. `--compare RUN RUN`
 
 
 def evaluate(
-    data: Annotated[
-        Path | None, typer.Option(help="Data set, or manifest.", show_default=False, rich_help_panel=options.DATA_PANEL)
-    ] = None,
+    data: options.LabelledData = None,
+    labels: options.Labels = None,
     category: options.Categories = None,
     descriptions: Annotated[
         list[str] | None,
@@ -79,8 +78,8 @@ def evaluate(
     if compare:
         run_compare(*compare, form)
         return
-    if data is None:
-        raise EvaluationError("no data set", expected="--data DIR, or --compare RUN RUN")
+    if data is None and labels is None:
+        raise EvaluationError("no data set", expected="--data DIR, --labels MARKS, or --compare RUN RUN")
     settings = read_settings(
         preset=preset, checkpoint=checkpoint, pretrained=pretrained, localizer=localizer, dino_weights=dino_weights,
         dino_text=dino_text, gate=gate, max_size=max_size, bits=bits, max_pixels=max_pixels, device=device,
@@ -88,7 +87,7 @@ def evaluate(
     )  # fmt: skip
     scoring = ScoringSettings(localizer=settings.localizer, position=position, gate=settings.gate)
     request = Request(
-        data=data, categories=tuple(category or ()), descriptions=(*(descriptions or ()), *(more or ())),
+        data=data, labels=labels, categories=tuple(category or ()), descriptions=(*(descriptions or ()), *(more or ())),
         descriptions_dir=descriptions_dir, names=tuple(names or ()), scoring=scoring, adapter=adapter,
         decoders=decoders, contributions=contributions, leak_free=leak_free, draws=draws, seed=seed, shard=shard,
         references=tuple(dict.fromkeys(references or ())), reference_draws=reference_draws, together=together,

@@ -46,6 +46,19 @@ Categories = Annotated[
     list[str] | None,
     typer.Option("--category", help="Only this category; may be repeated.", rich_help_panel=DATA_PANEL),
 ]
+LabelledData = Annotated[
+    Path | None,
+    typer.Option("--data", help="Data set, or with --labels photos.", show_default=False, rich_help_panel=DATA_PANEL),
+]
+Labels = Annotated[
+    Path | None,
+    typer.Option(
+        "--labels",
+        metavar="MARKS",
+        help="Marks of `detector serve`: they say which photos are good.",
+        rich_help_panel=DATA_PANEL,
+    ),
+]
 Descriptions = Annotated[
     list[str] | None,
     typer.Option(

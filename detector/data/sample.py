@@ -8,7 +8,7 @@ GOOD = "good"
 """Defect name of images without a defect."""
 
 Split = Literal["train", "test"]
-Layout = Literal["mvtec", "visa", "dagm", "kolektor", "real-iad", "meta", "folder", "manifest"]
+Layout = Literal["mvtec", "visa", "dagm", "kolektor", "real-iad", "meta", "folder", "manifest", "marks"]
 
 
 @dataclass(frozen=True, order=True)

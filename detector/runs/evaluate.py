@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from descriptions.store import Store
 from detector import console
-from detector.data import open_data
+from detector.data.marks import open_labelled
 from detector.data.names import read_names
 from detector.data.seen import unpack
 from detector.defaults import TableForm
@@ -39,7 +39,9 @@ from detector.weights.registry import DEFAULT, WEIGHTS, resolve_preset
 class Request(ScoringRequest):
     """Everything that `detector eval` was asked for; kept in `run.json`."""
 
-    data: Path
+    data: Path | None = None
+    labels: Path | None = None
+    """Marks of people, which say what photos show; without `data` the photos are looked for where they were marked."""
     categories: tuple[str, ...] = ()
     descriptions: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
@@ -68,7 +70,7 @@ def run(request: Request, form: TableForm = "table") -> int:
     Raises:
         ForgeError: before anything is scored, when the request cannot work.
     """
-    data, store = open_data(request.data, request.categories), Store.open(request.descriptions_dir)
+    data, store = open_labelled(request.data, request.labels, request.categories), Store.open(request.descriptions_dir)
     names = read_names(request.names, data.categories, store)
     scorer = create_scorer(request)
     plan = Plan(
@@ -145,7 +147,7 @@ def _facts(request: Request) -> dict[str, str]:
     """What a reader of the report must know to trust it."""
     scoring = request.scoring
     return {
-        "Data": str(request.data),
+        "Data": " with the truth of ".join(str(one) for one in (request.data, request.labels) if one),
         "Model": str(request.checkpoint or f"preset {request.preset or DEFAULT}"),
         "Scoring": f"localizer {scoring.localizer}, position {_on(scoring.position)}, gate {scoring.gate}, "
         f"adapter {_on(request.adapter)}, decoders {request.decoders}",

@@ -1,10 +1,4 @@
-"""What people say of photos and phrases: one JSON object a line, added and never changed.
-
-    {"time", "by", "photo": {"sha256", "path"}, "category", "label": "good" | "defective" | null}
-    {"time", "by", "photo": {"sha256", "path"}, "category", "phrase", "label": "right" | "wrong" | null}
-
-The last line about a photo, or about a phrase on a photo, holds; null takes a mark back.
-"""
+"""The file that people's marks are added to, a line at a time; `detector.data.marks` says what a line holds."""
 
 import hashlib
 import json
@@ -13,25 +7,16 @@ import threading
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeVar
+from typing import Literal
 
+from detector.data.marks import Marks, parse_marks
 from detector.errors import cannot_write
 from detector.serve.errors import ServeError
 from detector.serve.page.album import Photo
 
-K = TypeVar("K")
 Label = Literal["good", "defective", "right", "wrong"]
 LABELS: dict[bool, tuple[str, ...]] = {False: ("good", "defective"), True: ("right", "wrong")}
 """By whether a phrase is marked."""
-
-
-class Marks(NamedTuple):
-    """What holds now."""
-
-    photos: dict[str, str]
-    """Label by hash of the photo."""
-    phrases: dict[tuple[str, str], str]
-    """Label by hash of the photo and text of the phrase."""
 
 
 class MarkFile:
@@ -82,30 +67,11 @@ class MarkFile:
 
     def read(self) -> Marks:
         """What holds now; lines that cannot be read are left out."""
-        photos: dict[str, str] = {}
-        phrases: dict[tuple[str, str], str] = {}
         try:
             lines = self.path.read_bytes().splitlines()
         except OSError:
             lines = []
-        for line in lines:
-            try:
-                mark = json.loads(line)
-                name, label, phrase = str(mark["photo"]["sha256"]), mark["label"], mark.get("phrase")
-            except (ValueError, TypeError, KeyError):
-                continue
-            if phrase is None:
-                _put(photos, name, label)
-            else:
-                _put(phrases, (name, str(phrase)), label)
-        return Marks(photos, phrases)
-
-
-def _put(marks: dict[K, str], key: K, label: object) -> None:
-    if isinstance(label, str):
-        marks[key] = label
-    else:
-        marks.pop(key, None)
+        return parse_marks(lines)
 
 
 def content(photo: Photo) -> str:

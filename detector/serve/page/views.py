@@ -10,13 +10,14 @@ import numpy as np
 from descriptions.common.tokens import unread_words
 from descriptions.format.schema import Anomaly, DescriptionFile
 from descriptions.lint import Finding
+from detector.data.marks import Marks
 from detector.evaluate.bootstrap import LEVEL, draw_images, over_images
 from detector.metrics.compute import image_metrics
 from detector.scoring.threshold import Threshold
 from detector.serve.page.album import Photo
 from detector.serve.page.draft import Draft
 from detector.serve.page.gallery import Shown, State
-from detector.serve.page.marks import Marks, content
+from detector.serve.page.marks import content
 
 DRAWS = 1000
 """Draws of the bootstrap behind an interval."""
