@@ -10,3 +10,5 @@ CONCURRENCY: Final = 4
 """Products at once."""
 TIMEOUT: Final = 120.0
 """Seconds for one try."""
+ROUNDS: Final = 5
+"""Of `improve`."""

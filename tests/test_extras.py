@@ -41,6 +41,7 @@ ARGUMENTS = {
     "prompt-forge edit": "capsule",
     "prompt-forge export": "capsule",
     "prompt-forge generate": "--category capsule",
+    "prompt-forge improve": "capsule --data pictures --rounds 1 --model none",
     "prompt-forge import-filo": "nowhere",
     "prompt-forge label": "capsule@1 checked",
     "prompt-forge lint": "capsule",

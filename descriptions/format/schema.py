@@ -148,6 +148,50 @@ class Provenance(_Record):
     """Entries of the answers that are not in the file, with the reasons."""
 
 
+class Changed(_Record):
+    """A change that `prompt-forge improve` kept."""
+
+    action: Literal["replace", "add", "drop"]
+    """What was done."""
+    target: str | None = None
+    """Id of the entry that went."""
+    text: str | None = None
+    """Text of the entry that came."""
+    reason: str
+    """Why it was proposed."""
+    source: str
+    """`measured`, or the name of the language model."""
+    round: int
+    """In which round it was kept."""
+
+
+class Improvement(_Record):
+    """How a version compares with its parent on photos that it was not chosen on."""
+
+    model: str
+    """Vision model that measured."""
+    data: str
+    """SHA-256 over the photos and what they show."""
+    seed: int
+    """Of the split into steer and confirm."""
+    steer: int
+    """Photos that changes were chosen on."""
+    confirm: int
+    """Photos of the comparison."""
+    image_auroc: float
+    """Of this version on confirm."""
+    parent_image_auroc: float
+    """Of its parent on confirm."""
+    interval: tuple[float, float]
+    """Paired bootstrap interval of the difference."""
+    level: float
+    """1 minus the coverage of the interval."""
+    look: int
+    """How often these photos had been compared on by then, this time included."""
+    changes: tuple[Changed, ...] = ()
+    """What was changed."""
+
+
 class DescriptionFile(_Record):
     """One version of what can be wrong with one product; the file `<category>/v<version>.yaml`."""
 
@@ -179,6 +223,8 @@ class DescriptionFile(_Record):
     """The descriptions."""
     provenance: Provenance | None = None
     """Where a generated version came from; absent when a person wrote it."""
+    improvement: Improvement | None = None
+    """What `prompt-forge improve` measured, where it made the version."""
 
     _document: Any = PrivateAttr(default=None)
     """The YAML this was read from, comments and all; see `descriptions.format.yaml_io`."""

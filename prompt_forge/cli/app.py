@@ -9,6 +9,7 @@ from prompt_forge.cli import (
     doctor,
     edit,
     generate,
+    improve,
     library,
     log,
     naming,
@@ -43,6 +44,7 @@ app.command()(naming.rename)
 app.command()(edit.edit)
 app.command()(review.review)
 app.command()(prune.prune)
+app.command()(improve.improve)
 app.command("import-filo")(transfer.import_filo)
 app.command()(transfer.export)
 

@@ -85,7 +85,7 @@ def _entries(merged: Sequence[Merged], taken: set[str], askers: Sequence[Asker])
     families = [recipe.template.front.families for _, recipe in askers]
     examples = [one for known in families for solved in known.values() for one in solved]
     for (text, family, part, _), support in merged:
-        name = _free_id(Candidate(text, family), taken)
+        name = free_id(Candidate(text, family), taken)
         taken.add(name)
         example = copied_example(text, part, examples)
         yield Anomaly(
@@ -99,7 +99,7 @@ def _entries(merged: Sequence[Merged], taken: set[str], askers: Sequence[Asker])
         )
 
 
-def _free_id(candidate: Candidate, taken: set[str]) -> str:
+def free_id(candidate: Candidate, taken: set[str]) -> str:
     """`crack-1`, `crack-2`, ...: stable while the text is edited."""
     stem = slug(candidate.family or "anomaly").split("_")[0][:40] or "anomaly"
     number = 1

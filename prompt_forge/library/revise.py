@@ -22,7 +22,7 @@ def successor(parent: DescriptionFile, changed: DescriptionFile | None = None, *
         pydantic.ValidationError: a change breaks the schema.
     """
     now = datetime.now(UTC).replace(microsecond=0)
-    unsigned = {"reviewer": None, "change": ""}  # what its parent says of itself
+    unsigned = {"reviewer": None, "change": "", "improvement": None}  # what its parent says of itself
     return (changed or parent).revised(**{"parent": parent.version, "created": now, **unsigned, **changes})
 
 
