@@ -29,7 +29,7 @@ def measure(
     `prompt-forge improve` measures through it. Each photo is encoded once, however many lines come; the module
     detector.runs.measure says what a line holds.
 
-    Example: `detector measure --data pictures --category capsule < versions.jsonl`
+    Example: `detector measure --data pictures --category capsule`
     """
     from detector.runs.measure import MeasureRequest, run_measure
     from detector.scoring.predict import ScoringSettings

@@ -62,14 +62,15 @@ def drops(description: DescriptionFile, seen: Iterable[Seen]) -> list[Proposal]:
     if len(description.enabled_texts) < 2:
         return []
     return [
-        Proposal("drop", one.id, None, f"{_raises(one)}; image AUROC {one.contribution:+.3f} by it", "measured")
+        Proposal("drop", one.id, None, _does(one), "measured")
         for one in seen
         if one.id in free and one.contribution < 0
     ]
 
 
-def _raises(one: Seen) -> str:
-    return f"raises good photos by {one.on_good:+.4f} and defective ones by {one.on_defective:+.4f}"
+def _does(one: Seen) -> str:
+    raised = f"raises good photos by {one.on_good:+.4f} and defective ones by {one.on_defective:+.4f}"
+    return f"{raised}; image AUROC {one.contribution:+.3f} by it"
 
 
 def from_model(
@@ -89,7 +90,7 @@ def from_model(
             proposals.append(Proposal("add", None, candidate, f"{candidate.family or 'a look'} put another way", model))
             continue
         useless.remove(old)
-        proposals.append(Proposal("replace", old.id, candidate, f"{old.id} {_raises(old)}", model))
+        proposals.append(Proposal("replace", old.id, candidate, f"{old.id} {_does(old)}", model))
     return proposals
 
 

@@ -73,7 +73,9 @@ def test_phrases_of_a_model_take_the_place_of_useless_ones_of_their_kind():
     assert (replaced.action, replaced.target, added.action) == ("replace", "crack-1", "add")
     changed = apply(start, replaced)
     assert changed.enabled_texts == ("dented hub", "dark jagged split")
-    assert changed.anomalies[0].note == "improve: crack-1 raises good photos by +0.2000 and defective ones by +0.1000"
+    assert changed.anomalies[0].note == (
+        "improve: crack-1 raises good photos by +0.2000 and defective ones by +0.1000; image AUROC -0.010 by it"
+    )
     assert changed.anomalies[2].id == "crack-2"
 
 
