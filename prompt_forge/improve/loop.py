@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from descriptions.common.errors import SettingsError
 from descriptions.format.schema import DescriptionFile
-from prompt_forge.errors import BudgetError
+from prompt_forge.errors import BudgetError, IncompleteError, ModelError, RejectedAnswerError
 from prompt_forge.improve.measuring import Measurer
 from prompt_forge.improve.proposals import Proposal, Seen, apply, drops, look
 from prompt_forge.improve.statistics import FEWEST, Difference, auroc, compare, level_of_look, split
@@ -66,13 +66,20 @@ class Search:
         self.current = self.start
 
     def run(self, rounds: int) -> None:
-        """Go on until so many rounds are over, nothing helped twice, or the budget is used up."""
+        """Go on until so many rounds are over, nothing helped twice, or the budget is used up.
+
+        Raises:
+            ModelError: the language model cannot be reached, and nothing was kept before.
+            MeasureError: the detector refused, or ended.
+        """
         idle = 0
         while self.rounds < rounds and idle < PATIENCE:
             try:
                 helped = self._round()
-            except BudgetError as error:
-                self.say(f"stopped: {error.problem}")
+            except ModelError as error:
+                if not self.kept and not isinstance(error, BudgetError):
+                    raise
+                self.say(f"stopped: {error.problem}")  # what was kept until now is compared
                 return
             self.rounds += 1
             idle = 0 if helped else idle + 1
@@ -81,7 +88,7 @@ class Search:
         """Whether anything was kept."""
         (whole,) = self.measurer.measure([self.current], leave_one_out=True)
         seen = look(whole, self.steer, self.defective)
-        proposals = [*drops(self.current, seen), *self.propose(self.current, seen, self.rounds)]
+        proposals = [*drops(self.current, seen), *self._proposed(seen)]
         ranked = self._ranked(whole.scores, proposals)
         self.say(
             f"round {self.rounds + 1}: steer {auroc(whole.scores[self.steer], self.defective[self.steer]):.3f}, "
@@ -90,6 +97,14 @@ class Search:
         if not ranked:
             return False
         return self._keep(whole.scores, ranked)
+
+    def _proposed(self, seen: Sequence[Seen]) -> Sequence[Proposal]:
+        """What the language model adds; an answer that is of no use is no reason to stop."""
+        try:
+            return self.propose(self.current, seen, self.rounds)
+        except (IncompleteError, RejectedAnswerError) as error:
+            self.say(f"no proposals of the language model: {error.problem}")
+            return ()
 
     def _ranked(self, before: NDArray[np.float64], proposals: Sequence[Proposal]) -> list[Proposal]:
         """Those that help by themselves on steer, the most helpful first."""

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from descriptions.common.errors import SettingsError
+from prompt_forge.errors import EndpointError, RejectedAnswerError
 from prompt_forge.generation.parse import Candidate
 from prompt_forge.improve.loop import Search
 from prompt_forge.improve.proposals import Proposal
@@ -94,6 +95,29 @@ def test_locked_entries_and_the_last_one_stay():
         search.run(2)
         assert search.kept == []
         assert search.verdict() is None
+
+
+def test_a_useless_answer_ends_no_round_and_a_lost_model_no_run_that_kept_something():
+    said, start = [], version(*PHRASES[:4], "glare")
+
+    def useless(*_):
+        raise RejectedAnswerError("every phrase was rejected")
+
+    search = Search(start, world(0, photos=120, signal=0.6, glare=3.0), useless, say=said.append)
+    search.run(2)
+    assert [one.proposal.target for one in search.kept] == ["glare"]
+    assert "no proposals of the language model: every phrase was rejected" in said
+
+    def lost(_description, _seen, turn):
+        if turn:
+            raise EndpointError("no answer from the server")
+        return ()
+
+    search = Search(start, world(0, photos=120, signal=0.6, glare=3.0), lost, say=said.append)
+    search.run(3)
+    assert (len(search.kept), said[-1]) == (1, "stopped: no answer from the server")
+    with pytest.raises(EndpointError):
+        Search(version(*PHRASES[:4]), world(0), lambda *_: lost(*_[:2], 1)).run(1)
 
 
 def test_too_few_photos_are_refused_in_one_line():
