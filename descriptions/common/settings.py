@@ -19,6 +19,9 @@ FILE = "filo-forge.toml"
 PREFIX = "FILO_FORGE_"
 """Of the variables: `FILO_FORGE_MODEL` sets `model`."""
 
+SECRETS = ("token",)
+"""Variables that are no settings, since no file should hold them: `FILO_FORGE_TOKEN` of the server and its clients."""
+
 SETTINGS = {
     "library": "descriptions.common.settings:LibrarySettings",
     "model": "prompt_forge.llm.settings:ModelSettings",
@@ -122,8 +125,8 @@ def _variables(known: list[str]) -> dict[str, str]:
 def _refuse_misspelt(known: list[str]) -> None:
     """A variable of ours that sets nothing would be believed to set something."""
     unknown = {name for name, value in os.environ.items() if value and name.startswith(PREFIX)}
-    unknown -= {PREFIX + field.upper() for field in known}
-    fields = set(known)
+    fields = {*known, *SECRETS}
+    unknown -= {PREFIX + field.upper() for field in fields}
     for place in SETTINGS.values() if unknown else ():
         module, _, name = place.partition(":")
         fields |= set(getattr(import_module(module), name).model_fields)

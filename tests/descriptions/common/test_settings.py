@@ -1,5 +1,6 @@
 """Variables and files that set nothing are named, with the nearest name that does."""
 
+import re
 from importlib import import_module
 from pathlib import Path
 
@@ -21,6 +22,7 @@ def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("DESCRIPTION_DIR", "DESCRIPTIONS_DIR"),
         ("WORKER", "WORKERS"),
         ("TEMPERATUR", "TEMPERATURE"),
+        ("TOKN", "TOKEN"),
     ],
 )
 def test_a_misspelt_variable_is_named_with_the_nearest_of_all_settings(
@@ -29,6 +31,18 @@ def test_a_misspelt_variable_is_named_with_the_nearest_of_all_settings(
     monkeypatch.setenv(f"FILO_FORGE_{name}", "x")
     with pytest.raises(SettingsError, match=rf"FILO_FORGE_{name} sets nothing; .*did you mean FILO_FORGE_{nearest}\?"):
         load(LibrarySettings, "library")
+
+
+def test_every_variable_that_code_and_pages_name_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Path(__file__).resolve().parents[3]
+    sources = [path for place in ("detector", "prompt_forge", "docs", "docker") for path in (root / place).rglob("*.*")]
+    texts = [path.read_text() for path in [root / "README.md", *sources] if path.suffix in (".py", ".md", ".yaml", "")]
+    names = {name for text in texts for name in re.findall(r"FILO_FORGE_[A-Z][A-Z_]*[A-Z]", text)}
+    assert len(names) > 3
+    for name in names:
+        monkeypatch.setenv(name, "x")
+        assert load(LibrarySettings, "library")
+        monkeypatch.delenv(name)
 
 
 def test_a_variable_like_no_setting_can_be_unset(monkeypatch: pytest.MonkeyPatch) -> None:
