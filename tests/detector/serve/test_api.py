@@ -2,12 +2,14 @@
 
 import io
 import json
+import re
 import socket
 import threading
 import zipfile
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from PIL import Image
@@ -189,6 +191,37 @@ def test_a_full_queue_is_said_at_once(running: Running) -> None:
         gate.set()
     first.join(60)
     assert answers[0].status_code == 200
+
+
+def batches(running: Running, bound: str) -> int:
+    """Batches of at most so many pictures until now."""
+    text = running.client.get("/metrics").text
+    (count,) = re.findall(rf'filo_forge_batch_size_bucket{{le="{re.escape(bound)}"}} (\S+)', text)
+    return int(float(count))
+
+
+def test_pictures_of_clients_that_ask_at_once_share_a_batch_and_keep_their_scores(running: Running) -> None:
+    alone = [detect(running, png(seed)).json()["images"][0]["score"] for seed in range(4)]
+    gate, before = threading.Event(), (batches(running, "1.0"), batches(running, "4.0"))
+    running.service.engine.call(lambda: gate.wait(30))
+    answers: dict[int, float] = {}
+
+    def ask(seed: int) -> None:
+        with httpx.Client(base_url=running.url, timeout=60, trust_env=False) as client:
+            sent = client.post("/v1/detect", files=images(png(seed)), data={"category": "gear"})
+            answers[seed] = sent.json()["images"][0]["score"]
+
+    threads = [threading.Thread(target=ask, args=(seed,)) for seed in range(4)]
+    try:
+        for thread in threads:
+            thread.start()
+        wait_until(lambda: running.service.engine.held == 4)
+    finally:
+        gate.set()
+    for thread in threads:
+        thread.join(60)
+    assert (batches(running, "1.0"), batches(running, "4.0")) == (before[0], before[1] + 1)
+    assert [answers[seed] for seed in range(4)] == pytest.approx(alone, abs=1e-6)
 
 
 @pytest.mark.slow
