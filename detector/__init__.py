@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from detector.detect.detection import Detection, Failure
     from detector.detect.detector import Detector
     from detector.errors import DetectorError
+    from detector.ground.grounder import Grounder, Grounding
     from detector.localize.boxes import Box
     from detector.runs.library import evaluate, train
     from detector.scoring.predict import Match, ScoringSettings
@@ -32,6 +33,8 @@ __all__ = [
     "Detector",
     "DetectorError",
     "Failure",
+    "Grounder",
+    "Grounding",
     "Match",
     "ScoringSettings",
     "Threshold",
@@ -51,6 +54,8 @@ __getattr__, __dir__ = public(
         "Detector": "detector.detect.detector",
         "DetectorError": "detector.errors",
         "Failure": "detector.detect.detection",
+        "Grounder": "detector.ground.grounder",
+        "Grounding": "detector.ground.grounder",
         "Match": "detector.scoring.predict",
         "ScoringSettings": "detector.scoring.predict",
         "Threshold": "detector.scoring.threshold",

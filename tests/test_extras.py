@@ -21,10 +21,12 @@ ARGUMENTS = {
     "detector data fetch": "textile --out fetched",  # without --yes nothing is fetched
     "detector data sample": "more",
     "detector data summary": "pictures",
+    "detector describe": f"{PICTURE} --category capsule",
     "detector detect": f"{PICTURE} --category capsule",
     "detector doctor": "",
     "detector eval": "--data pictures --category capsule --no-contributions --out compared",
     "detector export": f"capsule.onnx --category capsule --reference {PICTURE}",
+    "detector ground": f"{PICTURE} crack --object capsule",
     "detector import-checkpoint": "missing.pth --out imported.safetensors",
     "detector measure": "--data pictures --category capsule",
     "detector references build": f"{REFERENCES} --category capsule --out kept.refs.safetensors",

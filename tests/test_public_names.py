@@ -15,8 +15,8 @@ from tests.support.console import ROOT
 PUBLIC = {
     "descriptions": {"Anomaly", "DescriptionFile", "ForgeError", "Store", "diff", "lint"},
     "detector": {
-        "Bank", "Box", "Detection", "Detector", "DetectorError", "Failure", "Match", "ScoringSettings", "Threshold",
-        "TrainConfig", "evaluate", "list_presets", "open_data", "train",
+        "Bank", "Box", "Detection", "Detector", "DetectorError", "Failure", "Grounder", "Grounding", "Match",
+        "ScoringSettings", "Threshold", "TrainConfig", "evaluate", "list_presets", "open_data", "train",
     },
     "prompt_forge": {"generate"},
 }  # fmt: skip

@@ -12,6 +12,7 @@ from detector.cli import (
     detect,
     doctor,
     export,
+    ground,
     import_checkpoint,
     measure,
     options,
@@ -30,6 +31,7 @@ app: typer.Typer = create_app(
     summary="Find defects on products never seen before, guided by description files.",
 )
 app.command(cls=options.SettingsCommand)(detect.detect)
+app.command(cls=options.SettingsCommand)(ground.describe)
 app.command()(doctor.doctor)
 app.command(cls=options.SettingsCommand)(export.export)
 app.add_typer(data.app, name="data")
@@ -38,6 +40,7 @@ app.command("eval", cls=options.SettingsCommand)(eval_command.evaluate)
 app.command(cls=options.SettingsCommand)(measure.measure)
 data.app.command()(data_boxes.boxes)
 data.app.command()(data_fetch.fetch)
+app.command(cls=options.SettingsCommand)(ground.ground)
 app.command(cls=options.SettingsCommand)(serve.serve)
 app.command(cls=options.SettingsCommand)(train.train)
 app.command(cls=options.SettingsCommand)(watch.watch)

@@ -91,7 +91,7 @@ class Detector:
         if references is not None:
             require_bank(references, self.model, self.predictor.tile)
         self.references = references
-        self._scorers = lru_cache(maxsize=4)(self._create_scorer)
+        self._scorers = lru_cache(maxsize=32)(self._create_scorer)
 
     @property
     def threshold(self) -> Threshold | None:
