@@ -53,7 +53,7 @@ install-dev: .venv/installed-dev
 	touch $@
 
 .venv/installed-dev: .venv/installed
-	$(PIP) install --quiet -c constraints.txt -e '.[local,train,onnx,serve,mqtt,docs,dev]'
+	$(PIP) install --quiet -c constraints.txt -e '.[local,train,onnx,openvino,serve,mqtt,docs,dev]'
 	touch $@
 
 ## release: everything on the checklist of docs/releasing.md that a machine can do; publishes nothing

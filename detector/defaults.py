@@ -10,6 +10,8 @@ LocalizerName = Literal["self", "none", "grounding-dino"]
 """Who says where the anomaly may be: the model's own first map, nobody, or Grounding DINO."""
 GateName = Literal["soft", "hard", "none"]
 """What happens to the anomaly map outside the boxes of a localizer."""
+RuntimeName = Literal["torch", "onnx", "openvino"]
+"""What computes the features of images: PyTorch, ONNX Runtime or OpenVINO."""
 TableForm = Literal["table", "json", "csv"]
 """What goes to stdout."""
 
@@ -18,6 +20,7 @@ GATE: Final[GateName] = "soft"
 DINO_TEXT: Final = "bert-base-uncased"
 DEVICE: Final = "auto"
 PRECISION: Final = "auto"
+RUNTIME: Final[RuntimeName] = "torch"
 BATCH_SIZE: Final = "auto"
 WORKERS: Final = 2
 """Threads that read images."""
@@ -34,6 +37,7 @@ SHOWN: Final = {
     "dino_text": DINO_TEXT,
     "device": DEVICE,
     "precision": PRECISION,
+    "runtime": RUNTIME,
     "batch_size": BATCH_SIZE,
     "workers": WORKERS,
     "max_size": MAX_SIZE,

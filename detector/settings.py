@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from descriptions.common.errors import SettingsError
 from descriptions.common.settings import load
 from detector import defaults
-from detector.defaults import GateName, LocalizerName
+from detector.defaults import GateName, LocalizerName, RuntimeName
 
 SECTION = "detector"
 
@@ -51,6 +51,8 @@ class ProcessorChoice(OptionGroup):
     """auto, cpu, cuda, cuda:N or mps."""
     precision: str = defaults.PRECISION
     """auto, fp32, bf16 or fp16."""
+    runtime: RuntimeName = defaults.RUNTIME
+    """torch, onnx or openvino: what computes the features of images."""
 
 
 class ReadSettings(OptionGroup):

@@ -16,6 +16,7 @@ EXTRAS = {
     "onnx": "onnx",
     "onnxruntime": "onnx",
     "onnxscript": "onnx",
+    "openvino": "openvino",
     "paho": "mqtt",
     "prometheus_client": "serve",
     "python_multipart": "serve",

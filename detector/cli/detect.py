@@ -63,6 +63,7 @@ def detect(
     max_pixels: options.MaxPixels = None,
     device: options.Device = None,
     precision: options.Precision = None,
+    runtime: options.Runtime = None,
     batch_size: options.BatchSize = None,
     workers: options.Workers = None,
     resume: Annotated[bool, typer.Option(help="Go on where a stopped run with the same --out ended.")] = False,
@@ -76,7 +77,7 @@ def detect(
     settings = read_settings(
         preset=preset, checkpoint=checkpoint, pretrained=pretrained, localizer=localizer, dino_weights=dino_weights,
         dino_text=dino_text, gate=gate, max_size=max_size, bits=bits, max_pixels=max_pixels, device=device,
-        precision=precision, batch_size=batch_size, workers=workers,
+        precision=precision, runtime=runtime, batch_size=batch_size, workers=workers,
     )  # fmt: skip
     request = DetectRequest(
         paths=tuple(paths), category=category, descriptions_dir=descriptions_dir,

@@ -60,6 +60,7 @@ def evaluate(
     cache_gb: Annotated[float | None, typer.Option(min=0, help="How many GB of them.")] = None,
     device: options.Device = None,
     precision: options.Precision = None,
+    runtime: options.Runtime = None,
     tile: options.Tile = None,
     max_size: options.MaxSize = None,
     bits: options.Bits = None,
@@ -83,7 +84,7 @@ def evaluate(
     settings = read_settings(
         preset=preset, checkpoint=checkpoint, pretrained=pretrained, localizer=localizer, dino_weights=dino_weights,
         dino_text=dino_text, gate=gate, max_size=max_size, bits=bits, max_pixels=max_pixels, device=device,
-        precision=precision, cache_gb=cache_gb,
+        precision=precision, runtime=runtime, cache_gb=cache_gb,
     )  # fmt: skip
     scoring = ScoringSettings(localizer=settings.localizer, position=position, gate=settings.gate)
     request = Request(

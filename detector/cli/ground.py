@@ -39,6 +39,7 @@ def ground(
     form: Form = "table",
     device: options.Device = None,
     precision: options.Precision = None,
+    runtime: options.Runtime = None,
 ) -> None:
     """Say where phrases apply in a photo, and beside good photos whether they apply at all.
 
@@ -51,6 +52,7 @@ def ground(
     typed = {
         "preset": preset, "checkpoint": checkpoint, "pretrained": pretrained, "localizer": localizer,
         "dino_weights": dino_weights, "dino_text": dino_text, "device": device, "precision": precision,
+        "runtime": runtime,
     }  # fmt: skip
     asked = {
         "paths": (image,), "phrases": tuple(phrases), "category": category, "object_name": object_name,
@@ -75,6 +77,7 @@ def describe(
     form: Form = "table",
     device: options.Device = None,
     precision: options.Precision = None,
+    runtime: options.Runtime = None,
 ) -> None:
     """Describe what photos show in one to three sentences, made of measured facts.
 
@@ -85,6 +88,7 @@ def describe(
     typed = {
         "preset": preset, "checkpoint": checkpoint, "pretrained": pretrained, "localizer": localizer,
         "dino_weights": dino_weights, "dino_text": dino_text, "device": device, "precision": precision,
+        "runtime": runtime,
     }  # fmt: skip
     asked = {
         "paths": tuple(paths), "category": category, "references": tuple(references or ()),

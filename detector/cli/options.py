@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperCommand
 
 from detector import defaults
-from detector.defaults import GateName, LocalizerName, TableForm
+from detector.defaults import GateName, LocalizerName, RuntimeName, TableForm
 
 DATA_PANEL = "Data and descriptions"
 _MODEL, _IMAGES, _WHERE = "The model", "How images are read", "Where it runs"
@@ -134,6 +134,10 @@ Workers = Annotated[
 
 Device = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.", rich_help_panel=_WHERE)]
 Precision = Annotated[str | None, typer.Option("--precision", help="auto, fp32, bf16 or fp16.", rich_help_panel=_WHERE)]
+Runtime = Annotated[
+    RuntimeName | None,
+    typer.Option("--runtime", help="What computes the features of images, on the CPU.", rich_help_panel=_WHERE),
+]
 BatchSize = Annotated[
     str | None,
     typer.Option("--batch-size", help="Images per step, or auto.", rich_help_panel=_WHERE, callback=_batch_size),

@@ -47,6 +47,7 @@ def serve(
     max_images: Annotated[int, typer.Option(min=1, help="Pictures of one request, and of the queue, at most.")] = 64,
     device: options.Device = None,
     precision: options.Precision = None,
+    runtime: options.Runtime = None,
     batch_size: options.BatchSize = None,
     workers: options.Workers = None,
     cache_dir: Annotated[Path | None, typer.Option(help="Where features of the page's photos are kept.")] = None,
@@ -70,7 +71,7 @@ def serve(
     common = read_settings(
         preset=preset, checkpoint=checkpoint, pretrained=pretrained, localizer=localizer, dino_weights=dino_weights,
         dino_text=dino_text, gate=gate, max_size=max_size, bits=bits, max_pixels=max_pixels, device=device,
-        precision=precision, batch_size=batch_size, workers=workers,
+        precision=precision, runtime=runtime, batch_size=batch_size, workers=workers,
     )  # fmt: skip
     settings = ServeSettings(
         category=category, data=data, photos=tuple(photos or ()), references=tuple(references or ()),

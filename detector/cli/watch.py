@@ -42,6 +42,7 @@ def watch(
     max_pixels: options.MaxPixels = None,
     device: options.Device = None,
     precision: options.Precision = None,
+    runtime: options.Runtime = None,
 ) -> None:
     """Score photos as they appear in a folder, each once, also after a kill.
 
@@ -59,7 +60,7 @@ def watch(
 
     common = read_settings(
         preset=preset, checkpoint=checkpoint, pretrained=pretrained, max_size=max_size, bits=bits,
-        max_pixels=max_pixels, device=device, precision=precision,
+        max_pixels=max_pixels, device=device, precision=precision, runtime=runtime,
     )  # fmt: skip
     settings = WatchSettings(
         folder=folder, category=category, out=out, threshold=threshold, references=tuple(references or ()),

@@ -82,8 +82,7 @@ def graph_model(
     """
     if settings.localizer == "grounding-dino":
         raise ExportError("Grounding DINO cannot be exported", expected="--localizer self or none")
-    own = model if model.decoder_cov.folded else copy.deepcopy(model)
-    own.decoder_cov.fold()  # the exporters cannot trace sums that are made when they are first needed
+    own = folded(model)
     if reference is None and not has_fixed_text(own):
         return GraphModel(own, prompts, settings, ReadingText(own, prompts)).eval()
     picture = reference or check_pictures()[0][0]
@@ -91,6 +90,13 @@ def graph_model(
         embedding = encode(own, to_pixels(picture, own.config)[None]).embedding
         normal, abnormal = TextReader(own, embedding).rows(prompts)[0]
     return GraphModel(own, prompts, settings, FixedText((normal.clone()[None], abnormal.clone()[None]))).eval()
+
+
+def folded(model: FiLo) -> FiLo:
+    """The model as exporters need it, which cannot trace sums that are made when first needed; a copy if it changes."""
+    own = model if model.decoder_cov.folded else copy.deepcopy(model)
+    own.decoder_cov.fold()
+    return own
 
 
 def has_fixed_text(model: FiLo) -> bool:
@@ -228,12 +234,19 @@ def describe_export(
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in about.items()}
 
 
+@contextmanager
+def quiet_export() -> Iterator[None]:
+    """Without gradients, and without the exporters' own warnings."""
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def _program(graph: GraphModel) -> Any:
     """The traced module, for any number of pictures of any size."""
     example = torch.from_numpy(np.stack([np.asarray(picture) for picture in check_pictures()[0]]))
     free = {index: torch.export.Dim(name) for index, name in enumerate(("batch", "height", "width"))}
-    with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's own
+    with quiet_export():
         return torch.export.export(graph, (example,), dynamic_shapes={"image": free})
 
 
@@ -256,8 +269,7 @@ def _to_onnx(graph: GraphModel, path: Path, metadata: dict[str, str]) -> Run:
     import onnxruntime
 
     names: dict[str, Any] = {"input_names": ["image"], "output_names": list(GraphOutput._fields)}
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # the exporter's own
+    with quiet_export():
         program: Any = torch.onnx.export(_program(graph), dynamo=True, verbose=False, opset_version=OPSET, **names)
     for index, name in enumerate(("batch", "height", "width")):
         program.model.graph.inputs[0].shape[index] = name

@@ -8,10 +8,11 @@ import time
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import islice
-from typing import Any, Literal, NamedTuple, TypedDict
+from typing import Any, Literal, NamedTuple, Protocol, TypedDict
 
 import torch
 from PIL import Image
+from torch import Tensor
 
 from detector import defaults
 from detector.device import precision_name, resolve_batch_size, resolve_device, resolve_precision
@@ -44,6 +45,19 @@ class Ask(NamedTuple):
     """Also say how near every patch is to every description."""
 
 
+class Encoder(Protocol):
+    """Computes the features of pictures in place of the model, such as `detector.export.runtimes.RuntimeEncoder`."""
+
+    @property
+    def name(self) -> str:
+        """Keeps its features apart from others in the cache."""
+        ...
+
+    def __call__(self, pixels: Tensor) -> Encoded:
+        """Features of normalised pixels [batch, 3, size, size] on the CPU."""
+        ...
+
+
 class Options(TypedDict, total=False):
     """Options of `Predictor`, where their meaning and their defaults are, for whoever hands them on."""
 
@@ -57,6 +71,7 @@ class Options(TypedDict, total=False):
     reading: ReadOptions | None
     cache: FeatureCache | None
     decoders: Decoders
+    encoder: Encoder | None
 
 
 class Predictor:
@@ -74,6 +89,7 @@ class Predictor:
         reading: range of 16-bit files, and the largest picture that is decoded.
         cache: of image and text features, or None; it changes no number.
         decoders: which of the model's maps take part: all, or only the linear or convolutional ones.
+        encoder: computes the features of pictures on the CPU in place of the model; see `create_encoder`.
 
     Raises:
         DeviceError: a device or precision that is not here.
@@ -94,6 +110,7 @@ class Predictor:
         reading: ReadOptions | None = None,
         cache: FeatureCache | None = None,
         decoders: Decoders = "all",
+        encoder: Encoder | None = None,
     ) -> None:
         self.device = resolve_device(device)
         self.precision = precision_name(precision, self.device)
@@ -104,6 +121,7 @@ class Predictor:
         self.batch_size = resolve_batch_size(batch_size, self.device)
         self.reading = reading or ReadOptions()
         self.tile, self.max_size, self.cache, self.decoders = tile, max_size, cache, decoders
+        self.encoder = encoder
         self.encoding_seconds = 0.0
         """Spent in the image tower so far."""
         self._reader: TextReader | None = None
@@ -115,7 +133,7 @@ class Predictor:
 
     @cached_property
     def _image_weights(self) -> str:
-        return image_fingerprint(self.model)
+        return image_fingerprint(self.model) + (f" {self.encoder.name}" if self.encoder else "")
 
     def load(self, value: Any) -> Image.Image:
         """A picture as it is scored: upright RGB, at most `max_size`.
@@ -154,7 +172,7 @@ class Predictor:
             return stacked([features.to(self.device) for features in known if features is not None])
         began = time.perf_counter()
         pixels = torch.stack([to_pixels(picture, self.model.config) for picture in missing]).to(self.device)
-        fresh = encode(self.model, pixels)
+        fresh = self.encoder(pixels.cpu()).to(self.device) if self.encoder else encode(self.model, pixels)
         self.encoding_seconds += time.perf_counter() - began
         if not self.cache:
             return fresh
