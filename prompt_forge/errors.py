@@ -7,6 +7,7 @@ ForgeError
     +-- EditError                   editing: what was edited is no valid description, or cannot be saved
     +-- ScoresError                 scores: contributions missing, damaged, or about another version
     +-- ImportFiLoError             filo_import: the dictionary that was asked for is not there
+    +-- MeasureError                measuring: the detector refused, or ended without an answer
     +-- ModelError                  no whole, acceptable answer came from the language model
         +-- EndpointError           the server refused, failed or was not there
         |   +-- AuthenticationError the key is missing or wrong

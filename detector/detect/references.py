@@ -120,7 +120,12 @@ class ReferenceScorer:
         A photo that is a reference is not compared with itself. Notes say so, and where it looks like another product.
         """
         tokens = self.reader.read([detection.image])[0]
-        distances, notes = self.far(tokens, photo_hash(detection.image))
+        return self.beside(detection, *self.far(tokens, photo_hash(detection.image)))
+
+    def beside(
+        self, detection: Detection, distances: Float[np.ndarray, " patches"], notes: Sequence[str] = ()
+    ) -> Detection:
+        """As `rescored`, of a photo whose distances are known: see `far`."""
         fused = self._fused(self._words(detection.map), distances)
         return placed(detection.with_notes(*notes), fused, self.grid, self.namer, self.image_score)
 

@@ -13,7 +13,7 @@ from detector.serve.api import batches, detect, health, problems, versions, watc
 from detector.serve.engine.jobs import Jobs
 from detector.serve.guard.access import Guard, new_token
 from detector.serve.guard.limits import LimitedBodies
-from detector.serve.page import actions, media, routes
+from detector.serve.page import actions, home_actions, media, routes
 from detector.serve.page.state import Page
 from detector.serve.service import Service
 
@@ -37,6 +37,7 @@ def make_app(service: Service, token: str | None = None) -> ASGIApp:
         yield
         await warming
         await jobs.close()
+        await asyncio.to_thread(page.drafting.cancel)
         await asyncio.to_thread(service.close)
 
     page = Page(service, page_token)
@@ -47,7 +48,8 @@ def make_app(service: Service, token: str | None = None) -> ASGIApp:
     problems.install(app)
     for router in (
         detect.router(service), batches.router(service, jobs), versions.router(service), health.router(service),
-        watches.router(service), routes.router(page), actions.router(page), media.router(page),
+        watches.router(service), routes.router(page), actions.router(page), home_actions.router(page),
+        media.router(page),
     ):  # fmt: skip
         app.include_router(router)
     return Guard(LimitedBodies(_Counting(app, service), service.settings.max_upload), token, page_token)

@@ -71,6 +71,9 @@ def generate(
     force: Annotated[
         bool, typer.Option("--force", help="Also where the version exists.", rich_help_panel=_RUN)
     ] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Say every question as a line on stderr.", rich_help_panel=_RUN)
+    ] = False,
     descriptions_dir: DescriptionsDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -97,7 +100,7 @@ def generate(
     task = _Task(
         Wanted(category or (), every, from_file, object_name, _listed(parts), _listed(families)),
         load(GenerateSettings, "generate", asking), load(ModelSettings, "model", whom), models, urls,
-        descriptions_dir, dry_run=dry_run, force=force or refresh, as_json=as_json,
+        descriptions_dir, dry_run=dry_run, force=force or refresh, as_json=as_json, follow=follow,
     )  # fmt: skip
     _finish(_carry_out(task))
 
@@ -114,6 +117,7 @@ class _Task(NamedTuple):
     dry_run: bool
     force: bool
     as_json: bool
+    follow: bool
 
 
 def _carry_out(task: _Task) -> "list[Result]":
@@ -136,8 +140,9 @@ def _carry_out(task: _Task) -> "list[Result]":
             _show_prompts(askers, saved, as_json=task.as_json)
             return []
         results = _run(
-            askers, products, store, task.settings.concurrency, force=task.force, as_json=task.as_json, voice=voice
-        )
+            askers, products, store, task.settings.concurrency, force=task.force, as_json=task.as_json, voice=voice,
+            follow=task.follow,
+        )  # fmt: skip
     for result in results:
         if result.status == "written":
             remind(task.descriptions_dir, store.load(result.ref or ""), say)
@@ -157,6 +162,7 @@ def _run(
     force: bool,
     as_json: bool,
     voice: "Voice",
+    follow: bool,
 ) -> "list[Result]":
     from prompt_forge.generation.generate import Run
     from prompt_forge.generation.progress import FamilyProgress
@@ -164,7 +170,7 @@ def _run(
     results = []
     one_by_one = any(model.endpoint == "embedded" for model, _ in askers)
     steps = max(recipe.count for _, recipe in askers)
-    with FamilyProgress(len(products), steps) as bar:
+    with FamilyProgress(len(products), steps, follow=follow) as bar:
         voice.bar = bar
         run = Run(askers, store, force=force, tick=bar.tick)
         for result in run.over(products, 1 if one_by_one else concurrency):

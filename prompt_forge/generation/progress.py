@@ -30,9 +30,15 @@ def _uninterrupted() -> Iterator[None]:
 
 
 class FamilyProgress:
-    """One bar for the products of the run and one for each product in work; safe to call from several threads."""
+    """One bar for the products of the run and one for each product in work; safe to call from several threads.
 
-    def __init__(self, products: int, steps: int) -> None:
+    Args:
+        products: of the run.
+        steps: of each product.
+        follow: say every question as a line instead, for programs that follow.
+    """
+
+    def __init__(self, products: int, steps: int, *, follow: bool = False) -> None:
         console = Console(stderr=True)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         self._bar = Progress(
@@ -41,8 +47,9 @@ class FamilyProgress:
             transient=True,
             redirect_stdout=False,
             redirect_stderr=False,
-            disable=not console.is_terminal,
+            disable=follow or not console.is_terminal,
         )
+        self._follow = follow
         self._steps, self._lock = steps, threading.RLock()
         self._all = self._bar.add_task("products", total=products)
         self._tasks: dict[str, TaskID] = {}
@@ -87,6 +94,8 @@ class FamilyProgress:
     def tick(self, category: str, family: str) -> None:
         """`family` of `category` is about to be asked for."""
         with self._lock:
+            if self._follow:
+                say(f"{category}: asking about {family}")
             if category not in self._tasks:
                 self._tasks[category] = self._bar.add_task(category, total=self._steps, completed=-1)
             self._bar.update(self._tasks[category], description=f"{category}: {family}", advance=1)

@@ -1,14 +1,13 @@
 """What people do on the page: lint as they type, save, mark. Writing requests carry the page's token (see `Guard`)."""
 
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, Response
 
 from descriptions.common.errors import ForgeError
 from detector.serve.api.saving import findings, save
-from detector.serve.api.watches import all_watched, switched
 from detector.serve.errors import MissingError, ServeError
 from detector.serve.page import views
 from detector.serve.page.asked import View
@@ -68,15 +67,6 @@ def router(page: Page) -> APIRouter:
         base = page.version(category, request.query_params.get("v"))
         view = View.read("judge", base.category, request.query_params, base.version)
         return render("contributions.html", rows=await _contributions(page, view, view.draft(base)))
-
-    @routes.get("/page/watches")
-    def watches() -> Response:
-        return render("watches.html", watches=all_watched(page.service))
-
-    @routes.post("/page/watches/{name}/{action}")
-    def switch_watch(name: str, action: Literal["pause", "resume"]) -> Response:
-        switched(page.service, name, action)
-        return watches()
 
     @routes.get("/runs/{name}/report.html")
     def show_report(name: str) -> Response:

@@ -1,12 +1,14 @@
 """Scores and maps of an album under any words, from features that were computed once.
 
-Scores are those of `detector detect`: the same functions run on the same features, one photo at a time.
+Scores are those of `detector detect`, with `--references` where the server has some of the product: the same functions
+run on the same features, one photo at a time.
 """
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +17,7 @@ from jaxtyping import Float
 
 from descriptions.common.errors import ForgeError
 from descriptions.format.schema import DescriptionFile
+from detector.detect.detection import Detection
 from detector.detect.detector import Detector
 from detector.detect.overlay import resized
 from detector.localize.boxes import Box
@@ -24,6 +27,7 @@ from detector.scoring.predict import Encoded, Match, Prediction, predict
 from detector.scoring.prompts import PromptSet
 from detector.scoring.text_reader import TextReader
 from detector.serve.page.album import Photo
+from detector.serve.page.beside import Beside
 
 SHOWN = 320
 """Side of a map that is kept to be shown."""
@@ -61,16 +65,27 @@ class Gallery:
     Args:
         detector: whose model and settings score.
         cache: of features on disk.
+        references: by product, where good photos of it lie.
     """
 
-    def __init__(self, detector: Detector, cache: FeatureCache | None) -> None:
-        self.detector = detector
+    def __init__(
+        self, detector: Detector, cache: FeatureCache | None, references: Callable[[str], Path | None] = lambda _: None
+    ) -> None:
+        self.detector, self._references = detector, references
         self.predictor = copy(detector.predictor)
         self.predictor.cache = cache
         self._features: dict[str, Encoded | str] = {}
         self._bytes = 0
         self._states: OrderedDict[str, State] = OrderedDict()
         self._reader: TextReader | None = None
+        self._beside: dict[str, Beside | None] = {}
+
+    def beside(self, category: str) -> Beside | None:
+        """The good photos that a product's album is compared with; None without any."""
+        if category not in self._beside:
+            path = self._references(category)
+            self._beside[category] = Beside(self.predictor, path, category) if path is not None else None
+        return self._beside[category]
 
     def state(self, key: str) -> State:
         """What was scored so far under some words."""
@@ -90,10 +105,12 @@ class Gallery:
     @torch.inference_mode()
     def score(self, description: DescriptionFile, photos: Sequence[Photo]) -> None:
         """Score photos under some words and keep what is said of them."""
-        state, prompts = self.state(state_key(description)), self.detector.prompts(description)
+        key, prompts = state_key(description), self.detector.prompts(description)
+        state, beside = self.state(key), self.beside(description.category)
         for photo in photos:
             try:
-                state[photo.key] = _shown(self._predicted(photo, prompts, detail=False))
+                one = self._predicted(photo, prompts, detail=beside is not None)
+                state[photo.key] = _shown(one, beside.detection(key, prompts, photo, one) if beside else None)
             except ForgeError as error:
                 state[photo.key] = str(error)
         self._forget()
@@ -160,9 +177,9 @@ def _size(state: State) -> int:
     return sum(each.map.nbytes for each in state.values() if isinstance(each, Shown))
 
 
-def _shown(one: Prediction) -> Shown:
-    anomaly_map = one.anomaly_map.numpy()
+def _shown(one: Prediction, beside: Detection | None) -> Shown:
+    said: Prediction | Detection = beside or one
+    anomaly_map = one.anomaly_map.numpy() if beside is None else beside.map
     small = anomaly_map if max(anomaly_map.shape) <= SHOWN else resized(anomaly_map, (SHOWN, SHOWN))
-    return Shown(
-        one.score, small.astype(np.float16), summarise(anomaly_map, one.boxes), one.boxes, one.region, one.matches
-    )
+    summary = summarise(anomaly_map, said.boxes)
+    return Shown(said.score, small.astype(np.float16), summary, said.boxes, said.region, said.matches)

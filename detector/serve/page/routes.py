@@ -32,7 +32,7 @@ def router(page: Page) -> APIRouter:
     def home() -> Response:
         return render(
             "home.html", page=page, title="FiLo Forge", rows=categories(page), runs=evaluations(page), mode="home",
-            watches=all_watched(page.service), category=page.service.settings.category or "",
+            watches=all_watched(page.service), draft=page.drafting.state, category=page.service.settings.category or "",
         )  # fmt: skip
 
     @routes.get("/review/{category}")
@@ -110,7 +110,7 @@ def context(page: Page, view: View, draft: Draft, *, waiting: bool = False) -> d
         "auroc": views.auroc(cards), "before": views.auroc(_as_before(cards, before)) if draft.steps else None,
         "versions": service.store.versions(view.category), "summary": summary(draft.base, draft.description),
         "marks": marks, "matches": list(shown.shown.matches) if shown and shown.shown else [],
-        "known": sum(card.bad is not None for card in cards),
+        "references": page.references(view.category), "known": sum(card.bad is not None for card in cards),
     }  # fmt: skip
 
 
@@ -134,5 +134,5 @@ def compared(page: Page, old: Any, new: Any, versions: list[int], *, waiting: bo
         "new": new, "versions": versions, "cards": cards, "before": states[0], "old_words": first, "words": second,
         "base": first, "waiting": waiting, "scale": page.scale(first, new.category), "kinds": views.changes(old, new),
         "auroc": views.auroc(cards), "old_auroc": views.auroc(_as_before(cards, states[0])), "album": album,
-        "same": diff(old, new).same_content, "view": None,
+        "same": diff(old, new).same_content, "view": None, "references": page.references(new.category),
     }  # fmt: skip

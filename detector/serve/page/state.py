@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from descriptions.common.refs import Ref, parse_ref
@@ -14,6 +15,8 @@ from detector.scoring.map_scale import MapScale
 from detector.serve.api.versions import system_user
 from detector.serve.errors import MissingError
 from detector.serve.page.album import Album, Albums, Photo
+from detector.serve.page.beside import references_of
+from detector.serve.page.drafting import Drafting
 from detector.serve.page.gallery import Gallery, Shown, state_key
 from detector.serve.page.marks import MarkFile, content
 from detector.serve.service import Service
@@ -44,8 +47,10 @@ class Page:
         self.service, self.token = service, token
         settings = service.settings
         self.albums = Albums(settings)
-        self.gallery = Gallery(service.detector, FeatureCache(settings.cache_dir or default_folder()))
+        cache = FeatureCache(settings.cache_dir or default_folder())
+        self.gallery = Gallery(service.detector, cache, self.references)
         self.marks = MarkFile(settings.marks)
+        self.drafting = Drafting(settings.descriptions_dir)
         self.reviewer = settings.reviewer or system_user()
         self.progress: dict[str, Progress] = {}
         self._words: OrderedDict[str, DescriptionFile] = OrderedDict()
@@ -58,6 +63,10 @@ class Page:
         """
         name = parse_ref(category).category
         return self.service.load(f"{name}@{text}" if text else str(Ref(name)))
+
+    def references(self, category: str) -> Path | None:
+        """Where good photos of a product lie that its album is compared with."""
+        return references_of(category, self.service.references, self.service.settings.category)
 
     def album(self, category: str) -> Album:
         """The photos of a product."""
