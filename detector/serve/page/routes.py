@@ -32,7 +32,7 @@ def router(page: Page) -> APIRouter:
     def home() -> Response:
         return render(
             "home.html", page=page, title="FiLo Forge", rows=categories(page), runs=evaluations(page), mode="home",
-            watches=all_watched(page.service), draft=page.drafting.state, category=page.service.settings.category or "",
+            watches=all_watched(page.service), draft=page.drafting.state, category=sole_category(page), view=None,
         )  # fmt: skip
 
     @routes.get("/review/{category}")
@@ -79,6 +79,11 @@ def router(page: Page) -> APIRouter:
         return stream(page.followed(parse_ref(category).category))
 
     return routes
+
+
+def sole_category(page: Page) -> str:
+    """The product that the server was started for, without its version; empty where there is none."""
+    return (page.service.settings.category or "").partition("@")[0]
 
 
 async def _scored(page: Page, draft: Draft, gone: Callable[[], Awaitable[bool]]) -> None:

@@ -79,3 +79,13 @@ def test_references_of_another_product_are_said_on_the_page(home: Path, tmp_path
         page = running.client.get("/review/gear", headers={"hx-request": "true"})
         assert page.status_code == 422
         assert "references of 'cap'" in page.text.replace("&#39;", "'")
+
+
+@pytest.mark.parametrize("category", ["gear", "gear@1"])
+def test_the_first_page_of_a_server_for_one_product_leads_to_it(home: Path, category: str) -> None:
+    with serving(tiny_settings(home, category=category)) as running:
+        page = running.client.get("/")
+        assert page.status_code == 200
+        for name in ("review", "judge", "compare"):
+            assert f'href="/{name}/gear"' in page.text
+            assert running.client.get(f"/{name}/gear").status_code == 200

@@ -36,7 +36,7 @@ def test_a_draft_of_the_page_is_a_version_that_can_be_opened(home: Path) -> None
         section.get_by_role("textbox").fill("door hinge")
         section.get_by_role("button", name="Write a draft").click()
         section.get_by_role("button", name="Cancel").wait_for()
-        section.get_by_text("questions asked").wait_for()
+        section.get_by_text("asked").wait_for()
         section.get_by_role("link", name="door_hinge@1").click(timeout=200_000)
         page.wait_for_url("**/review/door_hinge?v=1")
         written = Store(home / "library").load("door_hinge@1")
