@@ -40,8 +40,9 @@ def imported(program: str, arguments: list[str], folder: Path) -> set[str]:
     """The heavy modules that a command imports."""
     listed = folder / "modules.json"
     code = PROGRAM.format(package=program.replace("-", "_"), listed=str(listed))
+    environment = {"PYTHONPATH": str(ROOT), "HOME": str(folder), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, "-c", code, *arguments], cwd=folder, env={"PYTHONPATH": str(ROOT), "HOME": str(folder)},
+        [sys.executable, "-c", code, *arguments], cwd=folder, env=environment,
         capture_output=True, text=True, check=False, timeout=400,
     )  # fmt: skip
     assert "Traceback" not in done.stderr, done.stderr
