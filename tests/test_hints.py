@@ -22,6 +22,7 @@ OWNERS = {
     "descriptions": (None, None),
     "detector": ("detector", None),
     "detector/runs/doctor.py": ("detector", None),
+    "detector/serve/page/drafting.py": ("prompt-forge", "generate"),
 }
 """Which command shows the messages of a file or folder; None: not known. The longest name wins."""
 

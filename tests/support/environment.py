@@ -72,7 +72,8 @@ class DefaultInstall:
             f"import sys; sys.path[:0] = [{str(self.site)!r}]; sys.argv[0] = {script!r}; "
             f"from {package}.cli.app import main; main()"
         )
-        env = {"PATH": "/usr/bin:/bin", "HOME": str(cwd), "COLUMNS": "200", "EDITOR": "true", **environment}
+        env = {"PATH": "/usr/bin:/bin", "HOME": str(cwd), "COLUMNS": "200", "EDITOR": "true", "OMP_NUM_THREADS": "1"}
+        env |= environment
         return subprocess.run(
             [sys.executable, "-I", "-S", "-c", code, *arguments], cwd=cwd, env=env, capture_output=True, text=True,
             check=False, timeout=400, stdin=subprocess.DEVNULL,

@@ -53,7 +53,7 @@ def imported(program: str, arguments: list[str], folder: Path) -> set[str]:
 def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     data = write_sample_set(tmp_path_factory.mktemp("start"), good=2, bad=1, side=96).parent
     photo = min((data / "capsule" / "test").rglob("*.png"))
-    return {"data": str(data), "photo": str(photo), "good": str(data / "capsule" / "train" / "good")}
+    return {"data": str(data), "photo": str(photo), "good": str(data / "capsule" / "train" / "good" / "000.png")}
 
 
 @pytest.mark.parametrize("line", COMMANDS)

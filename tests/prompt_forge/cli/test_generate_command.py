@@ -90,7 +90,7 @@ def test_the_embedded_model_describes_a_capsule(project: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("embedded")
 def test_a_run_killed_anywhere_is_finished_by_the_next(tmp_path: Path) -> None:
-    products = list(KNOWN)[:6]
+    products = list(KNOWN)[:5]
     listed = tmp_path / "products.txt"
     listed.write_text("\n".join(products))
     program = "from prompt_forge.cli.app import main; main()"
